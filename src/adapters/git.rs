@@ -1,0 +1,1 @@
+//! Facts from a Git repository, read with libgit2.

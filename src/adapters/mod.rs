@@ -1,0 +1,3 @@
+//! The only place that knows an SDK, a disk, a process or a clock. One folder or file for each.
+
+pub mod git;

@@ -1,0 +1,1 @@
+//! `branchline.yaml`: text in, resolved rules and settings out, or every problem at once.

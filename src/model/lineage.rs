@@ -1,0 +1,67 @@
+//! Lineage: where a version comes from, in one schema that is read for ever.
+
+use crate::model::dataset::Dataset;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::git::ObjectId;
+use crate::model::git::RepositoryId;
+use crate::model::name::ChannelName;
+use crate::model::name::StageName;
+use crate::model::name::TrainingName;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The schema that is written. Readers accept every older one.
+pub const LINEAGE_SCHEMA: u32 = 1;
+
+/// Where a version comes from. Promotion and restore carry it along unchanged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The schema of this record.
+    pub schema: u32,
+    /// The commit that was trained.
+    pub commit: CommitSha,
+    /// Its tree.
+    pub tree: Option<ObjectId>,
+    /// The branch that was pushed.
+    pub branch: Option<BranchName>,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The pull request, where one is known.
+    #[serde(default)]
+    pub pull_request: Option<u64>,
+    /// Who pushed.
+    #[serde(default)]
+    pub actor: Option<String>,
+    /// The address of the CI run.
+    #[serde(default)]
+    pub run_url: Option<String>,
+    /// Data by channel.
+    #[serde(default)]
+    pub datasets: BTreeMap<ChannelName, Dataset>,
+    /// Hyperparameters, as text.
+    #[serde(default)]
+    pub hyperparameters: BTreeMap<String, String>,
+    /// The image as written.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// The stage that trained.
+    #[serde(default)]
+    pub stage: Option<StageName>,
+    /// The training, where we ran it.
+    #[serde(default)]
+    pub training: Option<TrainingName>,
+    /// Which attempt of it, from 1.
+    #[serde(default)]
+    pub attempt: Option<u32>,
+    /// Why it was trained again, where a person asked for that.
+    #[serde(default)]
+    pub again: Option<String>,
+    /// How long training took, in seconds.
+    #[serde(default)]
+    pub training_seconds: Option<f64>,
+    /// When training ended, UTC.
+    #[serde(default)]
+    pub trained_at: Option<jiff::Timestamp>,
+}

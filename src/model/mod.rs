@@ -1,0 +1,21 @@
+//! The vocabulary as values: names, identities, settings, versions and their lineage.
+//!
+//! Everything here can be made, compared, printed and stored without a network, a disk, a clock or an
+//! environment. Deliberately absent: how any of it is read (`config`, `event`, `adapters`) and what to do
+//! about it (`plan`).
+
+pub mod approval;
+pub mod artifact;
+pub mod dataset;
+pub mod digest;
+pub mod gate;
+pub mod git;
+pub mod history;
+pub mod identity;
+pub mod lineage;
+pub mod metric;
+pub mod name;
+pub mod settings;
+pub mod stage;
+pub mod training;
+pub mod version;
