@@ -1,0 +1,62 @@
+//! Everything seen for one model in one turn of the loop.
+
+use crate::facts::commit::CommitFacts;
+use crate::facts::commit::HeadFacts;
+use crate::facts::commit::WantedElsewhere;
+use crate::facts::group::GroupFacts;
+use crate::model::git::RepositoryId;
+use crate::model::name::ModelName;
+use crate::model::name::TargetName;
+use crate::model::training::Training;
+use crate::model::version::VersionRef;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// One observation of the world, for one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// When it was made, UTC.
+    pub now: jiff::Timestamp,
+    /// The repository.
+    pub repository: RepositoryId,
+    /// The model.
+    pub model: ModelName,
+    /// The event's commit. `None` for commands that name a version instead.
+    pub commit: Option<CommitFacts>,
+    /// Where the event's branch is by now. `None` where no branch is concerned.
+    pub head: Option<HeadFacts>,
+    /// The groups in reach of the decision, by target.
+    pub groups: BTreeMap<TargetName, GroupFacts>,
+    /// Trainings of the wanted fingerprint, in this stage and in those that may be read or reused, oldest
+    /// attempt first.
+    pub trainings: Vec<Training>,
+    /// Open trainings of the same branch and model that want something else.
+    pub older_open: Vec<Training>,
+    /// Other branch heads that want the fingerprint of one of `older_open`.
+    pub wanted_elsewhere: Vec<WantedElsewhere>,
+    /// Where promotion found no version of the content: the nearest approved ones, and what differs.
+    pub nearest: Vec<Nearest>,
+}
+
+/// An approved version of other content, as evidence and as a way out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Nearest {
+    /// The version.
+    pub version: VersionRef,
+    /// Its semantic version.
+    pub semver: semver::Version,
+    /// Watched paths that differ between its commit and the event's. `None` where Git cannot tell.
+    pub paths: Option<Vec<PathDifference>>,
+    /// Settings that differ, as sentences: `hyperparameter max_depth: 5 -> 6`.
+    pub settings: Vec<String>,
+}
+
+/// A watched path whose content differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathDifference {
+    /// The path.
+    pub path: String,
+    /// The commit that last changed it on the event's side, as `1a2b3c4 subject`, where that is known.
+    pub changed_by: Option<String>,
+}

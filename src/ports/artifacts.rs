@@ -1,0 +1,49 @@
+//! Artifacts: made available for a group, verified by the digest of the whole object. Nothing is overwritten.
+
+use crate::model::artifact::Artifact;
+use crate::model::identity::Fingerprint;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::name::ProjectName;
+use crate::ports::error::PortError;
+use crate::ports::progress::Progress;
+use serde::Deserialize;
+use serde::Serialize;
+use std::path::Path;
+
+/// Where a version's artifacts belong. A store derives the location from it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactPlace {
+    /// The project.
+    pub project: ProjectName,
+    /// The group.
+    pub group: GroupName,
+    /// The model, for progress.
+    pub model: ModelName,
+    /// The fingerprint.
+    pub fingerprint: Fingerprint,
+}
+
+/// What copying came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The artifact at its new place.
+    pub artifact: Artifact,
+    /// Bytes that were moved. Zero where the place held them already, or shares them.
+    pub bytes_moved: u64,
+}
+
+/// Keeps artifacts.
+#[async_trait::async_trait]
+pub trait ArtifactStore: Send + Sync {
+    /// Makes an artifact available at a place and verifies its digest there. Safe to repeat.
+    ///
+    /// The source may be another place of this store or a file that a local trainer made (`file:` location).
+    async fn copy(&self, from: &Artifact, to: &ArtifactPlace, progress: &dyn Progress) -> Result<Copied, PortError>;
+
+    /// Reads the whole artifact and compares its digest.
+    async fn verify(&self, artifact: &Artifact) -> Result<(), PortError>;
+
+    /// Writes the artifact to a file, verified.
+    async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), PortError>;
+}

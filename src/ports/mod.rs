@@ -1,0 +1,32 @@
+//! What is needed from outside, in our words. Adapters implement these; nothing here knows an SDK.
+//!
+//! The three ports of a backend (trainer, registry, artifacts) can be chosen apart.
+
+pub mod artifacts;
+pub mod clock;
+pub mod datasets;
+pub mod error;
+pub mod progress;
+pub mod registry;
+pub mod trainer;
+
+pub use artifacts::ArtifactPlace;
+pub use artifacts::ArtifactStore;
+pub use artifacts::Copied;
+pub use clock::Clock;
+pub use datasets::Datasets;
+pub use error::PortError;
+pub use error::PortErrorKind;
+pub use progress::Progress;
+pub use progress::Tick;
+pub use registry::ApprovalChange;
+pub use registry::Changed;
+pub use registry::Expected;
+pub use registry::Registered;
+pub use registry::Registration;
+pub use registry::Registry;
+pub use registry::Stale;
+pub use trainer::StartedTraining;
+pub use trainer::Trainer;
+pub use trainer::TrainingSpec;
+pub use trainer::WatchedTraining;

@@ -1,0 +1,79 @@
+//! Training: start or find it, watch it, stop it. Names are derived, so starting twice finds the first.
+
+use crate::model::identity::WatchedEntry;
+use crate::model::name::ProjectName;
+use crate::model::name::TrainingName;
+use crate::model::settings::TrainingSettings;
+use crate::model::training::StopCause;
+use crate::model::training::Training;
+use crate::model::training::TrainingOrigin;
+use crate::ports::error::PortError;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// Everything that a trainer needs to begin.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSpec {
+    /// The derived name.
+    pub name: TrainingName,
+    /// The project: trainings of one project are listed together.
+    pub project: ProjectName,
+    /// Attempt, from 1.
+    pub attempt: u32,
+    /// What it is started with; kept beside the training for any later run.
+    pub origin: TrainingOrigin,
+    /// How to train.
+    pub settings: TrainingSettings,
+    /// What of the commit is checked out, from the object database.
+    pub entries: Vec<WatchedEntry>,
+    /// Metrics that must be there and finite when it ends: those that gates name.
+    pub required_metrics: Vec<crate::model::metric::MetricName>,
+}
+
+/// What starting came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartedTraining {
+    /// It began now.
+    Fresh,
+    /// It existed already, and is adopted.
+    Found,
+}
+
+/// A training, and what it printed since the last look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WatchedTraining {
+    /// The training.
+    pub training: Training,
+    /// New whole lines of its log: foreign text.
+    pub lines: Vec<String>,
+    /// Where to go on reading.
+    pub cursor: u64,
+}
+
+/// Runs trainings.
+#[async_trait::async_trait]
+pub trait Trainer: Send + Sync {
+    /// Looks trainings up by name. Those that do not exist are left out.
+    async fn find(&self, names: &[TrainingName]) -> Result<Vec<Training>, PortError>;
+
+    /// Lists the trainings of a project that are open: never a loop over finished ones.
+    async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError>;
+
+    /// Begins a training, or finds it. Safe to repeat.
+    async fn start(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError>;
+
+    /// Looks at one training and reads its log from `cursor` on, waiting up to `patience` for a change.
+    async fn watch(
+        &self,
+        name: &TrainingName,
+        cursor: u64,
+        patience: std::time::Duration,
+    ) -> Result<Option<WatchedTraining>, PortError>;
+
+    /// Ends a training politely, then firmly, and returns when it has ended. Safe to repeat; one that has ended
+    /// already keeps its end.
+    async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError>;
+
+    /// Returns the last `lines` lines of the log, for evidence.
+    async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError>;
+}
