@@ -42,6 +42,10 @@ pub struct ContentFacts {
     pub missing_data: Vec<MissingData>,
     /// The declared signature.
     pub signature: Option<String>,
+    /// The hyperparameters, for the lineage.
+    pub hyperparameters: BTreeMap<String, String>,
+    /// The image as written, for the lineage.
+    pub image: Option<String>,
 }
 
 /// Data that could not be identified.

@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod artifact;
+pub mod change;
 pub mod dataset;
 pub mod digest;
 pub mod gate;
@@ -18,4 +19,5 @@ pub mod name;
 pub mod settings;
 pub mod stage;
 pub mod training;
+pub mod verdict;
 pub mod version;

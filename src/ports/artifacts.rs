@@ -1,28 +1,10 @@
 //! Artifacts: made available for a group, verified by the digest of the whole object. Nothing is overwritten.
 
 use crate::model::artifact::Artifact;
-use crate::model::identity::Fingerprint;
-use crate::model::name::GroupName;
-use crate::model::name::ModelName;
-use crate::model::name::ProjectName;
+pub use crate::model::change::ArtifactPlace;
 use crate::ports::error::PortError;
 use crate::ports::progress::Progress;
-use serde::Deserialize;
-use serde::Serialize;
 use std::path::Path;
-
-/// Where a version's artifacts belong. A store derives the location from it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArtifactPlace {
-    /// The project.
-    pub project: ProjectName,
-    /// The group.
-    pub group: GroupName,
-    /// The model, for progress.
-    pub model: ModelName,
-    /// The fingerprint.
-    pub fingerprint: Fingerprint,
-}
 
 /// What copying came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

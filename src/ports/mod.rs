@@ -30,3 +30,22 @@ pub use trainer::StartedTraining;
 pub use trainer::Trainer;
 pub use trainer::TrainingSpec;
 pub use trainer::WatchedTraining;
+
+use std::sync::Arc;
+
+/// All ports of a run, chosen at the composition root.
+#[derive(Clone)]
+pub struct Ports {
+    /// Runs trainings.
+    pub trainer: Arc<dyn Trainer>,
+    /// Keeps groups and versions.
+    pub registry: Arc<dyn Registry>,
+    /// Keeps artifacts.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// Identifies data outside Git.
+    pub datasets: Arc<dyn Datasets>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who is told.
+    pub progress: Arc<dyn Progress>,
+}

@@ -1,0 +1,29 @@
+//! Changes approvals and marks.
+
+use crate::apply::Applied;
+use crate::apply::register::stale_text;
+use crate::outcome::StepResult;
+use crate::plan::step::ApprovalStep;
+use crate::plan::step::SupersedeStep;
+use crate::ports::Changed;
+use crate::ports::PortError;
+use crate::ports::Ports;
+
+pub(super) async fn set(step: &ApprovalStep, ports: &Ports) -> Result<Applied, PortError> {
+    let what = format!("{} {}", step.change.group, step.change.number);
+    let changed = ports.registry.set_approval(&step.change).await?;
+    Ok(applied(changed, &format!("{what} is {}", step.change.to)))
+}
+
+pub(super) async fn supersede(step: &SupersedeStep, ports: &Ports) -> Result<Applied, PortError> {
+    let changed = ports.registry.supersede(&step.group, step.number, &step.by).await?;
+    Ok(applied(changed, &format!("{} {} is superseded", step.group, step.number)))
+}
+
+fn applied(changed: Changed, note: &str) -> Applied {
+    match changed {
+        Changed::Done => Applied::new(StepResult::Done, note),
+        Changed::Already => Applied::new(StepResult::Found, format!("{note} already")),
+        Changed::Stale(stale) => Applied::new(StepResult::Stale, stale_text(&stale)),
+    }
+}

@@ -1,0 +1,167 @@
+//! The command line as it is typed.
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// Git branches drive your machine-learning models.
+///
+/// A push to a feature branch trains, gates and registers; a merge to prod copies the tested artifact forward;
+/// a person approves. On this machine, or in CI.
+#[derive(Debug, Parser)]
+#[command(name = "branchline", version, disable_help_subcommand = true, propagate_version = false)]
+pub struct Cli {
+    /// Act as if started in this folder.
+    #[arg(short = 'C', long = "directory", global = true, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How a reading command answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For programs: a documented shape with a `schema` number.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a sample repository and walk through the whole story in it.
+    Demo {
+        /// Where to make it. It must not exist yet, or be empty.
+        #[arg(default_value = "branchline-demo")]
+        dir: PathBuf,
+    },
+    /// Write a commented `branchline.yaml` from what is found here. Never overwrites.
+    Init,
+    /// Check the configuration file on disk: every problem at once, with its line.
+    Check {
+        /// The file; by default the repository's own.
+        file: Option<PathBuf>,
+    },
+    /// Show what `run` would do now, and why, without doing it.
+    Plan(RunArgs),
+    /// Act on the push of a branch, or on an event: train, gate, register, promote.
+    Run(RunArgs),
+    /// Show what every group stands for.
+    Status {
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+        /// Only these models.
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// How many versions of each group to list at most, newest first.
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
+    /// Show the versions of a group, or everything about one of them.
+    Show {
+        /// The group: in full, or by target with `--model`.
+        group: String,
+        /// The version: `12` or `v12`.
+        version: Option<String>,
+        /// The model, where the group is given by target.
+        #[arg(long)]
+        model: Option<String>,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+        /// How many versions to list at most, newest first.
+        #[arg(long, default_value_t = 100, value_name = "N")]
+        limit: usize,
+    },
+    /// Copy an approved version into another group.
+    Promote {
+        /// The model, where the groups are given by target.
+        #[arg(long)]
+        model: Option<String>,
+        /// The group to copy from.
+        #[arg(long, value_name = "GROUP")]
+        from: String,
+        /// The group to copy to.
+        #[arg(long, value_name = "GROUP")]
+        to: String,
+        /// Which version of `from`; by default its current one.
+        #[arg(long)]
+        version: Option<String>,
+        #[command(flatten)]
+        by_hand: ByHandArgs,
+    },
+    /// Approve a version: it becomes current.
+    Approve(ApprovalArgs),
+    /// Reject a version: it never returns by itself.
+    Reject(ApprovalArgs),
+    /// Print the JSON Schema of `branchline.yaml`.
+    Schema,
+    /// Supervise one training.
+    #[command(hide = true)]
+    TrainWorker {
+        /// Its folder.
+        dir: PathBuf,
+    },
+}
+
+/// What `run` and `plan` act on.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Act as if this branch had just been pushed; by default the current one.
+    #[arg(long)]
+    pub branch: Option<String>,
+    /// Act as if the branch had been pushed at this commit; by default its head.
+    #[arg(long)]
+    pub commit: Option<String>,
+    /// Act on this event, as the CI host names it: `push`, `pull_request`, ...
+    #[arg(long, value_name = "NAME", requires = "payload")]
+    pub event: Option<String>,
+    /// The event's payload, a JSON file.
+    #[arg(long, value_name = "FILE", requires = "event")]
+    pub payload: Option<PathBuf>,
+    /// Only these models.
+    #[arg(long = "model", value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// The branch whose rules count, where the CI host does not say it.
+    #[arg(long, value_name = "BRANCH")]
+    pub default_branch: Option<String>,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// Which version a person speaks of.
+#[derive(Debug, Args)]
+pub struct ApprovalArgs {
+    /// The group: in full, or by target with `--model`.
+    #[arg(long)]
+    pub group: String,
+    /// The version: `12` or `v12`; by default the newest that awaits approval.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// The model, where the group is given by target.
+    #[arg(long)]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub by_hand: ByHandArgs,
+}
+
+/// What every command by hand takes.
+#[derive(Debug, Args)]
+pub struct ByHandArgs {
+    /// Why: it stands in the history.
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// Say what would be done, without doing it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}

@@ -1,0 +1,214 @@
+//! The composition root: from the place, the environment and the arguments to a loop that is ready to run.
+
+use crate::adapters::git::GitRepository;
+use crate::adapters::git::Head;
+use crate::adapters::git::Heads;
+use crate::adapters::local::artifacts::LocalArtifacts;
+use crate::adapters::local::datasets::LocalDatasets;
+use crate::adapters::local::home::Home;
+use crate::adapters::local::registry::LocalRegistry;
+use crate::adapters::local::trainer::LocalTrainer;
+use crate::adapters::material::GitMaterial;
+use crate::adapters::system::SystemClock;
+use crate::cli::env_vars;
+use crate::cli::failure::Failure;
+use crate::config::Config;
+use crate::config::SourceText;
+use crate::config::OnCancel;
+use crate::config::Wait;
+use crate::drive;
+use crate::drive::Drive;
+use crate::drive::Patience;
+use crate::event::Event;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::git::RepositoryId;
+use crate::model::history::Attribution;
+use crate::model::name::ModelName;
+use crate::observe::Observer;
+use crate::observe::read_config;
+use crate::ports::Clock;
+use crate::ports::Ports;
+use crate::ports::Progress;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// The place: a repository, and where its local state lives.
+pub struct Place {
+    /// The repository.
+    pub git: Arc<GitRepository>,
+    /// Where the local backend keeps its state.
+    pub home: PathBuf,
+    /// Whether rules come from the default branch and heads from the remote.
+    pub in_ci: bool,
+}
+
+impl Place {
+    /// Finds the repository around a folder.
+    pub fn find(directory: Option<&Path>, in_ci: bool) -> Result<Self, Failure> {
+        let start = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+        let start = std::fs::canonicalize(&start).map_err(|error| {
+            Failure::usage(format!("could not enter {}: {error}", start.display()))
+        })?;
+        let git = GitRepository::discover(&start).map_err(|error| Failure::git(&error))?;
+        let home = env_vars::get(env_vars::HOME).map_or_else(
+            || match git.main_work_dir() {
+                Some(root) => root.join(".branchline"),
+                None => git.common_dir().join("branchline"),
+            },
+            PathBuf::from,
+        );
+        let home = if home.is_absolute() { home } else { start.join(home) };
+        Ok(Self { git: Arc::new(git), home, in_ci })
+    }
+
+    /// Which word on a branch counts here.
+    pub fn heads(&self) -> Heads {
+        if self.in_ci { Heads::Remote } else { Heads::Local }
+    }
+
+    /// Returns the branch that is checked out, or says why there is none.
+    pub fn current_branch(&self) -> Result<(BranchName, CommitSha), Failure> {
+        match self.git.head().map_err(|error| Failure::git(&error))? {
+            Head::Branch { branch, commit } => Ok((branch, commit)),
+            Head::Detached { commit } => Err(Failure::usage(format!(
+                "HEAD is detached at {}: no branch is checked out, so no stage is meant",
+                commit.short()
+            ))
+            .hint("name it: branchline run --branch BRANCH")),
+            Head::Unborn { branch } => {
+                Err(Failure::usage(format!("{branch} has no commit yet")).hint("commit something first"))
+            }
+        }
+    }
+
+    /// Reads the configuration of a commit.
+    pub fn config_text(&self, commit: &CommitSha) -> Result<Option<SourceText>, Failure> {
+        read_config(&self.git, commit).map_err(|error| Failure::git(&error))
+    }
+
+    /// Reads the configuration on disk.
+    pub fn config_on_disk(&self) -> Result<Option<SourceText>, Failure> {
+        let Some(root) = self.git.work_dir() else { return Ok(None) };
+        for name in crate::observe::CONFIG_PATHS {
+            let path = root.join(name);
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
+                    return Ok(Some(SourceText { file: name.to_owned(), text }));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Failure::io(&format!("read {}", path.display()), &error)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Says that there is no configuration, and what to do.
+    pub fn no_config(&self, commit: &CommitSha) -> Failure {
+        let on_disk = self.config_on_disk().ok().flatten().is_some();
+        let failure = Failure::configuration(format!("commit {} has no branchline.yaml", commit.short()));
+        if on_disk {
+            failure.hint("branchline.yaml is there, but not committed: git add branchline.yaml && git commit")
+        } else {
+            failure.hint("write one: branchline init")
+        }
+    }
+}
+
+/// Whether rules come from the default branch: in any CI, and on an event that was handed over.
+pub fn in_ci() -> bool {
+    env_vars::get(env_vars::CI).is_some() || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
+}
+
+/// Everything that a run needs, put together.
+pub struct Composed {
+    /// The configuration: rules and settings.
+    pub config: Config,
+    /// The loop.
+    pub drive: Arc<Drive>,
+    /// The registry itself, for what is not part of its port.
+    pub registry: Arc<LocalRegistry>,
+}
+
+/// Puts a run together.
+pub fn compose(
+    place: &Place,
+    rules: SourceText,
+    settings: &SourceText,
+    repository: RepositoryId,
+    progress: Arc<dyn Progress>,
+    cancelled: CancellationToken,
+) -> Result<Composed, Failure> {
+    let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let home = Home::at(place.home.clone());
+    let registry = Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock)));
+    let worker = std::env::current_exe().map_err(|error| Failure::io("find this program's own file", &error))?;
+    let root = place.git.main_work_dir().unwrap_or_else(|| place.git.common_dir().to_path_buf());
+    let material = Arc::new(GitMaterial::new(Arc::clone(&place.git)));
+    let ports = Ports {
+        trainer: Arc::new(LocalTrainer::new(home.clone(), worker, material)),
+        registry: Arc::clone(&registry) as Arc<_>,
+        artifacts: Arc::new(LocalArtifacts::new(home.clone())),
+        datasets: Arc::new(LocalDatasets::new(home, root)),
+        clock,
+        progress,
+    };
+    let observer = Arc::new(Observer::new(Arc::clone(&place.git), repository, place.heads(), rules));
+    let drive = Drive {
+        observer,
+        ports,
+        patience: match &config.wait {
+            Wait::Done => Patience::UntilDone,
+            Wait::Leave(after) => Patience::For(*after),
+        },
+        on_cancel: match config.on_cancel {
+            OnCancel::Stop => drive::OnCancel::Stop,
+            OnCancel::Leave => drive::OnCancel::Leave,
+        },
+        parallel: config.parallel,
+        cancelled,
+    };
+    Ok(Composed { config, drive: Arc::new(drive), registry })
+}
+
+/// Says who acts, from where and why.
+pub fn attribution(place: &Place, event: &Event, reason: Option<String>) -> Attribution {
+    let local_key = || format!("local/{}", uuid::Uuid::new_v4());
+    Attribution {
+        actor: event.actor.clone().or_else(|| place.git.user_name()),
+        event: event.name.clone(),
+        run_url: event.run.url.clone(),
+        run_key: event.run.key.clone().unwrap_or_else(local_key),
+        pull_request: None,
+        reason,
+    }
+}
+
+/// Joins what the host and what Git know of the repository.
+pub fn repository_id(place: &Place, host: &RepositoryId) -> RepositoryId {
+    let local = place.git.identity();
+    RepositoryId {
+        host_id: host.host_id.clone().or(local.host_id),
+        remote: host.remote.clone().or(local.remote),
+        root: host.root.clone().or(local.root),
+    }
+}
+
+/// Parses the models that a run is narrowed to.
+pub fn chosen_models(config: &Config, names: &[String]) -> Result<Vec<ModelName>, Failure> {
+    names
+        .iter()
+        .map(|name| {
+            let found = ModelName::parse(name).ok().filter(|model| config.models.contains_key(model));
+            found.ok_or_else(|| {
+                let known: Vec<&str> = config.models.keys().map(ModelName::as_str).collect();
+                Failure::usage(format!("there is no model `{}`", crate::report::terminal::plain(name)))
+                    .hint(format!("the models are: {}", known.join(", ")))
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! The composition root and the commands: arguments in, text and an exit code out.
+//!
+//! Deliberately absent: business decisions. What may be promoted or trained is decided in `plan`.
+
+mod args;
+mod by_hand;
+mod compose;
+mod demo;
+mod env_vars;
+mod failure;
+mod init;
+mod progress;
+mod read;
+mod run;
+mod signals;
+
+use crate::adapters::local::worker;
+use crate::cli::args::Cli;
+use crate::cli::args::Command;
+use crate::cli::failure::Failure;
+use clap::Parser as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" of exit 0; clap prints each where it belongs.
+            let exit = u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
+            drop(error.print());
+            return ExitCode::from(exit);
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => ExitCode::from(exit),
+        Err(failure) => {
+            drop(write!(anstream::stderr(), "{}", failure.render()));
+            ExitCode::from(failure.exit)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    let directory = cli.directory.as_deref();
+    match cli.command {
+        Command::Demo { dir } => demo::demo(directory, &dir),
+        Command::Init => init::init(directory),
+        Command::Check { file } => read::check(directory, file.as_deref()),
+        Command::Plan(args) => run::run(directory, &args, run::Mode::Plan),
+        Command::Run(args) => run::run(directory, &args, run::Mode::Run),
+        Command::Status { format, models, limit } => read::status(directory, format, &models, limit),
+        Command::Show { group, version, model, format, limit } => {
+            read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
+        }
+        Command::Promote { model, from, to, version, by_hand } => {
+            by_hand::promote(directory, model.as_deref(), &from, &to, version.as_deref(), &by_hand)
+        }
+        Command::Approve(args) => by_hand::approve(directory, &args),
+        Command::Reject(args) => by_hand::reject(directory, &args),
+        Command::Schema => print(&crate::config::json_schema()),
+        Command::TrainWorker { dir } => Ok(worker::main(&dir)),
+    }
+}
+
+/// Prints to standard output. A reader that went away is not a failure.
+fn print(text: &str) -> Result<u8, Failure> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Ok(()) => Ok(0),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
+        Err(error) => Err(Failure::io("write to standard output", &error)),
+    }
+}
+
+/// Prints a value as JSON.
+fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(failure::BUG, format!("could not write JSON: {error}")))?;
+    print(&format!("{text}\n"))
+}
+
+/// Prints a notice to standard error.
+fn notice(text: &str) {
+    // Nobody can be told that nobody can be told.
+    drop(writeln!(anstream::stderr(), "{text}"));
+}
+
+/// Runs a future to its end on a new runtime.
+fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("start the runtime", &error))?;
+    Ok(runtime.block_on(future))
+}

@@ -1,0 +1,224 @@
+//! Commands that only read: `check`, `status`, `show`.
+
+use crate::cli::args::Format;
+use crate::cli::block_on;
+use crate::cli::compose;
+use crate::cli::compose::Composed;
+use crate::cli::compose::Place;
+use crate::cli::failure::Failure;
+use crate::cli::print;
+use crate::cli::print_json;
+use crate::config::SourceText;
+use crate::facts::group::GroupLook;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::stage::Does;
+use crate::model::git::RepositoryId;
+use crate::model::version::VersionNumber;
+use crate::ports::PortError;
+use crate::ports::progress::Quiet;
+use crate::report;
+use crate::report::json::GroupJson;
+use crate::report::json::JSON_SCHEMA;
+use crate::report::json::StatusJson;
+use crate::report::json::VersionJson;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Checks the file on disk.
+pub fn check(directory: Option<&Path>, file: Option<&Path>) -> Result<u8, Failure> {
+    let source = match file {
+        Some(path) => {
+            let bytes = std::fs::read(path)
+                .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
+            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
+        }
+        None => Place::find(directory, false)?.config_on_disk()?.ok_or_else(|| {
+            Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
+        })?,
+    };
+    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
+    let mut text = format!("{} is valid: project {}\n", source.file, config.project);
+    for stage in &config.stages {
+        let does = match &stage.does {
+            Does::Train { .. } => "trains".to_owned(),
+            Does::Promote { from } => {
+                let names: Vec<&str> = from.iter().map(|name| name.as_str()).collect();
+                format!("promotes from {}", names.join(", "))
+            }
+        };
+        let targets: Vec<&str> = stage.groups.keys().map(|target| target.as_str()).collect();
+        text.push_str(&format!("  {} ({}) {does} into {}\n", stage.name, stage.branches, targets.join(" and ")));
+    }
+    for model in config.models.values() {
+        let groups: Vec<&str> = model.groups.values().map(GroupName::as_str).collect();
+        text.push_str(&format!("  model {}: groups {}\n", model.name, groups.join(", ")));
+    }
+    print(&text)
+}
+
+/// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
+/// nothing is committed yet.
+pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
+    let committed = match place.git.head().map_err(|error| Failure::git(&error))? {
+        crate::adapters::git::Head::Branch { commit, .. } | crate::adapters::git::Head::Detached { commit } => {
+            place.config_text(&commit)?
+        }
+        crate::adapters::git::Head::Unborn { .. } => None,
+    };
+    let text = match committed {
+        Some(text) => text,
+        None => place.config_on_disk()?.ok_or_else(|| {
+            Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
+        })?,
+    };
+    let repository = compose::repository_id(place, &RepositoryId::default());
+    let composed = compose::compose(
+        place,
+        text.clone(),
+        &text,
+        repository.clone(),
+        Arc::new(Quiet),
+        CancellationToken::new(),
+    )?;
+    Ok((composed, repository))
+}
+
+/// Shows what every group stands for.
+pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit: usize) -> Result<u8, Failure> {
+    let place = Place::find(directory, compose::in_ci())?;
+    let (composed, _) = open(&place)?;
+    let only = compose::chosen_models(&composed.config, models)?;
+    block_on(async {
+        let mut rows = Vec::new();
+        for (model, target, group) in all_groups(&composed, &only) {
+            let facts = composed.drive.ports.registry.look(&group, &GroupLook::default()).await;
+            rows.push((model, target, facts.map_err(|error: PortError| Failure::port(&error))?));
+        }
+        let open = composed.drive.ports.trainer.open(&composed.config.project).await;
+        let open = open.map_err(|error| Failure::port(&error))?;
+        match format {
+            Format::Text => {
+                let rows: Vec<_> =
+                    rows.into_iter().map(|(model, _, facts)| (model.to_string(), facts)).collect();
+                let mut text = report::terminal::status(&rows);
+                for training in &open {
+                    text.push_str(&format!("training {} goes on\n", training.name));
+                }
+                print(&text)
+            }
+            Format::Json => {
+                let mut groups = Vec::new();
+                for (model, target, facts) in rows {
+                    let versions = composed.drive.ports.registry.list(&facts.name, None, limit).await;
+                    let versions = versions.map_err(|error| Failure::port(&error))?;
+                    let stage = composed.config.stage_of_target(&target).map(|stage| stage.name.clone());
+                    let Some(stage) = stage else { continue };
+                    groups.push(GroupJson {
+                        group: facts.name.clone(),
+                        model,
+                        stage,
+                        target,
+                        current: facts.current_number().map(|number| number.0),
+                        frozen: facts.frozen,
+                        versions: versions.iter().map(VersionJson::of).collect(),
+                    });
+                }
+                print_json(&StatusJson {
+                    schema: JSON_SCHEMA,
+                    project: composed.config.project.to_string(),
+                    groups,
+                    open_trainings: open.iter().map(|training| training.name.to_string()).collect(),
+                })
+            }
+        }
+    })?
+}
+
+fn all_groups(
+    composed: &Composed,
+    only: &[ModelName],
+) -> Vec<(ModelName, crate::model::name::TargetName, GroupName)> {
+    let mut groups = Vec::new();
+    for model in composed.config.models.values() {
+        if !only.is_empty() && !only.contains(&model.name) {
+            continue;
+        }
+        for stage in &composed.config.stages {
+            for target in stage.groups.keys() {
+                if let Some(group) = model.groups.get(target) {
+                    groups.push((model.name.clone(), target.clone(), group.clone()));
+                }
+            }
+        }
+    }
+    groups
+}
+
+/// Shows a group or one of its versions.
+pub fn show(
+    directory: Option<&Path>,
+    group: &str,
+    version: Option<&str>,
+    model: Option<&str>,
+    format: Format,
+    limit: usize,
+) -> Result<u8, Failure> {
+    let place = Place::find(directory, compose::in_ci())?;
+    let (composed, _) = open(&place)?;
+    let (_, _, group) = find_group(&composed, group, model)?;
+    let number = version.map(version_number).transpose()?;
+    block_on(async {
+        let registry = &composed.drive.ports.registry;
+        let look = GroupLook { numbers: number.into_iter().collect(), ..GroupLook::default() };
+        let facts = registry.look(&group, &look).await.map_err(|error| Failure::port(&error))?;
+        if let Some(number) = number {
+            let found = facts.asked.iter().find(|version| version.number == number).ok_or_else(|| {
+                let newest = facts.newest.map_or_else(|| "it is empty".to_owned(), |n| format!("its newest is {n}"));
+                Failure::usage(format!("{group} has no {number}: {newest}"))
+            })?;
+            return match format {
+                Format::Text => {
+                    print(&report::terminal::version(found, facts.current_number() == Some(number)))
+                }
+                Format::Json => print_json(&VersionJson::of(found)),
+            };
+        }
+        let versions = registry.list(&group, None, limit).await.map_err(|error| Failure::port(&error))?;
+        match format {
+            Format::Text => print(&report::terminal::versions(&facts, &versions)),
+            Format::Json => print_json(&versions.iter().map(VersionJson::of).collect::<Vec<_>>()),
+        }
+    })?
+}
+
+/// Finds a group by its full name, or by target with a model.
+pub(super) fn find_group(
+    composed: &Composed,
+    group: &str,
+    model: Option<&str>,
+) -> Result<(ModelName, crate::model::name::TargetName, GroupName), Failure> {
+    let model = match model {
+        Some(name) => compose::chosen_models(&composed.config, &[name.to_owned()])?.into_iter().next(),
+        None => None,
+    };
+    composed
+        .config
+        .find_group(group, model.as_ref())
+        .map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Parses `12` or `v12`.
+pub(super) fn version_number(text: &str) -> Result<VersionNumber, Failure> {
+    text.strip_prefix('v')
+        .unwrap_or(text)
+        .parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .map(VersionNumber)
+        .ok_or_else(|| {
+            Failure::usage(format!("`{}` is not a version number", report::terminal::plain(text)))
+                .hint("versions are addressed by number: `--version 12`")
+        })
+}

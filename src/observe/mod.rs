@@ -1,0 +1,396 @@
+//! Reads the world through ports and Git into [`Facts`]. Nothing is decided here, and nothing is written.
+//!
+//! What a commit fixes is read once for a run and remembered; what can move (branch heads, groups, trainings)
+//! is read anew in each turn.
+
+mod content;
+mod nearest;
+
+use crate::adapters::git::GitRepository;
+use crate::adapters::git::Heads;
+use crate::config::Config;
+use crate::config::SourceText;
+use crate::facts::CommitFacts;
+use crate::facts::ContentFacts;
+use crate::facts::ContentProblem;
+use crate::facts::Facts;
+use crate::facts::HeadFacts;
+use crate::facts::commit::WantedElsewhere;
+use crate::facts::group::GroupFacts;
+use crate::facts::group::GroupLook;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::git::RepositoryId;
+use crate::model::identity::Fingerprint;
+use crate::model::name::ModelName;
+use crate::model::name::StageName;
+use crate::model::name::TargetName;
+use crate::model::name::TrainingName;
+use crate::model::stage::Does;
+use crate::model::stage::OnNewerPush;
+use crate::model::stage::Stage;
+use crate::model::training::Training;
+use crate::model::version::VersionNumber;
+use crate::plan::goal::Aim;
+use crate::plan::goal::ModelRules;
+use crate::plan::goal::Task;
+use crate::plan::step::TrainStep;
+use crate::ports::PortError;
+use crate::ports::PortErrorKind;
+use crate::ports::Ports;
+use crate::ports::TrainingSpec;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+
+/// Where a repository keeps its configuration, in the order in which they are looked for.
+pub const CONFIG_PATHS: [&str; 2] = ["branchline.yaml", ".github/branchline.yaml"];
+
+/// Reads the world for one run.
+pub struct Observer {
+    git: Arc<GitRepository>,
+    repository: RepositoryId,
+    heads: Heads,
+    rules: SourceText,
+    configs: Mutex<HashMap<CommitSha, Arc<Result<Config, String>>>>,
+    contents: Mutex<HashMap<ContentKey, Result<ContentFacts, ContentProblem>>>,
+}
+
+type ContentKey = (CommitSha, ModelName, StageName);
+
+impl Observer {
+    /// Makes an observer of one repository under one set of rules.
+    pub fn new(git: Arc<GitRepository>, repository: RepositoryId, heads: Heads, rules: SourceText) -> Self {
+        Self {
+            git,
+            repository,
+            heads,
+            rules,
+            configs: Mutex::new(HashMap::new()),
+            contents: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Returns the repository.
+    pub fn git(&self) -> &GitRepository {
+        &self.git
+    }
+
+    /// Returns the repository's identity.
+    pub fn repository(&self) -> &RepositoryId {
+        &self.repository
+    }
+
+    /// Looks at everything that the task's decision can depend on.
+    pub async fn observe(&self, task: &Task, ports: &Ports) -> Result<Facts, PortError> {
+        let mut facts = Facts {
+            now: ports.clock.now(),
+            repository: self.repository.clone(),
+            model: task.rules.model.clone(),
+            commit: None,
+            head: None,
+            groups: BTreeMap::new(),
+            trainings: Vec::new(),
+            older_open: Vec::new(),
+            wanted_elsewhere: Vec::new(),
+            nearest: Vec::new(),
+        };
+        match &task.goal.aim {
+            Aim::Train { stage, branch, commit, .. } => {
+                if let Some(stage) = task.rules.stage(stage) {
+                    self.observe_training(task, ports, stage, branch, commit, &mut facts).await?;
+                }
+            }
+            Aim::Promote { stage, branch, commit } => {
+                if let Some(stage) = task.rules.stage(stage) {
+                    self.observe_promotion(task, ports, stage, branch, commit, &mut facts).await?;
+                }
+            }
+            Aim::PromoteByHand { from, to, version } => {
+                let look = GroupLook { numbers: version.iter().copied().collect(), ..GroupLook::default() };
+                let source = self.look(&task.rules, ports, from, &look).await?;
+                let chosen = match version {
+                    Some(number) => source.asked.iter().find(|v| v.number == *number),
+                    None => source.current.as_ref(),
+                };
+                let fingerprint = chosen.map(|version| version.content.fingerprint.clone());
+                let look = GroupLook { fingerprint, ..GroupLook::default() };
+                facts.groups.insert(to.clone(), self.look(&task.rules, ports, to, &look).await?);
+                facts.groups.insert(from.clone(), source);
+            }
+            Aim::Approve { target, version } | Aim::Reject { target, version } => {
+                let numbers: Vec<VersionNumber> = version.iter().copied().collect();
+                let look = GroupLook { numbers, with_former: true, ..GroupLook::default() };
+                facts.groups.insert(target.clone(), self.look(&task.rules, ports, target, &look).await?);
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Completes a train step into all that a trainer needs.
+    pub fn training_spec(&self, step: &TrainStep) -> Result<TrainingSpec, PortError> {
+        let doing = || format!("prepare training {}", step.name);
+        let config = self.config_at(&step.origin.commit);
+        let config = config
+            .as_ref()
+            .as_ref()
+            .map_err(|problem| PortError::because(PortErrorKind::Configuration, doing(), problem.clone()))?;
+        let settings = config
+            .models
+            .get(&step.origin.model)
+            .and_then(|model| model.settings.get(&step.origin.stage))
+            .ok_or_else(|| {
+                let why = format!("commit {} has no such model", step.origin.commit.short());
+                PortError::because(PortErrorKind::Configuration, doing(), why)
+            })?;
+        let entries = self
+            .git
+            .watched_entries(&step.origin.commit, &settings.watched)
+            .map_err(|error| PortError::because(PortErrorKind::Configuration, doing(), error))?;
+        Ok(TrainingSpec {
+            name: step.name.clone(),
+            project: config.project.clone(),
+            attempt: step.attempt,
+            origin: step.origin.as_ref().clone(),
+            settings: settings.clone(),
+            entries,
+            required_metrics: step.required_metrics.clone(),
+        })
+    }
+
+    /// Returns the configuration with this commit's settings under the run's rules.
+    pub fn config_at(&self, commit: &CommitSha) -> Arc<Result<Config, String>> {
+        if let Some(known) = locked(&self.configs).get(commit) {
+            return Arc::clone(known);
+        }
+        let loaded = Arc::new(self.load_at(commit));
+        locked(&self.configs).insert(commit.clone(), Arc::clone(&loaded));
+        loaded
+    }
+
+    fn load_at(&self, commit: &CommitSha) -> Result<Config, String> {
+        let text = read_config(&self.git, commit).map_err(|error| error.to_string())?;
+        let Some(settings) = text else {
+            return Err(format!("commit {} has no branchline.yaml", commit.short()));
+        };
+        crate::config::load(&self.rules, &settings).map_err(|problems| problems.to_string())
+    }
+
+    async fn observe_training(
+        &self,
+        task: &Task,
+        ports: &Ports,
+        stage: &Stage,
+        branch: &BranchName,
+        commit: &CommitSha,
+        facts: &mut Facts,
+    ) -> Result<(), PortError> {
+        let rules = &task.rules;
+        let content = self.content(commit, &rules.model, &stage.name, ports).await?;
+        facts.commit = Some(self.commit_facts(commit, [(stage.name.clone(), content.clone())])?);
+        facts.head = Some(self.head_facts(branch, commit, &rules.model, &stage.name, ports).await?);
+        let fingerprint = content.as_ref().ok().and_then(|content| content.fingerprint.clone());
+        let look = GroupLook { fingerprint: fingerprint.clone(), ..GroupLook::default() };
+        let above: Vec<&Stage> = rules.training_stages_above(&stage.name).collect();
+        let mut targets: Vec<&TargetName> = stage.groups.keys().collect();
+        targets.extend(above.iter().flat_map(|stage| stage.groups.keys()));
+        targets.extend(&stage.compare_with);
+        for target in targets {
+            if !facts.groups.contains_key(target) {
+                facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
+            }
+        }
+        if let Some(fingerprint) = &fingerprint {
+            let reuse: &[StageName] = match &stage.does {
+                Does::Train { reuse_from } => reuse_from,
+                Does::Promote { .. } => &[],
+            };
+            let stages = std::iter::once(&stage.name).chain(above.iter().map(|stage| &stage.name)).chain(reuse);
+            for name in stages {
+                facts.trainings.extend(attempts(rules, ports, name, fingerprint).await?);
+            }
+        }
+        if stage.on_newer_push == OnNewerPush::Stop {
+            self.observe_older(task, ports, stage, branch, fingerprint.as_ref(), facts).await?;
+        }
+        Ok(())
+    }
+
+    /// Finds open trainings of the branch that its newest push does not want, and who else may want them.
+    async fn observe_older(
+        &self,
+        task: &Task,
+        ports: &Ports,
+        stage: &Stage,
+        branch: &BranchName,
+        wanted: Option<&Fingerprint>,
+        facts: &mut Facts,
+    ) -> Result<(), PortError> {
+        let model = &task.rules.model;
+        facts.older_open = ports
+            .trainer
+            .open(&task.rules.project)
+            .await?
+            .into_iter()
+            .filter(|t| &t.origin.model == model && &t.origin.branch == branch && t.origin.stage == stage.name)
+            .filter(|t| Some(&t.origin.fingerprint) != wanted)
+            .collect();
+        if facts.older_open.is_empty() {
+            return Ok(());
+        }
+        let branches = self.git.branches(self.heads).map_err(|error| unreadable("list the branches", error))?;
+        for (other, head) in branches {
+            if &other == branch || !stage.branches.matches(&other) {
+                continue;
+            }
+            if let Ok(content) = self.content(&head, model, &stage.name, ports).await?
+                && let Some(fingerprint) = content.fingerprint
+            {
+                facts.wanted_elsewhere.push(WantedElsewhere { branch: other, fingerprint });
+            }
+        }
+        Ok(())
+    }
+
+    async fn observe_promotion(
+        &self,
+        task: &Task,
+        ports: &Ports,
+        stage: &Stage,
+        branch: &BranchName,
+        commit: &CommitSha,
+        facts: &mut Facts,
+    ) -> Result<(), PortError> {
+        let rules = &task.rules;
+        let sources: &[StageName] = match &stage.does {
+            Does::Promote { from } => from,
+            Does::Train { .. } => &[],
+        };
+        let mut contents = Vec::new();
+        for source in sources {
+            contents.push((source.clone(), self.content(commit, &rules.model, source, ports).await?));
+        }
+        facts.commit = Some(self.commit_facts(commit, contents.clone())?);
+        if let Some(first) = sources.first() {
+            facts.head = Some(self.head_facts(branch, commit, &rules.model, first, ports).await?);
+        }
+        let known: Vec<&ContentFacts> = contents.iter().filter_map(|(_, content)| content.as_ref().ok()).collect();
+        let look = GroupLook {
+            contents: known.iter().map(|content| content.content.clone()).collect(),
+            ..GroupLook::default()
+        };
+        let source_targets = sources.iter().filter_map(|name| rules.stage(name)).flat_map(|s| s.groups.keys());
+        for target in stage.groups.keys().chain(source_targets) {
+            if !facts.groups.contains_key(target) {
+                facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
+            }
+        }
+        for (source, content) in &contents {
+            if let Ok(ContentFacts { fingerprint: Some(fingerprint), .. }) = content {
+                facts.trainings.extend(attempts(rules, ports, source, fingerprint).await?);
+            }
+        }
+        facts.nearest = self.nearest(rules, sources, commit, facts);
+        Ok(())
+    }
+
+    fn commit_facts(
+        &self,
+        commit: &CommitSha,
+        content: impl IntoIterator<Item = (StageName, Result<ContentFacts, ContentProblem>)>,
+    ) -> Result<CommitFacts, PortError> {
+        let info = self
+            .git
+            .commit(commit)
+            .map_err(|error| unreadable(&format!("read commit {}", commit.short()), error))?;
+        Ok(CommitFacts {
+            commit: commit.clone(),
+            tree: info.tree,
+            subject: info.subject,
+            content: content.into_iter().collect(),
+        })
+    }
+
+    async fn head_facts(
+        &self,
+        branch: &BranchName,
+        commit: &CommitSha,
+        model: &ModelName,
+        stage: &StageName,
+        ports: &Ports,
+    ) -> Result<HeadFacts, PortError> {
+        let head = self
+            .git
+            .branch_head(branch, self.heads)
+            .map_err(|error| unreadable(&format!("read the branch {branch}"), error))?;
+        let Some(to) = head else { return Ok(HeadFacts::Gone) };
+        if &to == commit {
+            return Ok(HeadFacts::Here);
+        }
+        let content = self.content(&to, model, stage, ports).await?.ok();
+        Ok(HeadFacts::Moved {
+            to,
+            fingerprint: content.as_ref().and_then(|content| content.fingerprint.clone()),
+            content: content.map(|content| content.content),
+        })
+    }
+
+    async fn look(
+        &self,
+        rules: &ModelRules,
+        ports: &Ports,
+        target: &TargetName,
+        look: &GroupLook,
+    ) -> Result<GroupFacts, PortError> {
+        let name = rules.groups.get(target).ok_or_else(|| {
+            let why = format!("no stage feeds a group for `{target}`");
+            PortError::because(PortErrorKind::Configuration, format!("find the group of {}", rules.model), why)
+        })?;
+        ports.registry.look(name, look).await
+    }
+}
+
+/// Reads the configuration text of a commit.
+pub fn read_config(
+    git: &GitRepository,
+    commit: &CommitSha,
+) -> Result<Option<SourceText>, crate::adapters::git::GitError> {
+    for path in CONFIG_PATHS {
+        if let Some(bytes) = git.read_file(commit, path)? {
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            return Ok(Some(SourceText { file: path.to_owned(), text }));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the attempts of one fingerprint in one stage: names are derived, so none is searched for.
+async fn attempts(
+    rules: &ModelRules,
+    ports: &Ports,
+    stage: &StageName,
+    fingerprint: &Fingerprint,
+) -> Result<Vec<Training>, PortError> {
+    let mut found = Vec::new();
+    for attempt in 1.. {
+        let name =
+            TrainingName::derive(&rules.project, &rules.model, stage, fingerprint.digest(), attempt);
+        match ports.trainer.find(&[name]).await?.into_iter().next() {
+            Some(training) => found.push(training),
+            None => break,
+        }
+    }
+    Ok(found)
+}
+
+fn unreadable(doing: &str, error: impl std::error::Error + Send + Sync + 'static) -> PortError {
+    PortError::because(PortErrorKind::Storage, doing, error)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is a memory of reads: a panic elsewhere cannot have broken it.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,163 @@
+//! What an event asks of one model, and the rules that judge it.
+
+use crate::model::gate::Gate;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::history::Attribution;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::name::ProjectName;
+use crate::model::name::StageName;
+use crate::model::name::TargetName;
+use crate::model::stage::Does;
+use crate::model::stage::Stage;
+use crate::model::version::VersionNumber;
+use serde::Deserialize;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The rules for one model, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelRules {
+    /// The project.
+    pub project: ProjectName,
+    /// The model.
+    pub model: ModelName,
+    /// All stages, lowest first.
+    pub stages: Vec<Stage>,
+    /// The model's groups by target.
+    pub groups: BTreeMap<TargetName, GroupName>,
+    /// The model's gates.
+    pub gates: Vec<Gate>,
+    /// How often one fingerprint may be tried in one stage.
+    pub max_attempts: u32,
+    /// The longest that a training may be allowed to take.
+    pub max_runtime: Option<Duration>,
+}
+
+impl ModelRules {
+    /// Returns a stage by name.
+    pub fn stage(&self, name: &StageName) -> Option<&Stage> {
+        self.stages.iter().find(|stage| &stage.name == name)
+    }
+
+    /// Returns the stage that feeds a target.
+    pub fn stage_of_target(&self, target: &TargetName) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.groups.contains_key(target))
+    }
+
+    /// Returns the stages above a training stage: those that a lower one may read from for free.
+    pub fn training_stages_above(&self, name: &StageName) -> impl Iterator<Item = &Stage> {
+        self.stages
+            .iter()
+            .skip_while(move |stage| &stage.name != name)
+            .skip(1)
+            .filter(|stage| matches!(stage.does, Does::Train { .. }))
+    }
+}
+
+/// What is asked of one model, with the rules that judge it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// What should become true.
+    pub goal: Goal,
+    /// The rules.
+    pub rules: ModelRules,
+}
+
+/// What is asked of one model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// What should become true.
+    pub aim: Aim,
+    /// Who asks, from where and why: goes into lineage and history.
+    pub by: Attribution,
+    /// The number of the run's attempt, from 1.
+    pub run_attempt: u32,
+}
+
+/// What should become true.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "aim", rename_all = "kebab-case")]
+pub enum Aim {
+    /// A training stage holds a version of the commit's fingerprint.
+    Train {
+        /// The stage.
+        stage: StageName,
+        /// The branch that moved.
+        branch: BranchName,
+        /// The commit.
+        commit: CommitSha,
+        /// The reason of a person who asks to train again whatever the group holds.
+        again: Option<String>,
+        /// Whether a first attempt may be started. `reconcile` only finishes what others began.
+        may_start: bool,
+    },
+    /// A promoting stage's groups hold a version of the commit's content.
+    Promote {
+        /// The stage.
+        stage: StageName,
+        /// The branch that moved.
+        branch: BranchName,
+        /// The commit.
+        commit: CommitSha,
+    },
+    /// A person copies one version from group to group.
+    PromoteByHand {
+        /// Where from.
+        from: TargetName,
+        /// Where to.
+        to: TargetName,
+        /// Which version; without one, the current version of `from`.
+        version: Option<VersionNumber>,
+    },
+    /// A person approves a version.
+    Approve {
+        /// The group's target.
+        target: TargetName,
+        /// Which version; without one, the newest that waits.
+        version: Option<VersionNumber>,
+    },
+    /// A person rejects a version.
+    Reject {
+        /// The group's target.
+        target: TargetName,
+        /// Which version; without one, the newest that waits.
+        version: Option<VersionNumber>,
+    },
+}
+
+impl Aim {
+    /// Tells whether a person asks by hand, and so may change a frozen group.
+    pub fn is_by_hand(&self) -> bool {
+        match self {
+            Self::Train { .. } | Self::Promote { .. } => false,
+            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => true,
+        }
+    }
+
+    /// Returns the stage whose branch moved.
+    pub fn stage(&self) -> Option<&StageName> {
+        match self {
+            Self::Train { stage, .. } | Self::Promote { stage, .. } => Some(stage),
+            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+        }
+    }
+
+    /// Returns the commit that is judged.
+    pub fn commit(&self) -> Option<&CommitSha> {
+        match self {
+            Self::Train { commit, .. } | Self::Promote { commit, .. } => Some(commit),
+            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+        }
+    }
+
+    /// Returns the branch that moved.
+    pub fn branch(&self) -> Option<&BranchName> {
+        match self {
+            Self::Train { branch, .. } | Self::Promote { branch, .. } => Some(branch),
+            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! Every way to say yes, no or not yet: one variant, one code, one sentence, the evidence, and the next move.
+//!
+//! Sentences are never made on the spot elsewhere: reports print what stands here. The texts that go with the
+//! variants are in `plan::wording`.
+
+use crate::facts::commit::MissingData;
+use crate::facts::model::Nearest;
+use crate::model::approval::Approval;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::git::RepositoryId;
+use crate::model::history::Freeze;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::name::StageName;
+use crate::model::name::TargetName;
+use crate::model::name::TrainingName;
+use crate::model::training::Cause;
+use crate::model::training::StopCause;
+use crate::model::version::Rejection;
+use crate::model::version::VersionNumber;
+use crate::model::version::VersionRef;
+use crate::plan::gate::GateResult;
+use serde::Deserialize;
+use serde::Serialize;
+
+/// A version as people know it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its address.
+    pub version: VersionRef,
+    /// Its semantic version.
+    pub semver: semver::Version,
+    /// The commit that was trained.
+    pub commit: CommitSha,
+}
+
+/// A source version that may not be promoted, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excluded {
+    /// The version.
+    pub version: Known,
+    /// Why not, as a clause: `is PendingManualApproval`.
+    pub why: String,
+}
+
+/// One reason.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum Reason {
+    /// Nothing was trained yet for this code, settings and data.
+    TrainingNeeded {
+        /// The training that will be made.
+        training: TrainingName,
+        /// The commit.
+        commit: CommitSha,
+        /// How long the last training of the model took, in seconds.
+        last_took: Option<f64>,
+    },
+    /// An attempt failed for a passing cause, or a person asked again.
+    TrainingRetried {
+        /// The new attempt.
+        training: TrainingName,
+        /// Its number.
+        attempt: u32,
+        /// Why the last one does not stand.
+        because: String,
+    },
+    /// A training goes on.
+    TrainingOpen {
+        /// Which.
+        training: TrainingName,
+        /// Since when.
+        since: Option<jiff::Timestamp>,
+    },
+    /// A training of the same code, settings and data is taken over.
+    TrainingAdopted {
+        /// Which.
+        training: TrainingName,
+        /// The stage that ran it.
+        stage: StageName,
+    },
+    /// A training that another branch head still wants is left alone.
+    TrainingLeft {
+        /// Which.
+        training: TrainingName,
+        /// The branch that wants it.
+        wanted_by: BranchName,
+    },
+    /// An older training is ended.
+    TrainingStopped {
+        /// Which.
+        training: TrainingName,
+        /// Why.
+        cause: StopCause,
+    },
+    /// The group holds this fingerprint already.
+    AlreadyRegistered {
+        /// The version.
+        version: Known,
+        /// The event's commit.
+        commit: CommitSha,
+        /// How it stands.
+        approval: Approval,
+    },
+    /// A stage above holds this fingerprint: read, not trained.
+    Adopted {
+        /// The version.
+        version: Known,
+        /// The event's commit.
+        commit: CommitSha,
+    },
+    /// Every bound holds.
+    GatesPassed {
+        /// The bounds.
+        results: Vec<GateResult>,
+    },
+    /// No gate is configured.
+    NoGates,
+    /// A bound does not hold, or cannot be told.
+    GateFailed {
+        /// What was judged: a training or a version.
+        candidate: String,
+        /// All bounds.
+        results: Vec<GateResult>,
+        /// The last version that is good, to ship instead.
+        last_good: Option<Known>,
+    },
+    /// A version is registered.
+    Registering {
+        /// The group.
+        group: GroupName,
+        /// The semantic version.
+        semver: semver::Version,
+        /// How it enters.
+        approval: Approval,
+    },
+    /// A version is promoted.
+    Promoting {
+        /// The version.
+        source: Known,
+        /// Where to.
+        groups: Vec<GroupName>,
+        /// How it enters.
+        approval: Approval,
+        /// Whether a review recorded it.
+        reviewed: bool,
+    },
+    /// An older version is registered again.
+    Restoring {
+        /// The version that returns.
+        version: Known,
+        /// What stands in its place now.
+        replaces: Option<Known>,
+        /// How it enters.
+        approval: Approval,
+    },
+    /// The group stands for this content already.
+    AlreadyCurrent {
+        /// The version.
+        version: Known,
+    },
+    /// The version is there and awaits a person.
+    AwaitsApproval {
+        /// The version.
+        version: Known,
+        /// The target, for the command.
+        target: TargetName,
+        /// The model, for the command.
+        model: ModelName,
+    },
+    /// A source version awaits a person.
+    SourceAwaitsApproval {
+        /// The version.
+        version: Known,
+        /// The stage that waits for it.
+        stage: StageName,
+    },
+    /// A source training goes on.
+    SourceTrainingOpen {
+        /// The training.
+        training: TrainingName,
+        /// The stage that waits for it.
+        stage: StageName,
+    },
+    /// The sources hold nothing of the model at all.
+    NothingToPromoteYet {
+        /// The groups.
+        sources: Vec<GroupName>,
+        /// The branch that would train.
+        branch: Option<BranchName>,
+    },
+    /// No version of the content may be promoted.
+    NoPromotableVersion {
+        /// The stage that asks.
+        stage: StageName,
+        /// The branch that asks.
+        branch: BranchName,
+        /// The branch that trains.
+        source_branch: Option<BranchName>,
+        /// The groups that were searched.
+        sources: Vec<GroupName>,
+        /// Versions of the content that may not be promoted.
+        excluded: Vec<Excluded>,
+        /// A failed or gated training of the content.
+        training: Option<String>,
+        /// Versions of other content.
+        nearest: Vec<Nearest>,
+        /// The model, for the command.
+        model: ModelName,
+        /// The target, for the command.
+        target: TargetName,
+        /// The source target, for the command.
+        source_target: TargetName,
+    },
+    /// The group is frozen.
+    Frozen {
+        /// The group.
+        group: GroupName,
+        /// The mark.
+        freeze: Freeze,
+        /// What was not done.
+        stopped: String,
+    },
+    /// A command by hand changes a frozen group.
+    FrozenButByHand {
+        /// The group.
+        group: GroupName,
+        /// The mark.
+        freeze: Freeze,
+    },
+    /// A person or a rollback put this content out of the group.
+    LastRejected {
+        /// The version.
+        version: Known,
+        /// Why.
+        rejection: Option<Rejection>,
+        /// The model, for the command.
+        model: ModelName,
+    },
+    /// The group belongs to another repository.
+    ForeignGroup {
+        /// The group.
+        group: GroupName,
+        /// Its repository.
+        owner: RepositoryId,
+        /// This repository.
+        ours: RepositoryId,
+    },
+    /// The branch has moved on.
+    Superseded {
+        /// The event's commit.
+        commit: CommitSha,
+        /// The branch.
+        branch: BranchName,
+        /// Where the branch is. `None`: it is gone.
+        head: Option<CommitSha>,
+        /// The group to roll back, where that may have been meant.
+        rollback: Option<GroupName>,
+    },
+    /// A result is registered although its branch has moved on.
+    RegisteredLate {
+        /// The group.
+        group: GroupName,
+        /// Where the branch is.
+        head: Option<CommitSha>,
+    },
+    /// Data could not be identified.
+    MissingData {
+        /// What is missing.
+        missing: Vec<MissingData>,
+    },
+    /// Watched paths are missing at the commit.
+    MissingPaths {
+        /// The commit.
+        commit: CommitSha,
+        /// The path, and what may have been meant.
+        paths: Vec<(String, Option<String>)>,
+    },
+    /// The commit's configuration does not know the model.
+    NoSuchModel {
+        /// The model.
+        model: ModelName,
+        /// The commit.
+        commit: CommitSha,
+    },
+    /// The repository could not answer.
+    Unreadable {
+        /// Why, with the way out.
+        why: String,
+    },
+    /// The training ended badly.
+    TrainingFailed {
+        /// Which.
+        training: TrainingName,
+        /// Its attempt.
+        attempt: u32,
+        /// Why.
+        cause: Cause,
+        /// One sentence.
+        message: String,
+        /// The last lines of its log: foreign text.
+        log_tail: Vec<String>,
+        /// No further attempt is allowed.
+        exhausted: bool,
+        /// The model, for the command.
+        model: ModelName,
+    },
+    /// `reconcile` starts no first attempt.
+    NotStarted {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// The data moved while training.
+    DataMoved {
+        /// The training.
+        training: TrainingName,
+    },
+    /// A person approves.
+    Approving {
+        /// The version.
+        version: Known,
+        /// What was current until then.
+        replaces: Option<Known>,
+    },
+    /// A person rejects.
+    Rejecting {
+        /// The version.
+        version: Known,
+        /// What is current then.
+        leaves: Option<Known>,
+        /// It was the current one.
+        was_current: bool,
+    },
+    /// It is so already.
+    AlreadySo {
+        /// The version.
+        version: Known,
+        /// How it stands.
+        approval: Approval,
+    },
+    /// Approving an older version than the current one.
+    OlderThanCurrent {
+        /// The version asked for.
+        version: Known,
+        /// The current one.
+        current: Known,
+    },
+    /// Nothing in the group waits for a person.
+    NothingAwaits {
+        /// The group.
+        group: GroupName,
+    },
+    /// The group has no such version.
+    NoSuchVersion {
+        /// The group.
+        group: GroupName,
+        /// The number asked for. `None`: it has no current version.
+        number: Option<VersionNumber>,
+        /// The highest number that it has.
+        newest: Option<VersionNumber>,
+    },
+    /// A version by hand that is not approved at its source.
+    NotApproved {
+        /// The version.
+        version: Known,
+        /// How it stands.
+        approval: Approval,
+    },
+    /// A version that must not be promoted by default.
+    NotPromotable {
+        /// The version.
+        version: Known,
+        /// Why, as a clause.
+        why: String,
+    },
+    /// No stage has the branch.
+    NoStage {
+        /// The branch.
+        branch: BranchName,
+        /// Each stage and its patterns: `dev (dev)`.
+        stages: Vec<String>,
+    },
+    /// The branch was deleted.
+    BranchDeleted {
+        /// The branch.
+        branch: BranchName,
+    },
+    /// The event is not one to act on.
+    NotOurs {
+        /// Why, as a sentence.
+        why: String,
+    },
+    /// The branch whose rules count has no configuration yet.
+    NoRules {
+        /// That branch.
+        branch: BranchName,
+        /// What merging the file will begin.
+        begins: String,
+    },
+    /// Not built into this release yet.
+    NotYet {
+        /// What happened, in words.
+        what: String,
+    },
+    /// A port failed.
+    PortFailed {
+        /// The class.
+        kind: String,
+        /// The whole chain of causes.
+        message: String,
+        /// The next move.
+        hint: Option<String>,
+        /// Whether running again may help.
+        may_pass: bool,
+    },
+    /// Somebody else held or moved the group too often.
+    TooBusy {
+        /// What kept moving.
+        what: String,
+    },
+    /// Every step said done, and nothing changed.
+    DoesNotConverge {
+        /// The step that repeats.
+        step: String,
+    },
+    /// The plan broke one of its own rules.
+    PlanBroken {
+        /// Which.
+        what: String,
+    },
+    /// The run was stopped.
+    Cancelled {
+        /// What was stopped.
+        stopped: Vec<TrainingName>,
+        /// What goes on.
+        left: Vec<TrainingName>,
+    },
+    /// The run leaves a training that goes on.
+    Left {
+        /// Which.
+        training: TrainingName,
+    },
+}
+
+/// What a refusal before any verdict is about: decides between exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BeforeVerdict {
+    /// Exit 2: the command asks for something that does not exist.
+    Usage,
+    /// Exit 20: the configuration and the commit do not fit.
+    Configuration,
+    /// Exit 60: the loop goes round in circles.
+    DoesNotConverge,
+    /// Exit 1: a fault of ours.
+    Bug,
+}
+
+impl Reason {
+    /// Tells whether this is a refusal before any verdict.
+    pub fn before_verdict(&self) -> Option<BeforeVerdict> {
+        match self {
+            Self::NoSuchVersion { .. } | Self::NothingAwaits { .. } => Some(BeforeVerdict::Usage),
+            Self::MissingPaths { .. } | Self::NoSuchModel { .. } => Some(BeforeVerdict::Configuration),
+            Self::DoesNotConverge { .. } => Some(BeforeVerdict::DoesNotConverge),
+            Self::PlanBroken { .. } => Some(BeforeVerdict::Bug),
+            _ => None,
+        }
+    }
+
+    /// Tells whether this only says that the world is as wanted: noise after a run that made it so.
+    pub fn says_nothing_to_do(&self) -> bool {
+        matches!(self, Self::AlreadyRegistered { .. } | Self::AlreadyCurrent { .. } | Self::AlreadySo { .. })
+    }
+}

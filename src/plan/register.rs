@@ -1,0 +1,252 @@
+//! A training ended well: may its result be registered, and as what? Or may an older version return?
+
+use crate::facts::Facts;
+use crate::facts::GroupFacts;
+use crate::model::approval::Approval;
+use crate::model::approval::ApprovalRule;
+use crate::model::artifact::Artifact;
+use crate::model::change::ArtifactPlace;
+use crate::model::change::Expected;
+use crate::model::change::Registration;
+use crate::model::history::HistoryAction;
+use crate::model::lineage::LINEAGE_SCHEMA;
+use crate::model::lineage::Lineage;
+use crate::model::metric::Metrics;
+use crate::model::name::TargetName;
+use crate::model::name::TrainingName;
+use crate::model::training::Training;
+use crate::model::verdict::Verdict;
+use crate::model::version::Version;
+use crate::model::version::VersionContent;
+use crate::model::version::next_semver;
+use crate::plan::Answered;
+use crate::plan::Decision;
+use crate::plan::gate;
+use crate::plan::gate::Baseline;
+use crate::plan::goal::Goal;
+use crate::plan::goal::ModelRules;
+use crate::plan::group;
+use crate::plan::known;
+use crate::plan::reason::Reason;
+use crate::plan::settled;
+use crate::plan::step::CopyStep;
+use crate::plan::step::RegisterStep;
+use crate::plan::step::Step;
+use crate::plan::train::Push;
+
+/// Decides what becomes of a training that ended well.
+#[expect(clippy::too_many_arguments, reason = "the parts of one finished training, already matched by the caller")]
+pub(super) fn plan(
+    goal: &Goal,
+    rules: &ModelRules,
+    facts: &Facts,
+    push: &Push<'_>,
+    training: &Training,
+    metrics: &Metrics,
+    artifacts: &[Artifact],
+    data_moved: bool,
+) -> Result<Answered, Answered> {
+    if let Some(version) = registered_from(facts, push, &training.name) {
+        return Ok(settled(
+            Verdict::Passed,
+            Reason::AlreadyRegistered {
+                version: known(version),
+                commit: push.commit.commit.clone(),
+                approval: version.approval,
+            },
+        ));
+    }
+    let lineage = lineage(facts, training);
+    let results = gate::judge(&rules.gates, metrics, &lineage, baseline(push, rules, facts)?);
+    if !gate::all_pass(&results) {
+        let last_good =
+            push.stage.groups.keys().find_map(|target| facts.groups.get(target)?.current.as_ref()).map(known);
+        return Err(settled(
+            Verdict::Blocked,
+            Reason::GateFailed { candidate: format!("training {}", training.name), results, last_good },
+        ));
+    }
+    let mut reasons = vec![if results.is_empty() { Reason::NoGates } else { Reason::GatesPassed { results } }];
+    if data_moved {
+        reasons.push(Reason::DataMoved { training: training.name.clone() });
+    }
+    let (mut copies, mut registrations) = (Vec::new(), Vec::new());
+    for (target, rule) in &push.stage.groups {
+        let group = group(facts, target)?;
+        let semver = next_semver(
+            group.highest.as_ref().map(|h| (&h.semver, &h.code_id, h.signature.as_deref())),
+            &training.origin.code_id,
+            training.origin.signature.as_deref(),
+        );
+        let late = push.overtaken.is_some();
+        let approval = if late { Approval::PendingManualApproval } else { entering(*rule) };
+        if let Some(head) = &push.overtaken {
+            reasons.push(Reason::RegisteredLate { group: group.name.clone(), head: head.clone() });
+        }
+        reasons.push(Reason::Registering { group: group.name.clone(), semver: semver.clone(), approval });
+        copies.push(Step::Copy(CopyStep {
+            artifacts: artifacts.to_vec(),
+            from: format!("training {}", training.name),
+            to: ArtifactPlace {
+                project: rules.project.clone(),
+                group: group.name.clone(),
+                model: rules.model.clone(),
+                fingerprint: training.origin.fingerprint.clone(),
+            },
+        }));
+        let content = VersionContent {
+            model: rules.model.clone(),
+            semver,
+            fingerprint: training.origin.fingerprint.clone(),
+            code_id: training.origin.code_id.clone(),
+            content: training.origin.content.clone(),
+            signature: training.origin.signature.clone(),
+            metrics: metrics.clone(),
+            artifacts: artifacts.to_vec(),
+            data_moved,
+            lineage: lineage.clone(),
+            source: None,
+            restores: None,
+            not_promotable: data_moved.then(|| "the data changed while it was trained".to_owned()),
+        };
+        registrations.push(Step::Register(RegisterStep {
+            target: target.clone(),
+            registration: Box::new(Registration {
+                group: group.name.clone(),
+                repository: facts.repository.clone(),
+                expected: expected(group),
+                content,
+                approval,
+                superseded: late,
+                supersedes_older: !late && !push.stage.is_shared_by_branches(),
+                action: HistoryAction::Registered,
+                by: goal.by.clone(),
+            }),
+        }));
+    }
+    copies.extend(registrations);
+    Ok((Decision::Act(copies), reasons))
+}
+
+/// Finds the version that a training became.
+pub(super) fn registered_from<'a>(facts: &'a Facts, push: &Push<'_>, training: &TrainingName) -> Option<&'a Version> {
+    push.stage
+        .groups
+        .keys()
+        .map(|target| {
+            facts.groups.get(target)?.matching.iter().find(|v| v.content.lineage.training.as_ref() == Some(training))
+        })
+        // With several groups, all of them must hold it.
+        .collect::<Option<Vec<_>>>()
+        .and_then(|versions| versions.first().copied())
+}
+
+/// Brings back an older version of a sequence, where the branch went back to its fingerprint.
+pub(super) fn restore(goal: &Goal, push: &Push<'_>, facts: &Facts) -> Result<Option<Answered>, Answered> {
+    if push.stage.is_shared_by_branches() || push.overtaken.is_some() {
+        return Ok(None);
+    }
+    let mut steps = Vec::new();
+    let mut reasons = Vec::new();
+    for (target, rule) in &push.stage.groups {
+        let group = group(facts, target)?;
+        if group.current.as_ref().is_some_and(|current| &current.content.fingerprint == push.fingerprint) {
+            continue;
+        }
+        let older = group.matching.iter().find(|version| {
+            &version.content.fingerprint == push.fingerprint
+                && version.once_approved
+                && version.approval != Approval::Rejected
+        });
+        let Some(older) = older else { return Ok(None) };
+        if let Some(freeze) = &group.frozen {
+            return Err(settled(
+                Verdict::Blocked,
+                Reason::Frozen {
+                    group: group.name.clone(),
+                    freeze: freeze.clone(),
+                    stopped: format!("{} was not restored", known(older)),
+                },
+            ));
+        }
+        let (step, reason) = restoring(goal, facts, target, group, older, entering(*rule));
+        steps.push(step);
+        reasons.push(reason);
+    }
+    Ok((!steps.is_empty()).then_some((Decision::Act(steps), reasons)))
+}
+
+/// Builds the step that registers an older version's artifacts again.
+pub(super) fn restoring(
+    goal: &Goal,
+    facts: &Facts,
+    target: &TargetName,
+    group: &GroupFacts,
+    older: &Version,
+    approval: Approval,
+) -> (Step, Reason) {
+    let content =
+        VersionContent { restores: Some(older.number), source: older.content.source.clone(), ..older.content.clone() };
+    let step = Step::Restore(RegisterStep {
+        target: target.clone(),
+        registration: Box::new(Registration {
+            group: group.name.clone(),
+            repository: facts.repository.clone(),
+            expected: expected(group),
+            content,
+            approval,
+            superseded: false,
+            supersedes_older: true,
+            action: HistoryAction::Restored,
+            by: goal.by.clone(),
+        }),
+    });
+    let reason = Reason::Restoring { version: known(older), replaces: group.current.as_ref().map(known), approval };
+    (step, reason)
+}
+
+/// What a write expects of the group as it was seen.
+pub(super) fn expected(group: &GroupFacts) -> Expected {
+    Expected { newest: group.newest, current: group.current_number(), frozen: group.frozen.is_some() }
+}
+
+/// How a version enters under a group's rule.
+pub(super) fn entering(rule: ApprovalRule) -> Approval {
+    match rule {
+        ApprovalRule::Auto => Approval::Approved,
+        ApprovalRule::Manual => Approval::PendingManualApproval,
+    }
+}
+
+fn baseline<'a>(push: &Push<'_>, rules: &'a ModelRules, facts: &'a Facts) -> Result<Baseline<'a>, Answered> {
+    let Some(target) = &push.stage.compare_with else { return Ok(Baseline::NotConfigured) };
+    let seen = group(facts, target)?;
+    Ok(match (&seen.current, rules.groups.get(target)) {
+        (Some(current), _) => Baseline::Current(current),
+        (None, Some(name)) => Baseline::NoneYet(name),
+        (None, None) => Baseline::NotConfigured,
+    })
+}
+
+fn lineage(facts: &Facts, training: &Training) -> Lineage {
+    let origin = &training.origin;
+    Lineage {
+        schema: LINEAGE_SCHEMA,
+        commit: origin.commit.clone(),
+        tree: Some(origin.tree.clone()),
+        branch: Some(origin.branch.clone()),
+        repository: facts.repository.clone(),
+        pull_request: origin.pull_request,
+        actor: origin.actor.clone(),
+        run_url: origin.run_url.clone(),
+        datasets: origin.datasets.clone(),
+        hyperparameters: origin.hyperparameters.clone(),
+        image: origin.image.clone(),
+        stage: Some(origin.stage.clone()),
+        training: Some(training.name.clone()),
+        attempt: Some(training.attempt),
+        again: origin.again.clone(),
+        training_seconds: training.seconds(),
+        trained_at: training.ended_at,
+    }
+}

@@ -1,0 +1,102 @@
+//! Which models does an event concern, and what does it ask of each?
+
+use crate::config::Config;
+use crate::event::Event;
+use crate::event::EventKind;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::history::Attribution;
+use crate::model::name::ModelName;
+use crate::model::stage::Does;
+use crate::plan::goal::Aim;
+use crate::plan::goal::Goal;
+use crate::plan::goal::ModelRules;
+use crate::plan::goal::Task;
+use crate::plan::reason::Reason;
+
+/// What an event asks.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Route {
+    /// Of each of these models, this.
+    Tasks(Vec<Task>),
+    /// Nothing, and why.
+    Nothing(Reason),
+}
+
+/// Routes an event. `only` narrows to some models; empty means all.
+pub fn route(config: &Config, event: &Event, by: &Attribution, only: &[ModelName]) -> Route {
+    match &event.kind {
+        EventKind::BranchMoved(moved) => {
+            push(config, &moved.branch, &moved.after, by, event.run.attempt, only)
+        }
+        EventKind::BranchDeleted { branch, .. } => {
+            Route::Nothing(Reason::BranchDeleted { branch: branch.clone() })
+        }
+        EventKind::NotOurs(not_ours) => Route::Nothing(Reason::NotOurs { why: not_ours.to_string() }),
+        EventKind::PullRequest(_) => not_yet("pull requests are not reported on in this release"),
+        EventKind::MergeGroup(_) => not_yet("merge queues are not reported on in this release"),
+        EventKind::ByHand(command) => {
+            not_yet(&format!("`{}` by dispatch is not acted on in this release", command.action().as_str()))
+        }
+        EventKind::Hint(_) => not_yet("hints from the cloud are not acted on in this release"),
+        EventKind::Tick { .. } => not_yet("schedules are not acted on in this release"),
+    }
+}
+
+/// Routes a push: each model is trained, or promoted, as the branch's stage does.
+fn push(
+    config: &Config,
+    branch: &BranchName,
+    commit: &CommitSha,
+    by: &Attribution,
+    run_attempt: u32,
+    only: &[ModelName],
+) -> Route {
+    let Some(stage) = config.stage_of_branch(branch) else {
+        let stages =
+            config.stages.iter().map(|stage| format!("{} ({})", stage.name, stage.branches)).collect();
+        return Route::Nothing(Reason::NoStage { branch: branch.clone(), stages });
+    };
+    let aim = match &stage.does {
+        Does::Train { .. } => Aim::Train {
+            stage: stage.name.clone(),
+            branch: branch.clone(),
+            commit: commit.clone(),
+            again: None,
+            may_start: true,
+        },
+        Does::Promote { .. } => {
+            Aim::Promote { stage: stage.name.clone(), branch: branch.clone(), commit: commit.clone() }
+        }
+    };
+    let tasks = config
+        .models
+        .keys()
+        .filter(|model| only.is_empty() || only.contains(model))
+        .filter_map(|model| {
+            Some(Task {
+                goal: Goal { aim: aim.clone(), by: by.clone(), run_attempt },
+                rules: model_rules(config, model)?,
+            })
+        })
+        .collect();
+    Route::Tasks(tasks)
+}
+
+/// Takes the rules of one model out of the configuration.
+pub fn model_rules(config: &Config, model: &ModelName) -> Option<ModelRules> {
+    let found = config.models.get(model)?;
+    Some(ModelRules {
+        project: config.project.clone(),
+        model: model.clone(),
+        stages: config.stages.clone(),
+        groups: found.groups.clone(),
+        gates: found.gates.clone(),
+        max_attempts: found.max_attempts,
+        max_runtime: config.limits.max_runtime,
+    })
+}
+
+fn not_yet(what: &str) -> Route {
+    Route::Nothing(Reason::NotYet { what: what.to_owned() })
+}

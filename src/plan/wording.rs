@@ -1,0 +1,496 @@
+//! The texts of every [`Reason`]: its code, its sentence with the evidence, and the next move.
+//!
+//! Foreign text (branch names, commit subjects, log lines) stands in these sentences as it is; each report
+//! escapes it for its own medium.
+
+use crate::facts::model::Nearest;
+use crate::model::approval::Approval;
+use crate::model::training::StopCause;
+use crate::model::version::Rejection;
+use crate::plan::gate::Answer;
+use crate::plan::gate::GateResult;
+use crate::plan::reason::Known;
+use crate::plan::reason::Reason;
+use std::fmt;
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.semver, self.version)
+    }
+}
+
+impl Reason {
+    /// Returns the code that stands for the reason in JSON and in `branchline explain`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TrainingNeeded { .. } => "training-needed",
+            Self::TrainingRetried { .. } => "training-retried",
+            Self::TrainingOpen { .. } => "training-open",
+            Self::TrainingAdopted { .. } => "training-adopted",
+            Self::TrainingLeft { .. } => "training-left",
+            Self::TrainingStopped { .. } => "training-stopped",
+            Self::AlreadyRegistered { .. } => "already-registered",
+            Self::Adopted { .. } => "adopted",
+            Self::GatesPassed { .. } => "gates-passed",
+            Self::NoGates => "no-gates",
+            Self::GateFailed { .. } => "gate-failed",
+            Self::Registering { .. } => "registering",
+            Self::Promoting { .. } => "promoting",
+            Self::Restoring { .. } => "restoring",
+            Self::AlreadyCurrent { .. } => "already-current",
+            Self::AwaitsApproval { .. } => "awaits-approval",
+            Self::SourceAwaitsApproval { .. } => "source-awaits-approval",
+            Self::SourceTrainingOpen { .. } => "source-training-open",
+            Self::NothingToPromoteYet { .. } => "nothing-to-promote-yet",
+            Self::NoPromotableVersion { .. } => "no-promotable-version",
+            Self::Frozen { .. } => "frozen",
+            Self::FrozenButByHand { .. } => "frozen-but-by-hand",
+            Self::LastRejected { .. } => "last-rejected",
+            Self::ForeignGroup { .. } => "foreign-group",
+            Self::Superseded { .. } => "superseded",
+            Self::RegisteredLate { .. } => "registered-late",
+            Self::MissingData { .. } => "missing-data",
+            Self::MissingPaths { .. } => "missing-paths",
+            Self::NoSuchModel { .. } => "no-such-model",
+            Self::Unreadable { .. } => "unreadable",
+            Self::TrainingFailed { .. } => "training-failed",
+            Self::NotStarted { .. } => "not-started",
+            Self::DataMoved { .. } => "data-moved",
+            Self::Approving { .. } => "approving",
+            Self::Rejecting { .. } => "rejecting",
+            Self::AlreadySo { .. } => "already-so",
+            Self::OlderThanCurrent { .. } => "older-than-current",
+            Self::NothingAwaits { .. } => "nothing-awaits",
+            Self::NoSuchVersion { .. } => "no-such-version",
+            Self::NotApproved { .. } => "not-approved",
+            Self::NotPromotable { .. } => "not-promotable",
+            Self::NoStage { .. } => "no-stage",
+            Self::BranchDeleted { .. } => "branch-deleted",
+            Self::NotOurs { .. } => "not-ours",
+            Self::NoRules { .. } => "no-rules",
+            Self::NotYet { .. } => "not-yet",
+            Self::PortFailed { .. } => "port-failed",
+            Self::TooBusy { .. } => "too-busy",
+            Self::DoesNotConverge { .. } => "does-not-converge",
+            Self::PlanBroken { .. } => "plan-broken",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Left { .. } => "left",
+        }
+    }
+
+    /// Returns the sentence, with its numbers and names.
+    pub fn message(&self) -> String {
+        match self {
+            Self::TrainingNeeded { training, commit, last_took } => {
+                let took = last_took.map_or_else(String::new, |s| format!("; the last training took {}", seconds(s)));
+                format!(
+                    "nothing was trained yet for the code, settings and data of commit {}: training {training}{took}",
+                    commit.short()
+                )
+            }
+            Self::TrainingRetried { training, attempt, because } => {
+                format!("training again as {training} (attempt {attempt}): {because}")
+            }
+            Self::TrainingOpen { training, since } => match since {
+                Some(since) => format!("training {training} has been running since {}", time(*since)),
+                None => format!("training {training} is about to begin"),
+            },
+            Self::TrainingAdopted { training, stage } => {
+                format!("not trained again: training {training} of stage {stage} had the same code, settings and data")
+            }
+            Self::TrainingLeft { training, wanted_by } => {
+                format!("training {training} goes on: the head of {wanted_by} wants the same code, settings and data")
+            }
+            Self::TrainingStopped { training, cause } => {
+                let why = match cause {
+                    StopCause::Cancelled => "the run was cancelled",
+                    StopCause::NewerPush => "a newer push to its branch wants something else",
+                    StopCause::BranchDeleted => "its branch was deleted",
+                };
+                format!("training {training} is stopped: {why}")
+            }
+            Self::AlreadyRegistered { version, commit, approval } => format!(
+                "not trained: commit {} has the same code, settings and data as {version}, trained from commit {} ({approval})",
+                commit.short(),
+                version.commit.short()
+            ),
+            Self::Adopted { version, commit } => format!(
+                "not trained: commit {} has the same code, settings and data as {version}, trained from commit {}",
+                commit.short(),
+                version.commit.short()
+            ),
+            Self::GatesPassed { results } => format!("gates passed: {}", bounds(results)),
+            Self::NoGates => "no gate is configured: whatever trains is registered".to_owned(),
+            Self::GateFailed { candidate, results, last_good } => {
+                let bad: Vec<GateResult> =
+                    results.iter().filter(|result| result.answer != Answer::Pass).cloned().collect();
+                let mut text = format!("{candidate} missed its gates: {}", bounds(&bad));
+                if let Some(good) = last_good {
+                    text.push_str(&format!("; last good: {good}"));
+                }
+                text
+            }
+            Self::Registering { group, semver, approval } => format!("{semver} enters {group} as {approval}"),
+            Self::Promoting { source, groups, approval, reviewed } => {
+                let names: Vec<String> = groups.iter().map(ToString::to_string).collect();
+                let review = if *reviewed { ", as reviewed" } else { "" };
+                format!("{source} goes to {} as {approval}{review}: copied, not trained", names.join(" and "))
+            }
+            Self::Restoring { version, replaces, approval } => {
+                let instead = replaces.as_ref().map_or_else(String::new, |known| format!(" in place of {known}"));
+                format!(
+                    "{version} held exactly this content before: it is restored{instead} as {approval}, nothing trained, nothing copied"
+                )
+            }
+            Self::AlreadyCurrent { version } => {
+                format!("nothing to do: {version} is current and has exactly this content")
+            }
+            Self::AwaitsApproval { version, .. } => format!("{version} awaits approval"),
+            Self::SourceAwaitsApproval { version, stage } => {
+                format!("{version} has this content, but awaits approval; stage {stage} takes it once it is approved")
+            }
+            Self::SourceTrainingOpen { training, stage } => {
+                format!(
+                    "training {training} of this content is still running; stage {stage} takes its version once it is approved"
+                )
+            }
+            Self::NothingToPromoteYet { sources, .. } => {
+                let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
+                format!("nothing to promote yet: {} holds no version at all", names.join(" and "))
+            }
+            Self::NoPromotableVersion { stage, sources, excluded, training, nearest, .. } => {
+                no_promotable(stage.as_str(), sources, excluded, training.as_deref(), nearest)
+            }
+            Self::Frozen { group, freeze, stopped } => format!(
+                "{group} is frozen since {}{}{}. {stopped}",
+                time(freeze.since),
+                by(freeze.by.actor.as_deref()),
+                quoted(freeze.by.reason.as_deref())
+            ),
+            Self::FrozenButByHand { group, freeze } => format!(
+                "{group} stays frozen (since {}{}{}): this command by hand works all the same",
+                time(freeze.since),
+                by(freeze.by.actor.as_deref()),
+                quoted(freeze.by.reason.as_deref())
+            ),
+            Self::LastRejected { version, rejection, .. } => {
+                let how = match rejection {
+                    Some(Rejection::RolledBack) => "was rolled back",
+                    Some(Rejection::Person | Rejection::Duplicate) | None => "was rejected",
+                };
+                format!("{version} with this very content {how}: it does not return by itself")
+            }
+            Self::ForeignGroup { group, owner, ours } => {
+                format!("{group} belongs to {owner}, and this is {ours}: nothing is written to it")
+            }
+            Self::Superseded { commit, branch, head, .. } => match head {
+                Some(head) => format!(
+                    "superseded by {}: this is about commit {}, but {branch} has moved on; an old event never changes a group",
+                    head.short(),
+                    commit.short()
+                ),
+                None => format!("{branch} does not exist any more: nothing is done for its commit {}", commit.short()),
+            },
+            Self::RegisteredLate { group, head } => {
+                let at = head.as_ref().map_or_else(|| "is gone".to_owned(), |head| format!("is at {}", head.short()));
+                format!("the branch {at} by now: the result enters {group} pending and marked superseded")
+            }
+            Self::MissingData { missing } => {
+                let parts: Vec<String> =
+                    missing.iter().map(|m| format!("channel {}: {}: {}", m.channel, m.uri, m.why)).collect();
+                format!("data missing: {}", parts.join("; "))
+            }
+            Self::MissingPaths { commit, paths } => {
+                let parts: Vec<String> = paths
+                    .iter()
+                    .map(|(path, near)| match near {
+                        Some(near) => format!("`{path}` (did you mean `{near}`?)"),
+                        None => format!("`{path}`"),
+                    })
+                    .collect();
+                format!("watched path missing at commit {}: {}", commit.short(), parts.join(", "))
+            }
+            Self::NoSuchModel { model, commit } => {
+                format!("the branchline.yaml of commit {} has no model `{model}`", commit.short())
+            }
+            Self::Unreadable { why } => why.clone(),
+            Self::TrainingFailed { training, attempt, cause, message, .. } => {
+                format!("training {training} (attempt {attempt}) failed, cause {}: {message}", cause.as_str())
+            }
+            Self::NotStarted { branch } => {
+                format!("nothing was trained yet for the head of {branch}: reconcile starts no first attempt")
+            }
+            Self::DataMoved { training } => {
+                format!("the data changed while {training} ran: its version is not promotable by default")
+            }
+            Self::Approving { version, replaces } => match replaces {
+                Some(old) => format!("{version} becomes current in place of {old}"),
+                None => format!("{version} becomes current: the first of its group"),
+            },
+            Self::Rejecting { version, leaves, was_current } => {
+                let mut text = format!("{version} is rejected and does not return by itself");
+                if *was_current {
+                    match leaves {
+                        Some(left) => text.push_str(&format!("; it was current, {left} is current again")),
+                        None => text.push_str("; it was current, and nothing is current now"),
+                    }
+                }
+                text
+            }
+            Self::AlreadySo { version, approval } => format!("nothing to do: {version} is {approval} already"),
+            Self::OlderThanCurrent { version, current } => {
+                format!("{version} is older than the current {current}: approving it would change nothing")
+            }
+            Self::NothingAwaits { group } => format!("no version of {group} awaits approval"),
+            Self::NoSuchVersion { group, number, newest } => match (number, newest) {
+                (Some(number), Some(newest)) => format!("{group} has no {number}: its newest is {newest}"),
+                (Some(number), None) => format!("{group} has no {number}: it is empty"),
+                (None, _) => format!("{group} has no current version"),
+            },
+            Self::NotApproved { version, approval } => {
+                format!("{version} is {approval}: only an approved version is promoted")
+            }
+            Self::NotPromotable { version, why } => format!("{version} is not promotable: {why}"),
+            Self::NoStage { branch, stages } => {
+                format!("no stage has the branch {branch}: {}", stages.join(", "))
+            }
+            Self::BranchDeleted { branch } => format!("{branch} was deleted: nothing is trained or promoted for it"),
+            Self::NotOurs { why } => why.clone(),
+            Self::NoRules { branch, begins } => format!(
+                "{branch} has no branchline.yaml yet, so no rules apply and nothing was done. Once it is merged there, {begins}"
+            ),
+            Self::NotYet { what } => format!("not yet: {what}"),
+            Self::PortFailed { message, may_pass, .. } => {
+                let again = if *may_pass { " (running it again may help)" } else { "" };
+                format!("{message}{again}")
+            }
+            Self::TooBusy { what } => format!("gave up after several looks: {what} kept changing"),
+            Self::DoesNotConverge { step } => {
+                format!("`{step}` said done, but nothing changed: the loop was ended instead of repeating it")
+            }
+            Self::PlanBroken { what } => format!("the plan broke its own rule and was not applied: {what}"),
+            Self::Cancelled { stopped, left } => {
+                let names = |list: &[crate::model::name::TrainingName]| {
+                    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+                };
+                match (stopped.is_empty(), left.is_empty()) {
+                    (true, true) => "stopped by a signal before anything was left open".to_owned(),
+                    (false, true) => format!("stopped by a signal; ended with it: {}", names(stopped)),
+                    (true, false) => format!("stopped by a signal; still running: {}", names(left)),
+                    (false, false) => {
+                        format!("stopped by a signal; ended: {}; still running: {}", names(stopped), names(left))
+                    }
+                }
+            }
+            Self::Left { training } => format!("training {training} goes on without this run"),
+        }
+    }
+
+    /// Returns the next move, where there is one: as a command that can be pasted, if possible.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Adopted { version, .. } | Self::AlreadyRegistered { version, .. } => {
+                let _ = version;
+                None
+            }
+            Self::AwaitsApproval { version, target, model } => Some(format!(
+                "branchline approve --model {model} --group {target} --version {}",
+                version.version.number.0
+            )),
+            Self::SourceAwaitsApproval { version, .. } => Some(format!(
+                "branchline approve --group {} --version {}",
+                version.version.group, version.version.number.0
+            )),
+            Self::NothingToPromoteYet { branch, .. } => {
+                branch.as_ref().map(|branch| format!("push to {branch} first: it trains there"))
+            }
+            Self::NoPromotableVersion {
+                branch,
+                source_branch,
+                nearest,
+                excluded,
+                model,
+                target,
+                source_target,
+                ..
+            } => {
+                let waiting = excluded.iter().find(|e| e.why.contains("PendingManualApproval"));
+                if let Some(waiting) = waiting {
+                    return Some(format!(
+                        "branchline approve --group {} --version {}",
+                        waiting.version.version.group, waiting.version.version.number.0
+                    ));
+                }
+                let road = match source_branch {
+                    Some(source) => format!("merge {branch} into {source}: it trains there"),
+                    None => "push this code to a training branch first".to_owned(),
+                };
+                Some(match nearest.first() {
+                    Some(near) => format!(
+                        "{road}; or ship {} as it is: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
+                        near.semver, near.version.number.0
+                    ),
+                    None => road,
+                })
+            }
+            Self::GateFailed { .. } => Some("improve the model, or change the gate on the default branch".to_owned()),
+            Self::Frozen { group, .. } => {
+                Some(format!("to lift it: branchline unfreeze --group {group} --reason \"...\", then run this again"))
+            }
+            Self::LastRejected { version, .. } => Some(format!(
+                "a person can bring it back: branchline approve --group {} --version {}",
+                version.version.group, version.version.number.0
+            )),
+            Self::ForeignGroup { .. } => {
+                Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
+            }
+            Self::Superseded { rollback, .. } => rollback
+                .as_ref()
+                .map(|group| format!("to go back: branchline rollback --group {group} --reason \"...\"")),
+            Self::MissingData { .. } => {
+                Some("put the data where the settings say, or correct `data:` in branchline.yaml".to_owned())
+            }
+            Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
+            Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
+            Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
+                "the attempts are used up: change the code, the settings or the data".to_owned()
+            } else {
+                format!(
+                    "the same commit gives the same answer; after a change outside Git: branchline train --model {model} --again --reason \"...\""
+                )
+            }),
+            Self::OlderThanCurrent { version, .. } => Some(format!(
+                "to go back to it: branchline rollback --group {} --to {} --reason \"...\"",
+                version.version.group, version.version.number.0
+            )),
+            Self::NothingAwaits { group } | Self::NoSuchVersion { group, .. } => {
+                Some(format!("branchline show {group}"))
+            }
+            Self::NotApproved { version, approval } => (*approval == Approval::PendingManualApproval).then(|| {
+                format!("branchline approve --group {} --version {}", version.version.group, version.version.number.0)
+            }),
+            Self::PortFailed { hint, .. } => hint.clone(),
+            Self::TooBusy { .. } => Some("run it again when the other run has ended".to_owned()),
+            Self::DoesNotConverge { .. } | Self::PlanBroken { .. } => {
+                Some("this is a fault of Branchline: please report it with the output of `--format json`".to_owned())
+            }
+            Self::Cancelled { .. } => Some("run the same again: it goes on where this one ended".to_owned()),
+            Self::TrainingOpen { .. } | Self::SourceTrainingOpen { .. } | Self::Left { .. } => {
+                Some("a later run of the same event, or `branchline reconcile`, finishes it".to_owned())
+            }
+            Self::NotStarted { branch } => Some(format!("branchline run --branch {branch}")),
+            Self::TrainingNeeded { .. }
+            | Self::TrainingRetried { .. }
+            | Self::TrainingAdopted { .. }
+            | Self::TrainingLeft { .. }
+            | Self::TrainingStopped { .. }
+            | Self::GatesPassed { .. }
+            | Self::NoGates
+            | Self::Registering { .. }
+            | Self::Promoting { .. }
+            | Self::Restoring { .. }
+            | Self::AlreadyCurrent { .. }
+            | Self::FrozenButByHand { .. }
+            | Self::RegisteredLate { .. }
+            | Self::Unreadable { .. }
+            | Self::DataMoved { .. }
+            | Self::Approving { .. }
+            | Self::Rejecting { .. }
+            | Self::AlreadySo { .. }
+            | Self::NotPromotable { .. }
+            | Self::BranchDeleted { .. }
+            | Self::NotOurs { .. }
+            | Self::NoRules { .. }
+            | Self::NotYet { .. } => None,
+            Self::NoStage { branch, .. } => {
+                Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
+            }
+        }
+    }
+}
+
+/// Writes a duration in seconds the way people say it.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 1.0 {
+        return format!("{:.0} ms", seconds * 1000.0);
+    }
+    if seconds < 60.0 {
+        return format!("{seconds:.1} s");
+    }
+    let minutes = (seconds / 60.0).round();
+    if minutes < 60.0 {
+        return format!("{minutes} min");
+    }
+    format!("{:.0} h {:02.0} min", (minutes / 60.0).floor(), minutes % 60.0)
+}
+
+/// Writes a point in time the way people read it: UTC, to the minute.
+pub fn time(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn by(actor: Option<&str>) -> String {
+    actor.map_or_else(String::new, |actor| format!(" by {actor}"))
+}
+
+fn quoted(reason: Option<&str>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": \"{reason}\""))
+}
+
+fn bounds(results: &[GateResult]) -> String {
+    results.iter().map(GateResult::sentence).collect::<Vec<_>>().join("; ")
+}
+
+fn no_promotable(
+    stage: &str,
+    sources: &[crate::model::name::GroupName],
+    excluded: &[crate::plan::reason::Excluded],
+    training: Option<&str>,
+    nearest: &[Nearest],
+) -> String {
+    let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
+    let mut text = format!("{stage} can take no version of this content from {}", names.join(" or "));
+    if !excluded.is_empty() {
+        let list: Vec<String> = excluded.iter().map(|e| format!("{} {}", e.version, e.why)).collect();
+        text.push_str(&format!(": {}", list.join("; ")));
+    }
+    if let Some(training) = training {
+        text.push_str(&format!(". {training}"));
+    }
+    if let Some(near) = nearest.first() {
+        text.push_str(&format!(". Nearest: {} ({})", near.semver, near.version));
+        match &near.paths {
+            Some(paths) if !paths.is_empty() => {
+                let shown: Vec<String> = paths
+                    .iter()
+                    .take(5)
+                    .map(|p| match &p.changed_by {
+                        Some(commit) => format!("{} ({commit})", p.path),
+                        None => p.path.clone(),
+                    })
+                    .collect();
+                let more = if paths.len() > 5 { format!(" and {} more", paths.len() - 5) } else { String::new() };
+                text.push_str(&format!(", which differs in {}{more}", shown.join(", ")));
+            }
+            Some(_) => {}
+            None => text.push_str(", which differs in paths that Git cannot tell here"),
+        }
+        if !near.settings.is_empty() {
+            text.push_str(&format!(", settings: {}", near.settings.join(", ")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!(seconds(0.25), "250 ms");
+        assert_eq!(seconds(6.31), "6.3 s");
+        assert_eq!(seconds(6600.0), "1 h 50 min");
+        assert_eq!(seconds(125.0), "2 min");
+    }
+}

@@ -1,0 +1,265 @@
+//! An outcome, a status and a version for people at a terminal.
+//!
+//! Colour is written as ANSI styles always; whoever prints strips them where they do not belong. Foreign text
+//! is stripped of control characters here, so that a branch name cannot move the cursor.
+
+use crate::facts::GroupFacts;
+use crate::model::approval::Approval;
+use crate::model::metric::display_value;
+use crate::model::verdict::Verdict;
+use crate::model::version::Rejection;
+use crate::model::version::Version;
+use crate::outcome::ModelOutcome;
+use crate::outcome::Outcome;
+use crate::outcome::StepResult;
+use crate::plan::reason::Reason;
+use crate::plan::wording::seconds;
+use crate::plan::wording::time;
+use anstyle::AnsiColor;
+use anstyle::Style;
+use comfy_table::Table;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// Renders what came of a run, or what a plan would do.
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut text = format!("{}{}{}\n", BOLD.render(), plain(&outcome.event), BOLD.render_reset());
+    for reason in &outcome.reasons {
+        push_reason(&mut text, reason, "  ");
+    }
+    if outcome.models.is_empty() {
+        text.push_str(&format!("{}\n", verdict(outcome.verdict)));
+    }
+    for model in &outcome.models {
+        push_model(&mut text, model);
+    }
+    if outcome.models.len() > 1 {
+        text.push_str(&format!("\nin all: {}\n", verdict(outcome.verdict)));
+    }
+    text
+}
+
+fn push_model(text: &mut String, model: &ModelOutcome) {
+    let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
+    let word = if planned { "would go on".to_owned() } else { verdict(model.verdict) };
+    text.push_str(&format!("\n{}{}{}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
+    for reason in &model.reasons {
+        push_reason(text, reason, "  ");
+    }
+    if !model.steps.is_empty() {
+        let mut table = table();
+        for record in &model.steps {
+            let group = record.step.group().map(ToString::to_string).unwrap_or_default();
+            let result = record.result.as_str();
+            table.add_row(vec!["".to_owned(), record.step.kind().to_owned(), group, result.to_owned(), plain(&record.note)]);
+        }
+        text.push_str(&lines(&table));
+    }
+}
+
+fn push_reason(text: &mut String, reason: &Reason, indent: &str) {
+    text.push_str(&format!("{indent}{}\n", plain(&reason.message())));
+    if let Reason::TrainingFailed { log_tail, .. } = reason {
+        for line in log_tail {
+            text.push_str(&format!("{indent}  {}| {}{}\n", DIM.render(), plain(line), DIM.render_reset()));
+        }
+    }
+    if let Some(hint) = reason.hint() {
+        text.push_str(&format!("{indent}{}-> {}{}\n", DIM.render(), plain(&hint), DIM.render_reset()));
+    }
+}
+
+/// Renders all groups of a project.
+pub fn status(groups: &[(String, GroupFacts)]) -> String {
+    let mut table = table();
+    table.set_header(vec!["MODEL", "GROUP", "CURRENT", "METRICS", "COMMIT", "SINCE", "AWAITS APPROVAL"]);
+    let mut frozen = String::new();
+    for (model, group) in groups {
+        let current = group.current.as_ref();
+        let awaiting: Vec<String> = group
+            .recent
+            .iter()
+            .filter(|version| version.awaits_approval())
+            .map(|version| format!("{} {}", version.number, version.content.semver))
+            .collect();
+        table.add_row(vec![
+            model.clone(),
+            group.name.to_string(),
+            current.map_or_else(|| "-".to_owned(), |v| format!("{} {}", v.number, v.content.semver)),
+            current.map_or_else(|| "-".to_owned(), metrics),
+            current.map_or_else(|| "-".to_owned(), |v| v.content.lineage.commit.short().to_owned()),
+            current.map_or_else(|| "-".to_owned(), |v| time(v.registered_at)),
+            if awaiting.is_empty() { "-".to_owned() } else { awaiting.join(", ") },
+        ]);
+        if let Some(freeze) = &group.frozen {
+            frozen.push_str(&format!(
+                "{} is frozen since {}{}{}\n",
+                group.name,
+                time(freeze.since),
+                freeze.by.actor.as_ref().map_or_else(String::new, |actor| format!(" by {}", plain(actor))),
+                freeze.by.reason.as_ref().map_or_else(String::new, |reason| format!(": \"{}\"", plain(reason))),
+            ));
+        }
+    }
+    format!("{}{frozen}", lines(&table))
+}
+
+/// Renders the versions of a group, newest first.
+pub fn versions(group: &GroupFacts, versions: &[Version]) -> String {
+    let mut table = table();
+    table.set_header(vec!["VERSION", "SEMVER", "APPROVAL", "METRICS", "COMMIT", "BRANCH", "FROM", "REGISTERED"]);
+    for version in versions {
+        let current = if group.current_number() == Some(version.number) { " *" } else { "" };
+        table.add_row(vec![
+            format!("{}{current}", version.number),
+            version.content.semver.to_string(),
+            approval(version),
+            metrics(version),
+            version.content.lineage.commit.short().to_owned(),
+            version.content.lineage.branch.as_ref().map_or_else(|| "-".to_owned(), |b| plain(b.as_str())),
+            origin(version),
+            time(version.registered_at),
+        ]);
+    }
+    let mut text = format!("{}{}{}", BOLD.render(), group.name, BOLD.render_reset());
+    text.push_str(match (&group.current, versions.is_empty()) {
+        (_, true) => ": no versions yet\n",
+        (Some(_), false) => " (* current)\n",
+        (None, false) => " (nothing is current)\n",
+    });
+    if !versions.is_empty() {
+        text.push_str(&lines(&table));
+    }
+    text
+}
+
+/// Renders everything known of one version.
+pub fn version(version: &Version, is_current: bool) -> String {
+    let content = &version.content;
+    let lineage = &content.lineage;
+    let mut table = table();
+    let mut row = |name: &str, value: String| {
+        table.add_row(vec![name.to_owned(), value]);
+    };
+    row("version", format!("{}{}", version.reference(), if is_current { " (current)" } else { "" }));
+    row("semver", content.semver.to_string());
+    row("model", content.model.to_string());
+    row("approval", approval(version));
+    for (name, value) in &content.metrics {
+        row("metric", format!("{} {}", plain(name.as_str()), display_value(*value)));
+    }
+    row("commit", lineage.commit.to_string());
+    if let Some(branch) = &lineage.branch {
+        row("branch", plain(branch.as_str()));
+    }
+    row("repository", plain(&lineage.repository.to_string()));
+    if let Some(actor) = &lineage.actor {
+        row("actor", plain(actor));
+    }
+    for (channel, dataset) in &lineage.datasets {
+        row("data", format!("{channel}: {}", plain(&dataset.to_string())));
+    }
+    for (name, value) in &lineage.hyperparameters {
+        row("hyperparameter", format!("{} = {}", plain(name), plain(value)));
+    }
+    for artifact in &content.artifacts {
+        row("artifact", format!("{}, {} bytes, {}", plain(&artifact.name), artifact.size, artifact.digest));
+    }
+    row("fingerprint", content.fingerprint.to_string());
+    row("code id", content.code_id.to_string());
+    row("content", content.content.to_string());
+    if let Some(training) = &lineage.training {
+        let attempt = lineage.attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
+        let took = lineage.training_seconds.map_or_else(String::new, |s| format!(", {}", seconds(s)));
+        row("training", format!("{training}{attempt}{took}"));
+    }
+    if let Some(again) = &lineage.again {
+        row("trained again", plain(again));
+    }
+    if let Some(source) = &content.source {
+        row("copied from", source.to_string());
+    }
+    if let Some(restored) = content.restores {
+        row("restores", restored.to_string());
+    }
+    if let Some(why) = &content.not_promotable {
+        row("not promotable", plain(why));
+    }
+    row("registered", time(version.registered_at));
+    lines(&table)
+}
+
+fn approval(version: &Version) -> String {
+    let mut text = version.approval.to_string();
+    match version.rejection {
+        Some(Rejection::RolledBack) if version.approval == Approval::Rejected => text.push_str(" (rolled back)"),
+        Some(Rejection::Duplicate) if version.approval == Approval::Rejected => text.push_str(" (duplicate)"),
+        Some(_) | None => {}
+    }
+    if version.superseded {
+        text.push_str(" (superseded)");
+    }
+    text
+}
+
+fn origin(version: &Version) -> String {
+    match (&version.content.restores, &version.content.source) {
+        (Some(number), _) => format!("restores {number}"),
+        (None, Some(source)) => source.to_string(),
+        (None, None) => match (&version.content.lineage.training, version.content.lineage.attempt) {
+            (Some(_), Some(attempt)) if attempt > 1 => format!("trained, attempt {attempt}"),
+            (Some(_), _) => "trained".to_owned(),
+            (None, _) => "elsewhere".to_owned(),
+        },
+    }
+}
+
+fn metrics(version: &Version) -> String {
+    let list: Vec<String> = version
+        .content
+        .metrics
+        .iter()
+        .take(3)
+        .map(|(name, value)| format!("{} {}", plain(name.as_str()), display_value(*value)))
+        .collect();
+    if list.is_empty() { "-".to_owned() } else { list.join(", ") }
+}
+
+fn verdict(verdict: Verdict) -> String {
+    let style = match verdict {
+        Verdict::Passed => AnsiColor::Green.on_default().bold(),
+        Verdict::Skipped => AnsiColor::Cyan.on_default().bold(),
+        Verdict::Waiting => AnsiColor::Yellow.on_default().bold(),
+        Verdict::Blocked | Verdict::Failed | Verdict::Errored => AnsiColor::Red.on_default().bold(),
+        Verdict::Cancelled => AnsiColor::Magenta.on_default().bold(),
+    };
+    format!("{}{verdict}{}", style.render(), style.render_reset())
+}
+
+fn table() -> Table {
+    let mut table = Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
+    table
+}
+
+/// Renders a table without the blanks that only fill its last column.
+fn lines(table: &Table) -> String {
+    let mut text = String::new();
+    for line in table.to_string().lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Takes control characters out of foreign text, so that it stays one line and moves nothing.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            let moves = c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            if moves { '\u{fffd}' } else { c }
+        })
+        .collect()
+}
