@@ -1,0 +1,169 @@
+//! The one function that turns variables and bytes into an event: which reader an event has, and what is the
+//! same for all of them.
+
+use crate::event::Event;
+use crate::event::EventKind;
+use crate::event::RepositorySlug;
+use crate::event::Run;
+use crate::event::dispatch;
+use crate::event::error::EventError;
+use crate::event::fields::Fields;
+use crate::event::not_ours::NotOurs;
+use crate::event::pull_request;
+use crate::event::push;
+use crate::event::shown;
+use crate::event::trust;
+use crate::event::trust::ForeignCause;
+use crate::event::trust::RefusedCause;
+use crate::event::trust::Trust;
+use crate::event::variables::RunnerVariables;
+use crate::model::git::BranchName;
+use crate::model::git::RepositoryId;
+use serde_json::Value;
+
+/// Reads an event.
+///
+/// The payload is what the file `GITHUB_EVENT_PATH` holds. Where a host has none, `{}` does for the events that
+/// the variables describe fully: `push`, `workflow_dispatch` without inputs, `schedule`.
+///
+/// # Errors
+///
+/// A payload that is not a JSON object, lacks what its event cannot do without, or holds text that cannot be what
+/// it stands for; and inputs that a person filled in wrongly. [`EventError::kind`] tells the two apart. An event
+/// that is not for us is no error.
+pub fn parse(variables: &RunnerVariables, payload: &[u8]) -> Result<Event, EventError> {
+    let name = variables.event_name.as_deref().ok_or(EventError::NoName)?;
+    let value = read_json(name, payload)?;
+    let fields = Fields::new(name, &value)?;
+    let mut started_on = None;
+    let (kind, trust) = match name {
+        "push" => (push::push(variables, &fields)?, Trust::Own),
+        "create" => (push::create(&fields)?, Trust::Own),
+        "delete" => (push::delete(&fields)?, Trust::Own),
+        "pull_request" => (pull_request::pull_request(variables, &fields)?, trust::of_pull_request(&fields)),
+        "pull_request_target" => {
+            let head = fields.commit("pull_request.head.sha")?;
+            let trust = Trust::Refused { why: RefusedCause::PullRequestTarget, head };
+            (pull_request::pull_request(variables, &fields)?, trust)
+        }
+        // What is in a merge queue, somebody who may merge put there.
+        "merge_group" => (pull_request::merge_group(variables, &fields)?, Trust::Own),
+        "workflow_dispatch" => {
+            let (kind, head) = dispatch::workflow_dispatch(variables, &fields)?;
+            started_on = head;
+            (kind, Trust::Own)
+        }
+        "repository_dispatch" => (dispatch::repository_dispatch(&fields)?, Trust::Own),
+        "schedule" => (dispatch::schedule(&fields), Trust::Own),
+        "workflow_run" => {
+            let head = fields.commit("workflow_run.head_sha")?;
+            (EventKind::NotOurs(NotOurs::WorkflowRun), Trust::Refused { why: RefusedCause::WorkflowRun, head })
+        }
+        other => (
+            EventKind::NotOurs(NotOurs::UnknownEvent { name: other.to_owned() }),
+            Trust::Foreign { why: ForeignCause::EventUnknown },
+        ),
+    };
+    let actor = variables.actor.clone().or_else(|| fields.told("sender.login").map(str::to_owned));
+    let rerun_by = variables.triggering_actor.clone().filter(|again| actor.as_ref() != Some(again));
+    let repository = repository(variables, &fields)?;
+    Ok(Event {
+        name: name.to_owned(),
+        kind,
+        trust,
+        repository_id: repository_id(variables, &fields, repository.as_ref()),
+        default_branch: default_branch(variables, &fields)?,
+        actor,
+        rerun_by,
+        started_on,
+        run: run(variables, repository.as_ref()),
+        repository,
+    })
+}
+
+fn read_json(event: &str, payload: &[u8]) -> Result<Value, EventError> {
+    // Some shells write a byte order mark in front of what is otherwise good JSON.
+    let bytes = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    serde_json::from_slice(bytes).map_err(|source| EventError::NotJson { event: shown(event), source })
+}
+
+/// Returns `owner/name`. The runner's word comes before the payload's: an earlier step of the job can rewrite the
+/// file, but not the variable.
+fn repository(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<Option<RepositorySlug>, EventError> {
+    let (field, text) = match (variables.repository.as_deref(), fields.told("repository.full_name")) {
+        (Some(text), _) => ("GITHUB_REPOSITORY", text),
+        (None, Some(text)) => ("repository.full_name", text),
+        (None, None) => return Ok(None),
+    };
+    RepositorySlug::parse(text).map(Some).map_err(|_| fields.illegal(field, text, "a repository", "write `owner/name`"))
+}
+
+fn repository_id(
+    variables: &RunnerVariables,
+    fields: &Fields<'_>,
+    repository: Option<&RepositorySlug>,
+) -> RepositoryId {
+    let number = fields.at("repository.id").and_then(Value::as_u64).map(|id| id.to_string());
+    let host_id = variables.repository_id.clone().or(number);
+    let server = variables.server_url.as_deref().or_else(|| fields.told("repository.html_url"));
+    let remote = match (server.and_then(host_of), repository) {
+        (Some(host), Some(slug)) => Some(format!("{host}/{slug}")),
+        _ => None,
+    };
+    RepositoryId { host_id, remote, root: None }
+}
+
+/// Returns the host and port of an address, without credentials.
+fn host_of(address: &str) -> Option<&str> {
+    let rest = web_address(address)?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    (!host.is_empty()).then_some(host)
+}
+
+/// Returns what follows the scheme of an address that may stand in a sentence.
+fn web_address(address: &str) -> Option<&str> {
+    let rest = address.strip_prefix("https://").or_else(|| address.strip_prefix("http://"))?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_~:/?#@%+=&[]".contains(c);
+    rest.chars().all(is_plain).then_some(rest)
+}
+
+/// Returns the default branch. On a schedule and a `repository_dispatch` the run itself is on it.
+fn default_branch(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<Option<BranchName>, EventError> {
+    if let Some(text) = &variables.default_branch {
+        return fields.read_branch("default branch", text).map(Some);
+    }
+    if let Some(text) = fields.text("repository.default_branch")? {
+        return fields.read_branch("repository.default_branch", text).map(Some);
+    }
+    let runs_on_it = matches!(variables.event_name.as_deref(), Some("schedule" | "repository_dispatch"));
+    match variables.reference().as_deref().and_then(|reference| reference.strip_prefix("refs/heads/")) {
+        Some(text) if runs_on_it => fields.read_branch("GITHUB_REF", text).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn run(variables: &RunnerVariables, repository: Option<&RepositorySlug>) -> Run {
+    let id = variables.run_id.as_deref().filter(|id| id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'));
+    // Anything but a number from 1 counts as the first attempt: a later one means that a person asked.
+    let attempt = variables.run_attempt.as_deref().and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
+    let key = id.map(|id| match &variables.job {
+        Some(job) => format!("{id}/{job}"),
+        None => id.to_owned(),
+    });
+    // An address with credentials in it is one to keep quiet about.
+    let server = variables.server_url.as_deref().filter(|url| web_address(url).is_some_and(|rest| !rest.contains('@')));
+    let url = match (server, repository, id) {
+        (Some(server), Some(repository), Some(id)) => {
+            let run = format!("{}/{repository}/actions/runs/{id}", server.trim_end_matches('/'));
+            Some(if attempt > 1 { format!("{run}/attempts/{attempt}") } else { run })
+        }
+        _ => None,
+    };
+    let workflow = variables.workflow_ref.as_deref().and_then(|text| {
+        // `owner/name/<path>@<reference>`: the reference may contain `@`, the path of a workflow does not.
+        let (file, _) = text.split_once('@')?;
+        file.splitn(3, '/').nth(2).map(str::to_owned)
+    });
+    Run { key, attempt, url, workflow }
+}
