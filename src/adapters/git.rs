@@ -1,1 +1,0 @@
-//! Facts from a Git repository, read with libgit2.

@@ -1,0 +1,164 @@
+//! Commits and the history of what a model watches.
+
+use crate::adapters::git::changes::differ;
+use crate::adapters::git::error::GitError;
+use crate::adapters::git::error::failed;
+use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::tree::object_id;
+use crate::adapters::git::tree::oid;
+use crate::adapters::git::watch::Selector;
+use crate::model::git::CommitSha;
+use crate::model::git::ObjectId;
+use crate::model::settings::Watched;
+use git2::Commit;
+use git2::Oid;
+use git2::Repository;
+use git2::Sort;
+
+/// Commits looked at for one answer about history, so that a long one cannot hold up a run.
+const LOOKED_AT: usize = 50_000;
+
+/// A commit, as far as it is shown or recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitInfo {
+    /// Its id.
+    pub id: CommitSha,
+    /// Its tree.
+    pub tree: ObjectId,
+    /// Its parents as the commit itself names them, also where a shallow clone does not have them.
+    pub parents: Vec<CommitSha>,
+    /// Parents that it names are not in this clone. A commit is a root only where `parents` is empty.
+    pub shallow: bool,
+    /// The first line of its message. Foreign text.
+    pub subject: String,
+    /// Who wrote it. Foreign text.
+    pub author_name: String,
+    /// The author's address. Foreign text.
+    pub author_email: String,
+    /// When it was committed.
+    pub time: jiff::Timestamp,
+}
+
+/// Where a history ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HistoryEnd {
+    /// All of it was looked at.
+    Root,
+    /// Enough was found, or looked at.
+    Limit,
+    /// The clone is cut there; older commits exist elsewhere.
+    Shallow,
+}
+
+/// The commits that changed something, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// The commits.
+    pub commits: Vec<CommitInfo>,
+    /// Why there are no more.
+    pub end: HistoryEnd,
+}
+
+impl GitRepository {
+    /// Reads a commit.
+    pub fn commit(&self, id: &CommitSha) -> Result<CommitInfo, GitError> {
+        let repo = self.repo();
+        info(&find(&repo, id)?)
+    }
+
+    /// Lists the commits reachable from `from` that changed a watched file, newest first, at most `limit`.
+    ///
+    /// A merge counts only where it differs from every parent. A commit at the cut of a shallow clone is not listed:
+    /// what it changed cannot be known.
+    pub fn history(&self, from: &CommitSha, watched: &Watched, limit: usize) -> Result<History, GitError> {
+        self.search(from, watched, limit, LOOKED_AT)
+    }
+
+    /// Returns the newest commit that changed a watched file, looking at `look_at` commits: "hotfix #71".
+    pub fn last_commit_touching(
+        &self,
+        from: &CommitSha,
+        watched: &Watched,
+        look_at: usize,
+    ) -> Result<Option<CommitInfo>, GitError> {
+        Ok(self.search(from, watched, 1, look_at.min(LOOKED_AT))?.commits.into_iter().next())
+    }
+
+    fn search(&self, from: &CommitSha, watched: &Watched, limit: usize, look_at: usize) -> Result<History, GitError> {
+        let repo = self.repo();
+        let selector = Selector::new(watched)?;
+        let start = find(&repo, from)?.id();
+        let walking = |error| failed(&repo, "walk the history", error);
+        let mut walk = repo.revwalk().map_err(walking)?;
+        walk.set_sorting(Sort::TIME).map_err(walking)?;
+        walk.push(start).map_err(walking)?;
+        let mut commits = Vec::new();
+        let mut end = HistoryEnd::Root;
+        for (looked_at, id) in walk.enumerate() {
+            if commits.len() == limit || looked_at == look_at {
+                return Ok(History { commits, end: HistoryEnd::Limit });
+            }
+            let commit = repo.find_commit(id.map_err(walking)?).map_err(walking)?;
+            if is_cut(&commit) {
+                end = HistoryEnd::Shallow;
+            } else if changes(&repo, &commit, &selector)? {
+                commits.push(info(&commit)?);
+            }
+        }
+        Ok(History { commits, end })
+    }
+}
+
+fn changes(repo: &Repository, commit: &Commit<'_>, selector: &Selector) -> Result<bool, GitError> {
+    if commit.parent_count() == 0 {
+        return differ(repo, None, Some(commit.tree_id()), Some(selector), 1).map(|found| found.total > 0);
+    }
+    for parent in commit.parents() {
+        let found = differ(repo, Some(parent.tree_id()), Some(commit.tree_id()), Some(selector), 1)?;
+        if found.total == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Finds a commit by its id.
+pub(super) fn find<'r>(repo: &'r Repository, id: &CommitSha) -> Result<Commit<'r>, GitError> {
+    oid(id).and_then(|id| repo.find_commit(id).ok()).ok_or_else(|| GitError::NoSuchCommit {
+        text: id.short().to_owned(),
+        shallow: repo.is_shallow(),
+        near: Vec::new(),
+    })
+}
+
+/// Returns the parents that the commit itself names. libgit2 hides those that a shallow clone does not have.
+pub(super) fn real_parents(commit: &Commit<'_>) -> Vec<Oid> {
+    commit
+        .raw_header_bytes()
+        .split(|b| *b == b'\n')
+        .filter_map(|line| line.strip_prefix(b"parent "))
+        .filter_map(|id| Oid::from_str(std::str::from_utf8(id).ok()?).ok())
+        .collect()
+}
+
+/// Tells whether the clone is cut at this commit.
+pub(super) fn is_cut(commit: &Commit<'_>) -> bool {
+    real_parents(commit).len() != commit.parent_count()
+}
+
+fn info(commit: &Commit<'_>) -> Result<CommitInfo, GitError> {
+    let author = commit.author();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let seconds = commit.time().seconds();
+    let bound = if seconds < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+    Ok(CommitInfo {
+        id: object_id(commit.id())?,
+        tree: object_id(commit.tree_id())?,
+        parents: real_parents(commit).into_iter().map(object_id).collect::<Result<_, _>>()?,
+        shallow: is_cut(commit),
+        subject: commit.summary_bytes().map(text).unwrap_or_default(),
+        author_name: text(author.name_bytes()),
+        author_email: text(author.email_bytes()),
+        time: jiff::Timestamp::from_second(seconds).unwrap_or(bound),
+    })
+}

@@ -1,0 +1,45 @@
+//! Facts from a Git repository, read with libgit2: commits, branches, watched paths, differences, merges, and a
+//! checkout that holds only what a model watches.
+//!
+//! Deliberately absent: the network (nothing is fetched), the environment (`GIT_DIR` and its relatives are not
+//! read), and any write to the repository: trees of merges are made in memory. What a shallow, partial, foreign or
+//! exotic repository cannot tell is an error or a stated reason, never a guess. Types of git2 stay in this folder.
+
+mod branches;
+mod changes;
+mod checkout;
+mod commits;
+mod error;
+mod links;
+mod merge;
+mod near;
+mod open;
+mod pointer;
+mod remote;
+mod tree;
+mod uncommitted;
+mod watch;
+
+pub use branches::Head;
+pub use branches::Heads;
+pub use changes::Differing;
+pub use changes::PathChange;
+pub use checkout::CheckedOut;
+pub use checkout::CheckoutNote;
+pub use commits::CommitInfo;
+pub use commits::History;
+pub use commits::HistoryEnd;
+pub use error::GitError;
+pub use error::MissingPath;
+pub use error::Unsupported;
+pub use error::WatchError;
+pub use error::WhyUnknown;
+pub use merge::MergeBase;
+pub use merge::Merged;
+pub use open::GitRepository;
+pub use pointer::PointerHash;
+pub use remote::normalise_remote;
+pub use tree::ObjectKind;
+pub use tree::TreeObject;
+pub use uncommitted::ChangedFile;
+pub use uncommitted::Uncommitted;
