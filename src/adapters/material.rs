@@ -1,6 +1,18 @@
-//! What a local training is made of, taken from Git: the checkout of the watched paths, and data in Git.
+//! What a local training is made of, taken from Git: the checkout of the watched paths, and data that Git tracks.
+//!
+//! Always from the object database of the very commit, never from the user's working tree.
 
+use crate::adapters::git::CheckedOut;
+use crate::adapters::git::GitError;
 use crate::adapters::git::GitRepository;
+use crate::adapters::git::ObjectKind;
+use crate::adapters::local::SourceMaterial;
+use crate::model::dataset::DatasetKind;
+use crate::model::name::ChannelName;
+use crate::ports::PortError;
+use crate::ports::PortErrorKind;
+use crate::ports::TrainingSpec;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Takes source and data for trainings from one repository.
@@ -13,4 +25,47 @@ impl GitMaterial {
     pub fn new(git: Arc<GitRepository>) -> Self {
         Self { git }
     }
+}
+
+impl SourceMaterial for GitMaterial {
+    fn checkout(&self, spec: &TrainingSpec, to: &Path) -> Result<Vec<String>, PortError> {
+        let commit = &spec.origin.commit;
+        let out = self.git.checkout(commit, &spec.settings.watched, to);
+        notes(out, || format!("check out commit {} for training {}", commit.short(), spec.name))
+    }
+
+    fn git_data(
+        &self,
+        spec: &TrainingSpec,
+        channel: &ChannelName,
+        to: &Path,
+    ) -> Result<Option<Vec<String>>, PortError> {
+        let tracked = spec.origin.datasets.get(channel).filter(|dataset| dataset.kind == DatasetKind::Git);
+        let Some(source) = spec.settings.data.get(channel) else { return Ok(None) };
+        let path = source.uri.trim_start_matches("./");
+        let doing = || format!("check out the data {path} for training {}", spec.name);
+        // With `version_from`, the manifest is what Git identified; the data may lie outside.
+        let object = self.git.tree_object(&spec.origin.commit, path).map_err(|error| failed(doing(), error))?;
+        let holds = object.is_some_and(|object| {
+            matches!(object.kind, ObjectKind::File | ObjectKind::Executable | ObjectKind::Folder)
+        });
+        if tracked.is_none() || !holds {
+            return Ok(None);
+        }
+        notes(self.git.checkout_data(&spec.origin.commit, path, to), doing).map(Some)
+    }
+}
+
+fn notes(out: Result<CheckedOut, GitError>, doing: impl Fn() -> String) -> Result<Vec<String>, PortError> {
+    let out = out.map_err(|error| failed(doing(), error))?;
+    Ok(out.notes.iter().map(ToString::to_string).collect())
+}
+
+fn failed(doing: String, error: GitError) -> PortError {
+    let kind = match &error {
+        GitError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => PortErrorKind::DiskFull,
+        GitError::Write { .. } => PortErrorKind::Storage,
+        _ => PortErrorKind::Configuration,
+    };
+    PortError::because(kind, doing, error)
 }

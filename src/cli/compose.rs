@@ -14,8 +14,8 @@ use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::config::Config;
 use crate::config::SourceText;
-use crate::config::OnCancel;
-use crate::config::Wait;
+use crate::config::resolved::OnCancel;
+use crate::config::resolved::Wait;
 use crate::drive;
 use crate::drive::Drive;
 use crate::drive::Patience;
@@ -150,7 +150,7 @@ pub fn compose(
     let root = place.git.main_work_dir().unwrap_or_else(|| place.git.common_dir().to_path_buf());
     let material = Arc::new(GitMaterial::new(Arc::clone(&place.git)));
     let ports = Ports {
-        trainer: Arc::new(LocalTrainer::new(home.clone(), worker, material)),
+        trainer: Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material)),
         registry: Arc::clone(&registry) as Arc<_>,
         artifacts: Arc::new(LocalArtifacts::new(home.clone())),
         datasets: Arc::new(LocalDatasets::new(home, root)),
@@ -161,9 +161,9 @@ pub fn compose(
     let drive = Drive {
         observer,
         ports,
-        patience: match &config.wait {
+        patience: match config.wait() {
             Wait::Done => Patience::UntilDone,
-            Wait::Leave(after) => Patience::For(*after),
+            Wait::Leave(after) => Patience::For(after),
         },
         on_cancel: match config.on_cancel {
             OnCancel::Stop => drive::OnCancel::Stop,

@@ -33,6 +33,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(exit);
         }
     };
+    if let Command::TrainWorker { dir } = &cli.command {
+        return worker::main(dir);
+    }
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
@@ -60,7 +63,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Approve(args) => by_hand::approve(directory, &args),
         Command::Reject(args) => by_hand::reject(directory, &args),
         Command::Schema => print(&crate::config::json_schema()),
-        Command::TrainWorker { dir } => Ok(worker::main(&dir)),
+        // Answered before: a worker prints nothing and has exit codes of its own.
+        Command::TrainWorker { .. } => Ok(0),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::signals::Signals;
+use crate::adapters::git::ChangedFile;
 use crate::adapters::git::Uncommitted;
 use crate::config::Config;
 use crate::config::SourceText;
@@ -277,7 +278,7 @@ fn say_uncommitted(place: &Place, config: &Config, event: &Event) {
     match place.git.uncommitted(&watched) {
         Ok(Uncommitted::Clean) => {}
         Ok(Uncommitted::Changed(files)) => {
-            let list: Vec<String> = files.iter().map(ToString::to_string).collect();
+            let list: Vec<String> = files.iter().map(changed_file).collect();
             notice(&report::terminal::plain(&format!(
                 "note: these changes are NOT part of this run: {}. Commit them first.",
                 list.join(", ")
@@ -287,6 +288,15 @@ fn say_uncommitted(place: &Place, config: &Config, event: &Event) {
             notice(&report::terminal::plain(&format!("note: cannot tell whether there are uncommitted changes: {why}")));
         }
         Err(error) => notice(&format!("note: cannot tell whether there are uncommitted changes: {error}")),
+    }
+}
+
+fn changed_file(file: &ChangedFile) -> String {
+    match (file.added, file.removed) {
+        (0, 0) => file.path.clone(),
+        (added, 0) => format!("{} (+{added})", file.path),
+        (0, removed) => format!("{} (-{removed})", file.path),
+        (added, removed) => format!("{} (+{added} -{removed})", file.path),
     }
 }
 

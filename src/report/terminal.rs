@@ -239,7 +239,7 @@ fn verdict(verdict: Verdict) -> String {
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::NOTHING);
+    table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
     table
 }

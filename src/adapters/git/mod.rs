@@ -14,6 +14,7 @@ mod links;
 mod merge;
 mod near;
 mod open;
+mod people;
 mod pointer;
 mod remote;
 mod tree;

@@ -1,0 +1,249 @@
+//! The walls: which layer may name which, file headers, sizes, and documents that must match the code.
+//!
+//! Cargo cannot keep layers apart inside one crate, so this test reads the sources. It reads text: one `use`
+//! item a line, in `crate::` paths, is what makes that honest.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// A layer: its path prefix under `src/`, the crate modules it may name, the guarded crates it may use, and
+/// whether it is pure.
+struct Layer {
+    prefix: &'static str,
+    modules: &'static [&'static str],
+    crates: &'static [&'static str],
+    pure: bool,
+}
+
+const ALL: &[&str] = &[
+    "model", "event", "config", "facts", "plan", "ports", "observe", "apply", "drive", "outcome", "report",
+    "adapters", "cli",
+];
+
+/// The longest matching prefix counts. A file that no row matches fails the test.
+const LAYERS: &[Layer] = &[
+    Layer { prefix: "main.rs", modules: &["cli"], crates: &[], pure: false },
+    Layer { prefix: "lib.rs", modules: ALL, crates: &[], pure: true },
+    Layer { prefix: "model/", modules: &["model"], crates: &["sha2"], pure: true },
+    Layer { prefix: "event/", modules: &["model", "event"], crates: &[], pure: true },
+    Layer {
+        prefix: "config/",
+        modules: &["model", "config"],
+        crates: &["serde_yaml", "saphyr_parser", "schemars"],
+        pure: true,
+    },
+    Layer { prefix: "facts/", modules: &["model", "facts"], crates: &[], pure: true },
+    Layer { prefix: "plan/", modules: &["model", "config", "event", "facts", "plan"], crates: &[], pure: true },
+    Layer { prefix: "ports/", modules: &["model", "facts", "ports"], crates: &[], pure: true },
+    Layer { prefix: "outcome.rs", modules: &["model", "plan", "outcome"], crates: &[], pure: true },
+    Layer {
+        prefix: "report/",
+        modules: &["model", "facts", "plan", "outcome", "report"],
+        crates: &["comfy_table"],
+        pure: true,
+    },
+    // Git is not a port: the observer reads real repositories through one concrete adapter of plain types.
+    Layer {
+        prefix: "observe/",
+        modules: &["model", "config", "facts", "plan", "ports", "observe", "adapters::git"],
+        crates: &[],
+        pure: true,
+    },
+    Layer {
+        prefix: "apply/",
+        modules: &["model", "plan", "ports", "observe", "outcome", "apply"],
+        crates: &[],
+        pure: true,
+    },
+    Layer {
+        prefix: "drive.rs",
+        modules: &["model", "facts", "plan", "ports", "observe", "apply", "outcome", "drive"],
+        crates: &["tokio", "tokio_util"],
+        pure: true,
+    },
+    Layer { prefix: "adapters/mod.rs", modules: &[], crates: &[], pure: true },
+    Layer { prefix: "adapters/git/", modules: &["model", "adapters::git"], crates: &["git2", "sha2"], pure: false },
+    Layer {
+        prefix: "adapters/local/",
+        modules: &["model", "facts", "ports", "adapters::local"],
+        crates: &["rusqlite", "tokio", "sha2", "md5", "tar", "libdeflater", "rustix", "signal_hook", "tempfile"],
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/material.rs",
+        modules: &["model", "ports", "adapters::git", "adapters::local"],
+        crates: &[],
+        pure: false,
+    },
+    Layer { prefix: "adapters/system.rs", modules: &["ports"], crates: &["tokio"], pure: false },
+    Layer { prefix: "cli/", modules: ALL, crates: &["clap", "tokio", "tokio_util", "indicatif"], pure: false },
+];
+
+/// Crates that only the layers which list them may use.
+const GUARDED: &[&str] = &[
+    "git2", "rusqlite", "tokio", "tokio_util", "clap", "indicatif", "comfy_table", "serde_yaml", "saphyr_parser",
+    "schemars", "sha2", "md5", "tar", "libdeflater", "rustix", "signal_hook", "tempfile", "octocrab",
+    "aws_sdk_sagemaker", "aws_sdk_s3",
+];
+
+/// What a pure layer never says.
+const IMPURE: &[&str] = &[
+    "SystemTime::now", "Instant::now", "Timestamp::now", "Zoned::now", "std::env::", "std::fs::", "std::process::",
+    "println!", "print!(",
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_path_buf()
+}
+
+fn sources() -> Vec<(String, String)> {
+    let src = root().join("src");
+    let mut files: Vec<(String, String)> = walkdir::WalkDir::new(&src)
+        .into_iter()
+        .map(|entry| entry.expect("readable source tree"))
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "rs"))
+        .map(|entry| {
+            let name = entry.path().strip_prefix(&src).expect("inside src").display().to_string();
+            (name, fs::read_to_string(entry.path()).expect("readable source"))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// The part of a file before its tests: what ships.
+fn production(text: &str) -> &str {
+    text.split("#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+fn layer(name: &str) -> Option<&'static Layer> {
+    LAYERS.iter().filter(|layer| name.starts_with(layer.prefix)).max_by_key(|layer| layer.prefix.len())
+}
+
+fn faults_of(name: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !text.starts_with("//!") {
+        faults.push(format!("{name}: no module header"));
+    }
+    let Some(layer) = layer(name) else {
+        faults.push(format!("{name}: no layer knows this file; add a row to LAYERS"));
+        return faults;
+    };
+    let text = production(text);
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    for line in &code {
+        for (at, _) in line.match_indices("crate::") {
+            let path = &line[at + "crate::".len()..];
+            let allowed = layer.modules.iter().any(|module| {
+                path.strip_prefix(module).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+            });
+            if !allowed && !path.starts_with('{') {
+                faults.push(format!("{name}: {} may not name crate::{}", layer.prefix, path.trim()));
+            }
+        }
+        for guarded in GUARDED {
+            let used = line.contains(&format!("use {guarded}::")) || line.contains(&format!(" {guarded}::"));
+            if used && !layer.crates.contains(guarded) && !line.contains(&format!("crate::{guarded}")) {
+                faults.push(format!("{name}: {} may not use {guarded}", layer.prefix));
+            }
+        }
+        if layer.pure {
+            for impure in IMPURE {
+                if line.contains(impure) {
+                    faults.push(format!("{name}: a pure layer says {impure}"));
+                }
+            }
+        }
+        if line.contains("#[cfg(test)]") {
+            faults.push(format!("{name}: cfg(test) outside of `mod tests`"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn layers_keep_their_walls() {
+    let faults: Vec<String> = sources().iter().flat_map(|(name, text)| faults_of(name, text)).collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_guard_finds_planted_faults() {
+    let planted = "use crate::adapters::git::GitRepository;\nuse octocrab::Octocrab;\nlet x = SystemTime::now();\n";
+    let faults = faults_of("plan/planted.rs", planted);
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert_eq!(faults_of("elsewhere/x.rs", "//! x\n").len(), 1);
+}
+
+/// The ten largest files, in lines that ship. A file that grows past its number is split, or its number is
+/// raised here, in the commit that grows it.
+#[test]
+fn large_files_do_not_grow_silently() {
+    let listed = fs::read_to_string(root().join("tests/it/largest.txt")).expect("tests/it/largest.txt");
+    let listed: BTreeMap<&str, usize> = listed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(lines, name)| (name, lines.parse().expect("a number of lines")))
+        .collect();
+    let mut sizes: Vec<(usize, String)> =
+        sources().into_iter().map(|(name, text)| (production(&text).lines().count(), name)).collect();
+    sizes.sort_by(|a, b| b.cmp(a));
+    sizes.truncate(10);
+    let grown: Vec<String> = sizes
+        .iter()
+        .filter(|(lines, name)| listed.get(name.as_str()).is_none_or(|limit| lines > limit))
+        .map(|(lines, name)| format!("{lines} {name}"))
+        .collect();
+    let now: Vec<String> = sizes.iter().map(|(lines, name)| format!("{lines} {name}")).collect();
+    assert!(
+        grown.is_empty(),
+        "split these, or raise the number in tests/it/largest.txt:\n{}\nall ten:\n{}",
+        grown.join("\n"),
+        now.join("\n")
+    );
+    assert!(sizes.iter().all(|(lines, _)| *lines <= 600), "a file above 600 lines has two subjects");
+}
+
+/// Every path in backticks that a document names exists.
+#[test]
+fn documents_name_paths_that_exist() {
+    let mut ghosts = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(document)).expect(document);
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_path = ["src/", "tests/", "fixtures/", "docs/", "benches/", "workflows/", ".ci/", ".github/"]
+                .iter()
+                .any(|prefix| quoted.starts_with(prefix));
+            if is_path && !quoted.contains(['*', '<', ' ']) && !root().join(quoted).exists() {
+                ghosts.push(format!("{document}: {quoted}"));
+            }
+        }
+    }
+    assert!(ghosts.is_empty(), "{}", ghosts.join("\n"));
+}
+
+/// The README's table of exit codes is the one in the code.
+#[test]
+fn the_readme_has_every_exit_code() {
+    use branchline::model::verdict::Verdict;
+    let text = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let verdicts = [
+        Verdict::Passed,
+        Verdict::Skipped,
+        Verdict::Waiting,
+        Verdict::Blocked,
+        Verdict::Failed,
+        Verdict::Errored,
+        Verdict::Cancelled,
+    ];
+    for verdict in verdicts {
+        let exit = branchline::outcome::verdict_exit(verdict);
+        let row = text
+            .lines()
+            .find(|line| line.starts_with('|') && line.contains(&format!("`{verdict}`")))
+            .unwrap_or_else(|| panic!("README.md has no row for {verdict}"));
+        assert!(row.contains(&exit.to_string()), "{row} does not say {exit}");
+    }
+}

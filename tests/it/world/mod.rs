@@ -1,0 +1,7 @@
+//! A laptop to tell stories on: a real Git repository, the real local backend in a temporary home, a clock that
+//! is moved by hand, scripted training, and one decorator that injects faults into every write.
+
+pub mod clock;
+pub mod faults;
+pub mod laptop;
+pub mod repository;
