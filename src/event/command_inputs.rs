@@ -145,7 +145,7 @@ impl Command {
             Action::Train => {
                 let again = flag("again", &inputs.again)?;
                 if again && reason.is_none() {
-                    return Err(missing(action, "reason", "why the same training is paid for again"));
+                    return Err(missing(action, "reason", "a sentence why the same training is paid for again"));
                 }
                 Ok(Self::Train { model, commit: inputs.commit()?, again, reason })
             }
@@ -255,7 +255,7 @@ const VERSION_ACCEPTS: &str = "the number of a version, such as `12` or `v12`";
 const REASON_ACCEPTS: &str = "a sentence that the history keeps";
 
 fn did_you_mean(nearest: &Option<Action>) -> String {
-    nearest.map(|action| format!(", did you mean `{action}`?")).unwrap_or_default()
+    nearest.map(|action| format!(" (did you mean `{action}`?)")).unwrap_or_default()
 }
 
 fn all_actions() -> String {
@@ -308,4 +308,126 @@ fn flag(input: &'static str, value: &Option<String>) -> Result<bool, CommandErro
 fn positive(digits: &str) -> Option<u64> {
     let number = digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
     number.filter(|number| *number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::dispatch::FORM_INPUTS;
+    use proptest::prelude::*;
+
+    fn inputs(pairs: &[(&str, &str)]) -> CommandInputs {
+        CommandInputs::from_lookup(|name| {
+            pairs.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn command(pairs: &[(&str, &str)]) -> Result<Command, CommandError> {
+        Command::from_inputs(&inputs(pairs))
+    }
+
+    #[test]
+    fn ten_inputs_are_enough_for_every_action() {
+        let values = [
+            ("model", "churn"),
+            ("group", "prod"),
+            ("from", "dev"),
+            ("version", "12"),
+            ("reason", "because"),
+            ("commit", "4d5e0ff"),
+            ("stage", "prod"),
+            ("again", "true"),
+            ("yes", "true"),
+        ];
+        for action in Action::ALL {
+            let mut pairs = vec![("action", action.as_str())];
+            pairs.extend(values.into_iter().filter(|(name, _)| action.heeds(name)));
+            assert!(pairs.iter().all(|(name, _)| FORM_INPUTS.contains(name)));
+            let command = command(&pairs).expect("a command");
+            assert_eq!(command.action(), action);
+            let keeps_reason = !matches!(action, Action::Run | Action::Reconcile | Action::Prune);
+            assert_eq!(command.reason().map(Reason::as_str), keeps_reason.then_some("because"));
+        }
+    }
+
+    #[test]
+    fn an_unticked_box_is_not_an_order() {
+        assert_eq!(command(&[("action", ""), ("again", "false"), ("yes", "false")]), Ok(Command::Run));
+        assert_eq!(command(&[("yes", "true")]), Err(CommandError::NoAction { input: "yes" }));
+        assert_eq!(command(&[("action", "prune")]), Ok(Command::Prune { yes: false }));
+    }
+
+    #[test]
+    fn what_would_be_passed_over_is_refused() {
+        for (action, input, value) in [
+            ("freeze", "version", "3"),
+            ("promote", "commit", "4d5e0ff"),
+            ("rollback", "again", "true"),
+            ("train", "pull_request", "71"),
+            ("run", "commit", "4d5e0ff"),
+        ] {
+            let result = command(&[("action", action), (input, value), ("group", "prod"), ("reason", "x")]);
+            assert!(matches!(result, Err(CommandError::Ignored { input: said, .. }) if said == input), "{action}");
+        }
+    }
+
+    #[test]
+    fn a_rollback_takes_its_version_from_either_input() {
+        let given = [("action", "rollback"), ("group", "prod"), ("reason", "x")];
+        let to = |extra: &[(&str, &str)]| match command(&[&given, extra].concat()) {
+            Ok(Command::Rollback { to, .. }) => to.map(|number| number.0),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(to(&[]), None);
+        assert_eq!(to(&[("version", "5")]), Some(5));
+        assert_eq!(to(&[("to", "v5")]), Some(5));
+        assert_eq!(to(&[("to", "v5"), ("version", "5")]), Some(5));
+        let both = command(&[&given[..], &[("to", "4"), ("version", "5")]].concat());
+        assert_eq!(both, Err(CommandError::Conflict { first: "to", second: "version" }));
+    }
+
+    #[test]
+    fn versions_are_counted_from_one() {
+        for text in ["0", "v0", "+1", "-1", "1.0", "v", "vv1", "4294967296", "0x1", "١"] {
+            let result = version("version", &Some(text.to_owned()));
+            assert!(matches!(result, Err(CommandError::Illegal { input: "version", .. })), "{text}");
+        }
+        assert_eq!(version("version", &Some(" V012 ".to_owned())), Ok(Some(VersionNumber(12))));
+    }
+
+    #[test]
+    fn a_near_miss_is_named_and_a_far_one_is_not() {
+        let nearest = |text: &str| match Action::parse(text) {
+            Err(CommandError::UnknownAction { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(nearest("rolback"), Some(Action::Rollback));
+        assert_eq!(nearest("aprove"), Some(Action::Approve));
+        assert_eq!(nearest("tarin"), Some(Action::Train));
+        assert_eq!(nearest("deploy"), None);
+        assert_eq!(nearest(&"a".repeat(100_000)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_inputs_give_a_command_or_an_error_that_names_an_input(
+            action in prop::sample::select(&Action::ALL[..]),
+            name in prop::sample::select(&FORM_INPUTS[1..]),
+            value: String,
+        ) {
+            let pairs = [("action", action.as_str()), (name, value.as_str())];
+            if let Err(error) = command(&pairs) {
+                let sentence = error.to_string();
+                prop_assert!(sentence.starts_with("input"), "{sentence}");
+                prop_assert!(!sentence.chars().any(char::is_control), "{sentence:?}");
+            }
+        }
+
+        #[test]
+        fn a_reason_is_one_line(text: String) {
+            if let Ok(reason) = Reason::parse(&text) {
+                prop_assert!(!reason.as_str().is_empty() && !reason.as_str().chars().any(char::is_control));
+            }
+        }
+    }
 }

@@ -231,3 +231,22 @@ fn shown(text: &str) -> String {
     }
     safe
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_text_is_short_and_plain() {
+        assert_eq!(shown("a\nb\u{202e}c`d`"), "a\\nb\\u{202e}c`d`");
+        assert_eq!(shown(&"ü".repeat(500)).chars().count(), 81);
+    }
+
+    #[test]
+    fn a_slug_has_two_plain_parts() {
+        for text in ["", "a", "a/", "/b", "a/b/c", "a/..", "a b/c", "a/b\n", "a/ü"] {
+            assert!(RepositorySlug::parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(RepositorySlug::parse("acme/risk.models").map(String::from), Ok("acme/risk.models".to_owned()));
+    }
+}

@@ -152,7 +152,10 @@ fn run(variables: &RunnerVariables, repository: Option<&RepositorySlug>) -> Run 
         None => id.to_owned(),
     });
     // An address with credentials in it is one to keep quiet about.
-    let server = variables.server_url.as_deref().filter(|url| web_address(url).is_some_and(|rest| !rest.contains('@')));
+    let server = variables
+        .server_url
+        .as_deref()
+        .filter(|url| web_address(url).is_some_and(|rest| !rest.is_empty() && !rest.contains('@')));
     let url = match (server, repository, id) {
         (Some(server), Some(repository), Some(id)) => {
             let run = format!("{}/{repository}/actions/runs/{id}", server.trim_end_matches('/'));
@@ -166,4 +169,70 @@ fn run(variables: &RunnerVariables, repository: Option<&RepositorySlug>) -> Run 
         file.splitn(3, '/').nth(2).map(str::to_owned)
     });
     Run { key, attempt, url, workflow }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(change: impl Fn(&mut RunnerVariables)) -> Event {
+        let mut variables = RunnerVariables {
+            event_name: Some("push".to_owned()),
+            git_ref: Some("refs/heads/dev".to_owned()),
+            sha: Some("a1".repeat(20)),
+            repository: Some("acme/risk".to_owned()),
+            run_id: Some("7".to_owned()),
+            job: Some("models".to_owned()),
+            server_url: Some("https://github.com".to_owned()),
+            ..RunnerVariables::default()
+        };
+        change(&mut variables);
+        parse(&variables, b"{}").expect("an event")
+    }
+
+    #[test]
+    fn the_key_of_a_run_outlives_its_re_run() {
+        let first = push(|variables| variables.run_attempt = Some("1".to_owned()));
+        let second = push(|variables| variables.run_attempt = Some("2".to_owned()));
+        assert_eq!(first.run.key, second.run.key);
+        assert_eq!((first.run.attempt, second.run.attempt), (1, 2));
+        assert_ne!(first.run.key, push(|variables| variables.job = Some("other".to_owned())).run.key);
+        assert_eq!(push(|variables| variables.run_id = None).run.key, None);
+    }
+
+    #[test]
+    fn an_attempt_that_is_no_number_counts_as_the_first() {
+        for text in ["", "0", "-1", "x", "99999999999"] {
+            assert_eq!(push(|variables| variables.run_attempt = Some(text.to_owned())).run.attempt, 1, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_in_the_server_address_go_nowhere() {
+        let event = push(|variables| variables.server_url = Some("https://ci:secret@git.example.org:8443/".to_owned()));
+        assert_eq!(event.repository_id.remote.as_deref(), Some("git.example.org:8443/acme/risk"));
+        assert_eq!(event.run.url, None);
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_not_passed_on() {
+        for text in ["github.com", "javascript:alert(1)", "https://", "https://a b", "https://x)](y"] {
+            let event = push(|variables| variables.server_url = Some(text.to_owned()));
+            assert_eq!(event.repository_id.remote, None, "{text}");
+        }
+        assert_eq!(push(|variables| variables.server_url = Some("https://x\n".to_owned())).run.url, None);
+    }
+
+    #[test]
+    fn the_same_person_running_again_is_not_worth_a_word() {
+        let by = |actor: &str, again: &str| {
+            push(|variables| {
+                variables.actor = Some(actor.to_owned());
+                variables.triggering_actor = Some(again.to_owned());
+            })
+            .rerun_by
+        };
+        assert_eq!(by("ada", "ada"), None);
+        assert_eq!(by("ada", "grace"), Some("grace".to_owned()));
+    }
 }
