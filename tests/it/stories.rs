@@ -1,0 +1,553 @@
+//! Stories: each file of `fixtures/cases` tells what happens in a repository and what comes of it. Every story
+//! is told again with a fault at each of its writes, and must end in the same state.
+//!
+//! After every telling nothing may be left to do: planning once more gives no step.
+
+use crate::world::faults::Fault;
+use crate::world::faults::Faults;
+use crate::world::laptop::Laptop;
+use branchline::config::Config;
+use branchline::drive::Drive;
+use branchline::drive::Patience;
+use branchline::facts::group::GroupLook;
+use branchline::model::git::BranchName;
+use branchline::model::git::CommitSha;
+use branchline::model::history::Attribution;
+use branchline::model::name::ModelName;
+use branchline::model::verdict::Verdict;
+use branchline::model::version::Version;
+use branchline::model::version::VersionNumber;
+use branchline::outcome::ModelOutcome;
+use branchline::outcome::StepResult;
+use branchline::plan::goal::Aim;
+use branchline::plan::goal::Goal;
+use branchline::plan::goal::Task;
+use branchline::plan::route::model_rules;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The configuration of a story that brings none: one model whose script copies its score.
+const CONFIG: &str = "version: 1
+project: churn
+models:
+  churn:
+    paths: [train.sh, score]
+    train: { command: sh train.sh, data: none }
+    gates:
+      accuracy: { min: 0.5, max_drop: 0.05 }
+";
+
+/// A training that takes no time and measures what the watched file `score` says.
+const SCRIPT: &str = "cp score \"$SM_MODEL_DIR/model.txt\"
+printf '{\"accuracy\": %s}' \"$(cat score)\" > \"$SM_OUTPUT_DATA_DIR/metrics.json\"
+";
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Story {
+    /// What it shows, in a sentence.
+    #[serde(rename = "title")]
+    _title: String,
+    #[serde(default)]
+    config: Option<String>,
+    #[serde(default)]
+    script: Option<String>,
+    story: Vec<Scene>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Scene {
+    #[serde(flatten)]
+    act: Act,
+    #[serde(default)]
+    expect: Option<Expect>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Act {
+    /// Commit files on a branch.
+    Commit(Commit),
+    /// Delete a branch.
+    DeleteBranch(String),
+    /// Bring one branch into another.
+    Merge(Merge),
+    /// Revert the newest commit of a branch.
+    Revert(String),
+    /// The branch was pushed.
+    Push(Push),
+    /// A person promotes.
+    Promote(Promotion),
+    /// A person approves.
+    Approve(Address),
+    /// A person rejects.
+    Reject(Address),
+    /// What every named group holds now: its lines, newest first.
+    Groups(BTreeMap<String, Vec<String>>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Commit {
+    on: String,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    /// A name for the commit.
+    #[serde(default, rename = "as")]
+    name: Option<String>,
+    /// Where the branch begins, if it does not exist yet.
+    #[serde(default)]
+    from: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Merge {
+    from: String,
+    into: String,
+    #[serde(default)]
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum How {
+    #[default]
+    Merge,
+    Squash,
+    FastForward,
+    CherryPick,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Push {
+    Head(String),
+    Older { branch: String, commit: String },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Promotion {
+    from: String,
+    to: String,
+    #[serde(default)]
+    version: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    group: String,
+    #[serde(default)]
+    version: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expect {
+    verdict: Verdict,
+    #[serde(default)]
+    reasons: Option<Vec<String>>,
+    #[serde(default)]
+    steps: Option<Vec<String>>,
+    /// A piece of text that some message or hint has.
+    #[serde(default)]
+    says: Option<String>,
+    #[serde(default)]
+    exit: Option<u8>,
+}
+
+/// What a telling leaves behind: the lines of every group.
+type Ending = BTreeMap<String, Vec<String>>;
+
+struct Teller<'a> {
+    name: &'a str,
+    story: &'a Story,
+    laptop: Laptop,
+    commits: BTreeMap<String, String>,
+    /// Whether a fault is injected: then an answer may differ, the ending may not.
+    faulty: bool,
+}
+
+impl<'a> Teller<'a> {
+    fn new(name: &'a str, story: &'a Story, faults: Faults, faulty: bool) -> Self {
+        Self { name, story, laptop: Laptop::new(faults), commits: BTreeMap::new(), faulty }
+    }
+
+    async fn tell(mut self) -> (Ending, usize) {
+        for (number, scene) in self.story.story.iter().enumerate() {
+            self.laptop.clock.advance(60);
+            self.play(number + 1, scene).await;
+        }
+        let ending = self.ending().await;
+        (ending, self.laptop.faults.writes())
+    }
+
+    async fn play(&mut self, number: usize, scene: &Scene) {
+        match &scene.act {
+            Act::Commit(commit) => self.commit(commit),
+            Act::DeleteBranch(branch) => {
+                let other = if self.laptop.repository.git(&["branch", "--show-current"]) == *branch { "dev" } else { "" };
+                if !other.is_empty() {
+                    self.laptop.repository.switch(other);
+                }
+                self.laptop.repository.git(&["branch", "--quiet", "-D", branch]);
+            }
+            Act::Merge(merge) => self.merge(merge),
+            Act::Revert(branch) => {
+                self.laptop.repository.switch(branch);
+                let parents = self.laptop.repository.git(&["rev-list", "--parents", "-n", "1", "HEAD"]);
+                let mut args = vec!["revert", "--no-edit"];
+                if parents.split_whitespace().count() > 2 {
+                    args.extend(["--mainline", "1"]);
+                }
+                args.push("HEAD");
+                self.laptop.repository.git(&args);
+            }
+            Act::Push(push) => {
+                let (branch, commit) = match push {
+                    Push::Head(branch) => (branch.clone(), self.resolve(branch)),
+                    Push::Older { branch, commit } => (branch.clone(), self.resolve(commit)),
+                };
+                self.drive(number, scene, &commit, |config, by| tasks_of_push(config, by, &branch, &commit)).await;
+            }
+            Act::Promote(promotion) => {
+                let aim = |config: &Config| Aim::PromoteByHand {
+                    from: target(config, &promotion.from),
+                    to: target(config, &promotion.to),
+                    version: promotion.version.map(VersionNumber),
+                };
+                self.by_hand(number, scene, aim).await;
+            }
+            Act::Approve(address) => {
+                let aim = |config: &Config| Aim::Approve {
+                    target: target(config, &address.group),
+                    version: address.version.map(VersionNumber),
+                };
+                self.by_hand(number, scene, aim).await;
+            }
+            Act::Reject(address) => {
+                let aim = |config: &Config| Aim::Reject {
+                    target: target(config, &address.group),
+                    version: address.version.map(VersionNumber),
+                };
+                self.by_hand(number, scene, aim).await;
+            }
+            Act::Groups(expected) => {
+                let found = self.ending().await;
+                for (group, lines) in expected {
+                    let empty = Vec::new();
+                    let there = found.get(group).unwrap_or(&empty);
+                    assert_eq!(there, lines, "{} scene {number}: group {group}", self.name);
+                }
+            }
+        }
+    }
+
+    fn commit(&mut self, commit: &Commit) {
+        let repository = &self.laptop.repository;
+        if let Some(from) = &commit.from {
+            repository.switch(from);
+        }
+        repository.switch(&commit.on);
+        if self.commits.is_empty() {
+            repository.write("branchline.yaml", self.story.config.as_deref().unwrap_or(CONFIG));
+            repository.write("train.sh", self.story.script.as_deref().unwrap_or(SCRIPT));
+        }
+        for (path, content) in &commit.files {
+            repository.write(path, content);
+        }
+        let id = repository.commit(&format!("Change {}", commit.files.keys().cloned().collect::<Vec<_>>().join(", ")));
+        let name = commit.name.clone().unwrap_or_else(|| format!("#{}", self.commits.len()));
+        self.commits.insert(name, id);
+    }
+
+    fn merge(&self, merge: &Merge) {
+        let repository = &self.laptop.repository;
+        repository.switch(&merge.into);
+        match merge.how {
+            How::Merge => drop(repository.git(&["merge", "--quiet", "--no-ff", "-m", "Merge", &merge.from])),
+            How::FastForward => drop(repository.git(&["merge", "--quiet", "--ff-only", &merge.from])),
+            How::CherryPick => drop(repository.git(&["cherry-pick", &merge.from])),
+            How::Squash => {
+                repository.git(&["merge", "--quiet", "--squash", &merge.from]);
+                repository.commit("Squashed");
+            }
+        }
+    }
+
+    fn resolve(&self, name: &str) -> CommitSha {
+        let text = match self.commits.get(name) {
+            Some(id) => id.clone(),
+            None => self.laptop.repository.git(&["rev-parse", name]),
+        };
+        CommitSha::parse(&text).expect("a commit id")
+    }
+
+    async fn by_hand(&self, number: usize, scene: &Scene, aim: impl Fn(&Config) -> Aim) {
+        let head = self.resolve("HEAD");
+        self.drive(number, scene, &head, |config, by| {
+            let model = config.models.keys().next().expect("a model").clone();
+            vec![task(config, &model, aim(config), by)]
+        })
+        .await;
+    }
+
+    /// Drives until no fault strikes any more, as a person runs a failed job again; then plans once more.
+    async fn drive(
+        &self,
+        number: usize,
+        scene: &Scene,
+        commit: &CommitSha,
+        tasks: impl Fn(&Config, &Attribution) -> Vec<Task>,
+    ) {
+        let by = Attribution {
+            actor: Some("ada".to_owned()),
+            event: "push".to_owned(),
+            run_key: format!("run/{number}"),
+            ..Attribution::default()
+        };
+        loop {
+            let (config, drive) = self.laptop.run_for(commit);
+            let tasks = tasks(&config, &by);
+            let models = drive.run(tasks.clone()).await;
+            if self.laptop.faults.take_struck() {
+                continue;
+            }
+            let outcome = branchline::outcome::Outcome::of_models(format!("scene {number}"), models);
+            self.compare(number, scene, &outcome);
+            self.nothing_is_left(number, &drive, &tasks, &outcome).await;
+            return;
+        }
+    }
+
+    fn compare(&self, number: usize, scene: &Scene, outcome: &branchline::outcome::Outcome) {
+        let Some(expect) = &scene.expect else { panic!("{} scene {number} expects nothing", self.name) };
+        let told = told(outcome.models.as_slice());
+        if self.faulty {
+            // Part of the work may have been done by the run that the fault ended.
+            assert_eq!(outcome.verdict, expect.verdict, "{} scene {number} after a fault:\n{told}", self.name);
+            return;
+        }
+        assert_eq!(outcome.verdict, expect.verdict, "{} scene {number}:\n{told}", self.name);
+        let codes: Vec<String> =
+            outcome.models.iter().flat_map(|m| &m.reasons).map(|reason| reason.code().to_owned()).collect();
+        if let Some(reasons) = &expect.reasons {
+            assert_eq!(&codes, reasons, "{} scene {number}:\n{told}", self.name);
+        }
+        let kinds: Vec<String> = outcome
+            .models
+            .iter()
+            .flat_map(|m| &m.steps)
+            .filter(|record| record.result != StepResult::Stale)
+            .map(|record| record.step.kind().to_owned())
+            .collect();
+        let wanted = expect.steps.clone().unwrap_or_default();
+        assert_eq!(kinds, wanted, "{} scene {number}:\n{told}", self.name);
+        if let Some(says) = &expect.says {
+            assert!(told.contains(says.as_str()), "{} scene {number} does not say {says:?}:\n{told}", self.name);
+        }
+        if let Some(exit) = expect.exit {
+            assert_eq!(outcome.exit_code(), exit, "{} scene {number}:\n{told}", self.name);
+        }
+    }
+
+    async fn nothing_is_left(
+        &self,
+        number: usize,
+        drive: &Arc<Drive>,
+        tasks: &[Task],
+        outcome: &branchline::outcome::Outcome,
+    ) {
+        let planned = drive.plan(tasks).await;
+        let left: Vec<&str> =
+            planned.iter().flat_map(|model| &model.steps).map(|record| record.step.kind()).collect();
+        assert!(
+            left.is_empty(),
+            "{} scene {number} ended as {}, but planning again gives {left:?}",
+            self.name,
+            outcome.verdict
+        );
+    }
+
+    async fn ending(&self) -> Ending {
+        let head = self.resolve("HEAD");
+        let (config, drive) = self.laptop.run_for(&head);
+        let mut ending = Ending::new();
+        for (model, target, group) in config.groups() {
+            let facts = drive.ports.registry.look(group, &GroupLook::default()).await.expect("readable group");
+            let versions = drive.ports.registry.list(group, None, 1000).await.expect("readable versions");
+            let lines: Vec<String> =
+                versions.iter().map(|version| line(version, facts.current_number())).collect();
+            let name = if config.models.len() == 1 { target.to_string() } else { format!("{model}/{target}") };
+            if !lines.is_empty() {
+                ending.insert(name, lines);
+            }
+        }
+        ending
+    }
+}
+
+/// One version in a line: `v2 0.2.0 Approved current accuracy=0.9 from churn-dev v3`.
+fn line(version: &Version, current: Option<VersionNumber>) -> String {
+    let mut text = format!("{} {} {}", version.number, version.content.semver, version.approval);
+    if current == Some(version.number) {
+        text.push_str(" current");
+    }
+    if version.superseded {
+        text.push_str(" superseded");
+    }
+    for (name, value) in &version.content.metrics {
+        text.push_str(&format!(" {name}={value}"));
+    }
+    if let Some(source) = &version.content.source {
+        text.push_str(&format!(" from {source}"));
+    }
+    if let Some(restored) = version.content.restores {
+        text.push_str(&format!(" restores {restored}"));
+    }
+    text
+}
+
+fn target(config: &Config, text: &str) -> branchline::model::name::TargetName {
+    config.find_group(text, None).unwrap_or_else(|error| panic!("{error}")).1
+}
+
+fn tasks_of_push(config: &Config, by: &Attribution, branch: &str, commit: &CommitSha) -> Vec<Task> {
+    use branchline::event::BranchMoved;
+    use branchline::event::Event;
+    use branchline::event::EventKind;
+    use branchline::event::Run;
+    use branchline::event::Trust;
+    use branchline::plan::route::Route;
+    let event = Event {
+        name: "push".to_owned(),
+        kind: EventKind::BranchMoved(BranchMoved {
+            branch: BranchName::parse(branch).expect("a branch"),
+            before: None,
+            after: commit.clone(),
+            created: false,
+            forced: false,
+        }),
+        trust: Trust::Own,
+        repository: None,
+        repository_id: Default::default(),
+        default_branch: None,
+        actor: None,
+        rerun_by: None,
+        started_on: None,
+        run: Run { key: None, attempt: 1, url: None, workflow: None },
+    };
+    match branchline::plan::route::route(config, &event, by, &[]) {
+        Route::Tasks(tasks) => tasks,
+        Route::Nothing(reason) => panic!("{branch}: {}", reason.message()),
+    }
+}
+
+fn task(config: &Config, model: &ModelName, aim: Aim, by: &Attribution) -> Task {
+    Task {
+        goal: Goal { aim, by: by.clone(), run_attempt: 1 },
+        rules: model_rules(config, model).expect("a known model"),
+    }
+}
+
+fn told(models: &[ModelOutcome]) -> String {
+    let mut text = String::new();
+    for model in models {
+        text.push_str(&format!("{}: {}\n", model.model, model.verdict));
+        for reason in &model.reasons {
+            text.push_str(&format!("  [{}] {}\n", reason.code(), reason.message()));
+            if let Some(hint) = reason.hint() {
+                text.push_str(&format!("    -> {hint}\n"));
+            }
+        }
+        for record in &model.steps {
+            text.push_str(&format!("  {} {} ({})\n", record.step.kind(), record.result.as_str(), record.note));
+        }
+    }
+    text
+}
+
+fn cases() -> Vec<(String, Story)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/cases");
+    let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+        .expect("fixtures/cases")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "there are no stories");
+    files
+        .into_iter()
+        .map(|path| {
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            let text = fs::read_to_string(&path).expect("readable story");
+            let story = serde_yaml::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            (name, story)
+        })
+        .collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn every_story_ends_as_told() {
+    let runtime = runtime();
+    for (name, story) in cases() {
+        runtime.block_on(Teller::new(&name, &story, Faults::default(), false).tell());
+    }
+}
+
+fn every_write_may_fail(fault: Fault) {
+    let runtime = runtime();
+    for (name, story) in cases() {
+        let (ending, writes) = runtime.block_on(Teller::new(&name, &story, Faults::default(), true).tell());
+        for write in 0..writes {
+            let faults = Faults::strike(write, fault);
+            let (struck, _) = runtime.block_on(Teller::new(&name, &story, faults, true).tell());
+            assert_eq!(struck, ending, "{name}: write {write} failed ({fault:?}), and the ending differs");
+        }
+    }
+}
+
+#[test]
+fn a_write_that_fails_changes_no_ending() {
+    every_write_may_fail(Fault::Before);
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_changes_no_ending() {
+    every_write_may_fail(Fault::AnswerLost);
+}
+
+/// `wait: 0` leaves at once; the same event again finishes.
+#[test]
+fn a_run_that_leaves_is_finished_by_the_next() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut laptop = Laptop::new(Faults::default());
+        laptop.patience = Patience::For(std::time::Duration::ZERO);
+        laptop.repository.write("branchline.yaml", CONFIG);
+        laptop.repository.write("train.sh", &format!("sleep 0.4\n{SCRIPT}"));
+        laptop.repository.write("score", "0.9");
+        let commit = CommitSha::parse(&laptop.repository.commit("First")).expect("a commit");
+        let by = Attribution { run_key: "run/1".to_owned(), ..Attribution::default() };
+        let (config, drive) = laptop.run_for(&commit);
+        let left = drive.run(tasks_of_push(&config, &by, "dev", &commit)).await;
+        assert_eq!(left[0].verdict, Verdict::Waiting, "{}", told(&left));
+        laptop.patience = Patience::UntilDone;
+        let (config, drive) = laptop.run_for(&commit);
+        let done = drive.run(tasks_of_push(&config, &by, "dev", &commit)).await;
+        assert_eq!(done[0].verdict, Verdict::Passed, "{}", told(&done));
+        assert!(!told(&done).contains("train "), "nothing is trained twice:\n{}", told(&done));
+        assert_eq!(done[0].versions.len(), 1);
+    });
+}
