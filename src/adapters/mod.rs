@@ -1,3 +1,4 @@
 //! The only place that knows an SDK, a disk, a process or a clock. One folder or file for each.
 
 pub mod git;
+pub mod local;
