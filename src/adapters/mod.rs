@@ -1,3 +1,5 @@
 //! The only place that knows an SDK, a disk, a process or a clock. One folder or file for each.
 
 pub mod git;
+pub mod local;
+pub mod system;
