@@ -1,3 +1,28 @@
-//! The local backend: the same promises as the cloud, kept with files, a database and processes on one machine.
+//! The local backend: training as a supervised process, and artifacts and data as files known by their content.
+//!
+//! Everything lives in one folder, the [`Home`]. What happens there has the semantics of the cloud: names are
+//! derived, a training outlives the run that began it, and "exists already" means "found".
 
+pub mod artifacts;
+pub mod datasets;
+pub mod home;
+pub mod metrics;
+pub mod pack;
 pub mod registry;
+pub mod trainer;
+pub mod worker;
+
+mod blob;
+mod contract;
+mod data_store;
+mod ending;
+mod folder;
+mod joblog;
+mod prepare;
+mod process;
+
+pub use artifacts::LocalArtifacts;
+pub use datasets::LocalDatasets;
+pub use home::Home;
+pub use prepare::SourceMaterial;
+pub use trainer::LocalTrainer;

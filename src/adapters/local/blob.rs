@@ -1,0 +1,210 @@
+//! Files known by the digest of their content. They appear whole, are read-only, and are never overwritten.
+
+use crate::adapters::local::home::storage_error;
+use crate::adapters::local::home::sync_folder;
+use crate::model::digest::Sha256Digest;
+use crate::ports::error::PortError;
+use crate::ports::error::PortErrorKind;
+use sha2::Digest as _;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::Read as _;
+use std::io::Seek as _;
+use std::io::SeekFrom;
+use std::path::Path;
+use std::path::PathBuf;
+
+/// How much is copied between two signs of life.
+const CHUNK: u64 = 8 << 20;
+
+/// The content of a file is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("its content is sha256:{found}, but sha256:{expected} was recorded")]
+struct WrongContent {
+    expected: Sha256Digest,
+    found: Sha256Digest,
+}
+
+/// A folder of files known by their content: `sha256/<first 2 digits>/<other 62>`.
+#[derive(Debug, Clone)]
+pub(super) struct Blobs {
+    folder: PathBuf,
+    temporary: PathBuf,
+}
+
+/// What storing came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) digest: Sha256Digest,
+    pub(super) size: u64,
+}
+
+impl Blobs {
+    /// Names a folder; `temporary` must be on the same file system.
+    pub(super) fn new(folder: PathBuf, temporary: PathBuf) -> Self {
+        Self { folder, temporary }
+    }
+
+    /// Returns the file of a digest, whether it exists or not.
+    pub(super) fn path(&self, digest: &Sha256Digest) -> PathBuf {
+        let (head, rest) = digest.as_str().split_at(2);
+        self.folder.join("sha256").join(head).join(rest)
+    }
+
+    /// Copies a file's content in, hashing what is stored. If it is there already, it stays as it is.
+    pub(super) fn store(
+        &self,
+        from: &Path,
+        expected: Option<&Sha256Digest>,
+        on_bytes: &mut dyn FnMut(u64),
+    ) -> Result<Stored, PortError> {
+        let copying = |error| storage_error(&format!("copy {}", from.display()), &self.folder, error);
+        let mut source = File::open(from).map_err(|error| storage_error("read the file", from, error))?;
+        let mut temporary = tempfile::Builder::new().prefix("blob-").tempfile_in(&self.temporary).map_err(copying)?;
+        // Dropping the temporary file removes it, whatever fails from here on.
+        let (digest, size) = copy_hashed(&mut source, temporary.as_file_mut(), on_bytes).map_err(copying)?;
+        if let Some(expected) = expected
+            && *expected != digest
+        {
+            return Err(corrupt(from, expected, digest));
+        }
+        let path = self.path(&digest);
+        if path.exists() {
+            return Ok(Stored { digest, size });
+        }
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(copying)?;
+        seal(temporary.as_file()).map_err(copying)?;
+        temporary.as_file().sync_all().map_err(copying)?;
+        temporary.persist(&path).map_err(|error| copying(error.error))?;
+        sync_folder(folder).map_err(copying)?;
+        Ok(Stored { digest, size })
+    }
+
+    /// Reads a stored file and compares its content with its name. Returns its size.
+    pub(super) fn check(&self, digest: &Sha256Digest, on_bytes: &mut dyn FnMut(u64)) -> Result<u64, PortError> {
+        check_file(&self.path(digest), digest, on_bytes)
+    }
+
+    /// Tells whether a stored file was touched since it was stored, without reading it.
+    pub(super) fn is_sealed(&self, digest: &Sha256Digest) -> bool {
+        fs::metadata(self.path(digest)).is_ok_and(|about| {
+            about.permissions().readonly() && about.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH)
+        })
+    }
+
+    /// Removes a stored file. `false`: there was none.
+    pub(super) fn remove(&self, digest: &Sha256Digest) -> Result<bool, PortError> {
+        let path = self.path(digest);
+        match fs::remove_file(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(storage_error("remove the file", &path, error)),
+        }
+    }
+}
+
+/// Marks a file as one that is not written any more: read-only, and with a time that every later write changes.
+fn seal(file: &File) -> io::Result<()> {
+    filetime::set_file_handle_times(file, None, Some(filetime::FileTime::zero()))?;
+    let mut permissions = file.metadata()?.permissions();
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o444);
+    #[cfg(not(unix))]
+    permissions.set_readonly(true);
+    file.set_permissions(permissions)
+}
+
+/// Reads a file and compares its content with a digest. Returns its size.
+pub(super) fn check_file(
+    path: &Path,
+    expected: &Sha256Digest,
+    on_bytes: &mut dyn FnMut(u64),
+) -> Result<u64, PortError> {
+    let (found, size) = hash_file(path, on_bytes).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
+                .hint("The file was removed from outside; train again to make it anew.")
+        } else {
+            storage_error("read the file", path, error)
+        }
+    })?;
+    if found == *expected { Ok(size) } else { Err(corrupt(path, expected, found)) }
+}
+
+/// Hashes a file's content.
+pub(super) fn hash_file(path: &Path, on_bytes: &mut dyn FnMut(u64)) -> io::Result<(Sha256Digest, u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = sha2::Sha256::new();
+    let size = hash_rest(&mut file, u64::MAX, &mut hasher, on_bytes)?;
+    Ok((Sha256Digest::finish(hasher), size))
+}
+
+/// Copies one open file to another and hashes what then stands in the other.
+///
+/// The system copies (and shares blocks where the file system can), and the copy is read back: so the digest is
+/// that of the bytes at their new place, and a source that changes meanwhile does no harm.
+pub(super) fn copy_hashed(
+    from: &mut File,
+    to: &mut File,
+    on_bytes: &mut dyn FnMut(u64),
+) -> io::Result<(Sha256Digest, u64)> {
+    let mut hasher = sha2::Sha256::new();
+    let mut size = 0;
+    loop {
+        let copied = io::copy(&mut io::Read::by_ref(from).take(CHUNK), to)?;
+        if copied == 0 {
+            return Ok((Sha256Digest::finish(hasher), size));
+        }
+        to.seek(SeekFrom::Start(size))?;
+        let read = hash_rest(to, copied, &mut hasher, &mut |_| {})?;
+        if read != copied {
+            return Err(io::Error::other("the copy is shorter than what was copied"));
+        }
+        size += copied;
+        on_bytes(size);
+    }
+}
+
+fn hash_rest(
+    file: &mut File,
+    limit: u64,
+    hasher: &mut sha2::Sha256,
+    on_bytes: &mut dyn FnMut(u64),
+) -> io::Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut done = 0_u64;
+    let mut told = 0_u64;
+    while done < limit {
+        let wanted = usize::try_from(limit - done).unwrap_or(usize::MAX).min(buffer.len());
+        let count = match file.read(&mut buffer[..wanted]) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        hasher.update(&buffer[..count]);
+        done += count as u64;
+        if done - told >= CHUNK {
+            told = done;
+            on_bytes(done);
+        }
+    }
+    on_bytes(done);
+    Ok(done)
+}
+
+/// Tells that a file does not hold what it should.
+pub(super) fn corrupt(path: &Path, expected: &Sha256Digest, found: Sha256Digest) -> PortError {
+    let shown = path.display();
+    PortError::because(
+        PortErrorKind::Corrupt,
+        format!("use {shown}"),
+        WrongContent { expected: expected.clone(), found },
+    )
+    .hint(format!(
+        "Nothing was overwritten. Restore {shown} from a backup, or move it away and make it anew: \
+         `branchline train --again --reason \"damaged artifact\"`."
+    ))
+}

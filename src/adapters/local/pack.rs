@@ -1,0 +1,578 @@
+//! Packing a model: the same files always make the same `model.tar.gz`, byte for byte, and fast.
+//!
+//! Deterministic: entries sorted by the bytes of their path, no times, no owners, modes normalised to 755 or 644. The
+//! gzip file is a sequence of members (RFC 1952, section 2.2), one for each block of the tar stream. Blocks have a
+//! fixed size and are compressed apart, so that the bytes do not depend on how many threads did it; every gzip reader
+//! reads such a file as one. Memory is that of a few blocks, whatever the size of the model.
+
+use crate::adapters::local::home::is_disk_full;
+use crate::adapters::local::home::sync_folder;
+use crate::model::digest::Sha256Digest;
+use libdeflater::CompressionLvl;
+use libdeflater::Compressor;
+use sha2::Digest as _;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::io::Read;
+use std::io::Write;
+use std::path::Component;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::thread;
+
+/// How much of the tar stream one gzip member holds. Part of the format of our archives: another size makes other
+/// bytes, and so another digest.
+const BLOCK: usize = 1 << 20;
+/// libdeflate's level; also part of the format. Level 6 compresses about as well as `gzip -6`.
+const LEVEL: i32 = 6;
+/// More threads than this only wait for the disk.
+const THREADS_LIMIT: usize = 8;
+
+/// An archive that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The digest of the whole archive.
+    pub sha256: Sha256Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How many regular files it holds.
+    pub files: u64,
+}
+
+/// Why a folder cannot be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The folder or something in it cannot be read.
+    #[error("could not read {path}")]
+    Read {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The archive cannot be written.
+    #[error("could not write {path}")]
+    Write {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Something that does not belong into a model.
+    #[error("{path} in the model's folder {what}")]
+    Unsupported {
+        /// What, relative to the folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl PackError {
+    /// Tells whether there was no room for the archive.
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::Write { source, .. } => is_disk_full(source),
+            Self::Read { .. } | Self::Unsupported { .. } => false,
+        }
+    }
+}
+
+/// Packs everything in `dir` into the archive `dest`, which appears whole or not at all.
+///
+/// `progress` is told how many bytes of all bytes are done.
+pub fn pack_directory(dir: &Path, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Packed, PackError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT);
+    pack_with(dir, dest, threads, progress)
+}
+
+fn pack_with(dir: &Path, dest: &Path, threads: usize, progress: &mut dyn FnMut(u64, u64)) -> Result<Packed, PackError> {
+    let entries = list(dir)?;
+    let unwritable = |source| PackError::Write { path: dest.to_owned(), source };
+    let folder = dest.parent().unwrap_or(Path::new("."));
+    let mut temporary = tempfile::Builder::new().prefix(".pack-").tempfile_in(folder).map_err(unwritable)?;
+    let total = entries.iter().map(|entry| entry.size).sum();
+    let mut archive = Archive { file: temporary.as_file_mut(), hasher: sha2::Sha256::new(), size: 0 };
+    stream(dir, &entries, threads, &mut archive, &mut |done| progress(done.min(total), total)).map_err(|error| {
+        match error {
+            StreamError::Pack(error) => error,
+            StreamError::Write(source) => unwritable(source),
+        }
+    })?;
+    let (hasher, size) = (archive.hasher, archive.size);
+    temporary.as_file().sync_all().map_err(unwritable)?;
+    temporary.persist(dest).map_err(|error| unwritable(error.error))?;
+    sync_folder(folder).map_err(unwritable)?;
+    progress(total, total);
+    let files = entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. })).count() as u64;
+    Ok(Packed { sha256: Sha256Digest::finish(hasher), size, files })
+}
+
+struct Entry {
+    /// Relative to the folder.
+    path: PathBuf,
+    kind: Kind,
+    size: u64,
+}
+
+enum Kind {
+    Folder,
+    File { executable: bool },
+    Link { target: PathBuf },
+}
+
+/// Lists the folder, sorted by the bytes of the paths. A folder comes before what is in it.
+fn list(dir: &Path) -> Result<Vec<Entry>, PackError> {
+    let unreadable = |path: &Path, source| PackError::Read { path: path.to_owned(), source };
+    let mut entries = Vec::new();
+    for found in walkdir::WalkDir::new(dir).min_depth(1) {
+        let found = found.map_err(|error| {
+            let path = error.path().unwrap_or(dir).to_owned();
+            PackError::Read { path, source: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop")) }
+        })?;
+        let relative = found.path().strip_prefix(dir).unwrap_or(found.path()).to_owned();
+        let about = found.metadata().map_err(|error| unreadable(found.path(), error.into()))?;
+        let (kind, size) = if about.is_dir() {
+            (Kind::Folder, 0)
+        } else if about.is_file() {
+            (Kind::File { executable: is_executable(&about) }, about.len())
+        } else if about.is_symlink() {
+            let target = fs::read_link(found.path()).map_err(|source| unreadable(found.path(), source))?;
+            check_link(dir, found.path(), &relative, &target)?;
+            (Kind::Link { target }, 0)
+        } else {
+            let what = "is neither a file, a folder nor a link: remove it before training ends".to_owned();
+            return Err(PackError::Unsupported { path: relative, what });
+        };
+        entries.push(Entry { path: relative, kind, size });
+    }
+    entries.sort_by_cached_key(|entry| entry.path.as_os_str().as_encoded_bytes().to_vec());
+    Ok(entries)
+}
+
+/// A link may only point at something that is packed as well.
+fn check_link(dir: &Path, link: &Path, relative: &Path, target: &Path) -> Result<(), PackError> {
+    let refused = |what: String| PackError::Unsupported { path: relative.to_owned(), what };
+    let shown = target.display();
+    if target.is_absolute() {
+        return Err(refused(format!("is a link to {shown}: only relative links inside the folder can be packed")));
+    }
+    // Step by step, so that no part of the way leaves the folder either.
+    let mut depth = relative.components().count().saturating_sub(1);
+    for part in target.components() {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::CurDir => {}
+            Component::ParentDir if depth > 0 => depth -= 1,
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead")));
+            }
+        }
+    }
+    let inside = fs::canonicalize(dir)
+        .and_then(|root| fs::canonicalize(link).map(|path| path.starts_with(root)))
+        .map_err(|_| refused(format!("is a link to {shown}, which does not exist")))?;
+    if inside { Ok(()) } else { Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead"))) }
+}
+
+fn is_executable(about: &fs::Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = about;
+        false
+    }
+}
+
+enum StreamError {
+    Pack(PackError),
+    Write(io::Error),
+}
+
+/// A block on its way: its place in the stream, and its bytes.
+type Block = (u64, Vec<u8>);
+/// A compressed block: its place, its bytes, and how many they were before.
+type Member = (u64, Vec<u8>, usize);
+
+/// One thread reads and cuts, some compress, and this one puts the members in order, hashes and writes them.
+fn stream(
+    dir: &Path,
+    entries: &[Entry],
+    threads: usize,
+    archive: &mut Archive<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), StreamError> {
+    thread::scope(|scope| {
+        // Each block under way needs a permit. So memory is bounded although members may wait for an earlier one.
+        let (permits, permitted) = mpsc::channel();
+        for _ in 0..threads * 2 + 2 {
+            // The other end is at hand, so this cannot fail.
+            let _ = permits.send(Vec::new());
+        }
+        let (blocks, work) = mpsc::channel::<Block>();
+        let (members, finished) = mpsc::channel::<Result<Member, io::Error>>();
+        let work = std::sync::Arc::new(Mutex::new(work));
+        for _ in 0..threads {
+            let (work, members) = (std::sync::Arc::clone(&work), members.clone());
+            scope.spawn(move || compress(&work, &members));
+        }
+        drop((work, members));
+        let reading = scope.spawn(move || read(dir, entries, Cutter::new(permitted, blocks)));
+
+        let written = write(finished, &permits, archive, progress);
+        // Ends the reader where it waits for a permit although nobody writes any more.
+        drop(permits);
+        let read = reading.join().unwrap_or_else(|_| Err(ReadError::Stopped));
+        written.map_err(StreamError::Write)?;
+        read.map_err(|error| match error {
+            ReadError::Pack(error) => StreamError::Pack(error),
+            ReadError::Stopped => StreamError::Write(io::Error::other("the packing stopped half-way")),
+        })
+    })
+}
+
+fn write(
+    finished: mpsc::Receiver<Result<Member, io::Error>>,
+    permits: &mpsc::Sender<Vec<u8>>,
+    archive: &mut Archive<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> io::Result<()> {
+    let (mut next, mut done, mut early) = (0, 0_u64, BTreeMap::new());
+    for member in finished {
+        let (place, bytes, plain) = member?;
+        early.insert(place, (bytes, plain));
+        while let Some((mut bytes, plain)) = early.remove(&next) {
+            archive.append(&bytes)?;
+            next += 1;
+            done += plain as u64;
+            progress(done);
+            bytes.clear();
+            // The reader may have ended already.
+            let _ = permits.send(bytes);
+        }
+    }
+    Ok(())
+}
+
+fn compress(work: &Mutex<mpsc::Receiver<Block>>, members: &mpsc::Sender<Result<Member, io::Error>>) {
+    let mut compressor = Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default());
+    let mut scratch = Vec::new();
+    loop {
+        let block = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((place, mut bytes)) = block else { return };
+        scratch.resize(compressor.gzip_compress_bound(bytes.len()), 0);
+        let member = match compressor.gzip_compress(&bytes, &mut scratch) {
+            Ok(size) => {
+                let plain = bytes.len();
+                // The block's own memory carries its member, and later the next block.
+                bytes.clear();
+                bytes.extend_from_slice(&scratch[..size]);
+                Ok((place, bytes, plain))
+            }
+            Err(error) => Err(io::Error::other(error.to_string())),
+        };
+        if members.send(member).is_err() {
+            return;
+        }
+    }
+}
+
+enum ReadError {
+    Pack(PackError),
+    /// Nobody wants the blocks any more; the reason is told elsewhere.
+    Stopped,
+}
+
+fn read(dir: &Path, entries: &[Entry], cutter: Cutter) -> Result<(), ReadError> {
+    let mut builder = tar::Builder::new(cutter);
+    for entry in entries {
+        let path = dir.join(&entry.path);
+        append(&mut builder, entry, &path).map_err(|source| {
+            if source.get_ref().is_some_and(|inner| inner.is::<Stopped>()) {
+                ReadError::Stopped
+            } else {
+                ReadError::Pack(PackError::Read { path, source })
+            }
+        })?;
+    }
+    builder.into_inner().and_then(Cutter::finish).map_err(|_| ReadError::Stopped)
+}
+
+fn append(builder: &mut tar::Builder<Cutter>, entry: &Entry, path: &Path) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(entry.size);
+    match &entry.kind {
+        Kind::Folder => {
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_mode(0o755);
+            builder.append_data(&mut header, &entry.path, io::empty())
+        }
+        Kind::File { executable } => {
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_mode(if *executable { 0o755 } else { 0o644 });
+            let content = Exactly { file: fs::File::open(path)?, left: entry.size };
+            builder.append_data(&mut header, &entry.path, content)
+        }
+        Kind::Link { target } => {
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_mode(0o777);
+            builder.append_link(&mut header, &entry.path, target)
+        }
+    }
+}
+
+/// A file that must have the size that its header announces.
+struct Exactly {
+    file: fs::File,
+    left: u64,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
+        let count = self.file.read(&mut buffer[..wanted])?;
+        if count == 0 && wanted > 0 {
+            return Err(io::Error::other("it became shorter while it was packed"));
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Nobody wants the blocks any more.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the archive any more")]
+struct Stopped;
+
+/// Cuts the tar stream into blocks.
+struct Cutter {
+    permitted: mpsc::Receiver<Vec<u8>>,
+    blocks: mpsc::Sender<Block>,
+    block: Option<Vec<u8>>,
+    next: u64,
+}
+
+impl Cutter {
+    fn new(permitted: mpsc::Receiver<Vec<u8>>, blocks: mpsc::Sender<Block>) -> Self {
+        Self { permitted, blocks, block: None, next: 0 }
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        if let Some(block) = self.block.take() {
+            self.blocks.send((self.next, block)).map_err(|_| io::Error::other(Stopped))?;
+            self.next += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> io::Result<()> {
+        self.send()
+    }
+}
+
+impl Write for Cutter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let block = match &mut self.block {
+            Some(block) => block,
+            None => {
+                let mut fresh = self.permitted.recv().map_err(|_| io::Error::other(Stopped))?;
+                fresh.reserve_exact(BLOCK);
+                self.block.insert(fresh)
+            }
+        };
+        let count = bytes.len().min(BLOCK - block.len());
+        block.extend_from_slice(&bytes[..count]);
+        if block.len() == BLOCK {
+            self.send()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The archive as it grows.
+struct Archive<'a> {
+    file: &'a mut fs::File,
+    hasher: sha2::Sha256,
+    size: u64,
+}
+
+impl Archive<'_> {
+    fn append(&mut self, member: &[u8]) -> io::Result<()> {
+        self.hasher.update(member);
+        self.file.write_all(member)?;
+        self.size += member.len() as u64;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    struct Model {
+        folder: tempfile::TempDir,
+    }
+
+    impl Model {
+        fn new() -> Self {
+            let model = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
+            fs::create_dir(model.dir()).expect("it can be made");
+            model
+        }
+
+        fn dir(&self) -> PathBuf {
+            self.folder.path().join("model")
+        }
+
+        fn file(&self, path: &str, content: &[u8]) -> &Self {
+            let path = self.dir().join(path);
+            fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
+            fs::write(path, content).expect("it can be written");
+            self
+        }
+
+        fn pack(&self, name: &str, threads: usize) -> Result<(Packed, Vec<u8>), PackError> {
+            let dest = self.folder.path().join(name);
+            let packed = pack_with(&self.dir(), &dest, threads, &mut |_, _| {})?;
+            let bytes = fs::read(dest).expect("it is there");
+            assert_eq!(packed.sha256, Sha256Digest::of(&bytes));
+            assert_eq!(packed.size, bytes.len() as u64);
+            Ok((packed, bytes))
+        }
+    }
+
+    /// Some megabytes that compress neither to nothing nor not at all.
+    fn bulk() -> Vec<u8> {
+        let mut state = 1_u32;
+        (0..5 << 20)
+            .map(|at| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if at % 3 == 0 { (state >> 24) as u8 } else { b'a' }
+            })
+            .collect()
+    }
+
+    #[test]
+    fn threads_times_and_modes_do_not_change_the_bytes() {
+        let model = Model::new();
+        model.file("weights.bin", &bulk()).file("a/config.json", b"{}").file("a.txt", b"x");
+        let (packed, one) = model.pack("one.tar.gz", 1).expect("it can be packed");
+        assert_eq!(packed.files, 3);
+        filetime::set_file_mtime(model.dir().join("a.txt"), filetime::FileTime::from_unix_time(1, 0))
+            .expect("it can be set");
+        let (_, many) = model.pack("many.tar.gz", 7).expect("it can be packed");
+        assert_eq!(one, many);
+        model.file("a.txt", b"y");
+        let (_, other) = model.pack("other.tar.gz", 2).expect("it can be packed");
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn the_bytes_of_an_archive_never_change_between_releases() {
+        let model = Model::new();
+        model.file("model.json", b"{\"w\": [1, 2, 3]}\n").file("b/run.sh", b"#!/bin/sh\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(model.dir().join("b/run.sh"), fs::Permissions::from_mode(0o700)).expect("it can be set");
+        }
+        let (packed, _) = model.pack("m.tar.gz", 2).expect("it can be packed");
+        expect_test::expect![[r#""#]].assert_eq(packed.sha256.as_str());
+    }
+
+    #[test]
+    fn other_tools_read_it() {
+        let long = format!("{}/{}", "d".repeat(90), "f".repeat(90));
+        let model = Model::new();
+        model.file("weights.bin", &bulk()).file(&long, b"long").file("sub/real", b"real");
+        fs::create_dir(model.dir().join("empty")).expect("it can be made");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("real", model.dir().join("sub/link")).expect("it can be made");
+        model.pack("m.tar.gz", 2).expect("it can be packed");
+
+        let run = |script: &str| {
+            let output =
+                Command::new("sh").arg("-c").arg(script).current_dir(model.folder.path()).output().expect("sh runs");
+            assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        run("gzip -t m.tar.gz");
+        run("mkdir out && tar xzf m.tar.gz -C out && diff -r model out && test -L out/sub/link && test -d out/empty");
+        let names = run("python3 -c \"import tarfile; print(*[m.name for m in tarfile.open('m.tar.gz')], sep='\\n')\"");
+        let mut sorted: Vec<&str> = names.lines().collect();
+        sorted.sort_unstable();
+        assert_eq!(names.lines().collect::<Vec<_>>(), sorted);
+        assert_eq!(names.lines().count(), 7);
+        assert!(names.contains(&long));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_folder_and_strange_files_are_refused() {
+        use std::os::unix::fs::symlink;
+        for (target, words) in [
+            ("/etc/passwd", "only relative links"),
+            ("../../outside", "outside of the folder"),
+            ("none", "does not exist"),
+            ("../sub/../../model/ok", "outside of the folder"),
+        ] {
+            let model = Model::new();
+            model.file("ok", b"");
+            fs::create_dir(model.dir().join("sub")).expect("it can be made");
+            symlink(target, model.dir().join("sub/link")).expect("it can be made");
+            let error = model.pack("m.tar.gz", 1).expect_err("it is refused").to_string();
+            assert!(error.contains("sub/link") && error.contains(words), "{error}");
+            assert!(!model.folder.path().join("m.tar.gz").exists());
+        }
+        let model = Model::new();
+        let status = Command::new("mkfifo").arg(model.dir().join("pipe")).status().expect("mkfifo runs");
+        assert!(status.success());
+        let error = model.pack("m.tar.gz", 1).expect_err("it is refused").to_string();
+        assert!(error.contains("pipe"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_write_that_fails_ends_all_threads_and_leaves_nothing() {
+        let model = Model::new();
+        model.file("weights.bin", &bulk());
+        let entries = list(&model.dir()).expect("it can be listed");
+        let mut full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let mut archive = Archive { file: &mut full, hasher: sha2::Sha256::new(), size: 0 };
+        match stream(&model.dir(), &entries, 2, &mut archive, &mut |_| {}) {
+            Err(StreamError::Write(source)) => {
+                assert!(PackError::Write { path: PathBuf::new(), source }.is_disk_full());
+            }
+            Err(StreamError::Pack(error)) => panic!("not {error}"),
+            Ok(()) => panic!("nothing can be written there"),
+        }
+    }
+
+    #[test]
+    fn progress_arrives_at_the_end() {
+        let model = Model::new();
+        model.file("weights.bin", &bulk());
+        let mut seen = Vec::new();
+        pack_with(&model.dir(), &model.folder.path().join("m"), 2, &mut |done, total| seen.push((done, total)))
+            .expect("it can be packed");
+        assert_eq!(seen.last(), Some(&(5 << 20, 5 << 20)));
+        assert!(seen.len() > 4 && seen.is_sorted());
+    }
+}

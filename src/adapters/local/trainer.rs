@@ -1,0 +1,344 @@
+//! The local trainer: begins, finds, watches and stops trainings, each supervised by a worker of its own.
+//!
+//! A training outlives the run that began it; any later run finds it by its name and goes on from there. What runs is
+//! told by the state of its folder (`folder`), the supervising itself is the worker's (`worker`).
+
+use crate::adapters::local::folder::End;
+use crate::adapters::local::folder::EndRecord;
+use crate::adapters::local::folder::Standing;
+use crate::adapters::local::folder::TrainingFolder;
+use crate::adapters::local::folder::take_lock;
+use crate::adapters::local::home::Home;
+use crate::adapters::local::home::blocking;
+use crate::adapters::local::home::storage_error;
+use crate::adapters::local::joblog;
+use crate::adapters::local::prepare::Preparation;
+use crate::adapters::local::prepare::SourceMaterial;
+use crate::adapters::local::prepare::remove_folder;
+use crate::adapters::local::process;
+use crate::adapters::local::process::Firmness;
+use crate::adapters::system;
+use crate::adapters::system::Stopwatch;
+use crate::adapters::system::SystemClock;
+use crate::model::name::ProjectName;
+use crate::model::name::TrainingName;
+use crate::model::training::StopCause;
+use crate::model::training::Training;
+use crate::ports::clock::Clock as _;
+use crate::ports::error::PortError;
+use crate::ports::error::PortErrorKind;
+use crate::ports::trainer::StartedTraining;
+use crate::ports::trainer::Trainer;
+use crate::ports::trainer::TrainingSpec;
+use crate::ports::trainer::WatchedTraining;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a worker may take to begin, on a machine that does something else.
+const BEGIN: Duration = Duration::from_secs(30);
+/// The shortest and the longest pause between two looks at a training.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+/// How long a command whose worker vanished may take to end, once it was ended firmly.
+const ORPHAN: Duration = Duration::from_secs(10);
+
+/// Trains on this machine.
+#[derive(Clone)]
+pub struct LocalTrainer {
+    home: Home,
+    root: PathBuf,
+    worker: PathBuf,
+    material: Arc<dyn SourceMaterial>,
+}
+
+impl LocalTrainer {
+    /// Trains in a home. `root` is the root of the main working tree, where relative local paths begin; `worker` is
+    /// the program that has the command `train-worker`: our own; `material` gives what a commit holds.
+    pub fn new(home: Home, root: PathBuf, worker: PathBuf, material: Arc<dyn SourceMaterial>) -> Self {
+        Self { home, root, worker, material }
+    }
+
+    /// Returns what a person should know of the checkout, such as a submodule that was left out.
+    pub async fn notes(&self, name: &TrainingName) -> Result<Vec<String>, PortError> {
+        let folder = self.existing(name)?;
+        blocking(move || folder.notes()).await
+    }
+
+    /// Returns how many bytes a training takes, for pruning. `None`: there is no such training.
+    pub async fn size(&self, name: &TrainingName) -> Result<Option<u64>, PortError> {
+        let Some(folder) = TrainingFolder::of(&self.home, name).filter(TrainingFolder::exists) else { return Ok(None) };
+        blocking(move || {
+            let files = walkdir::WalkDir::new(folder.path()).into_iter().flatten();
+            Ok(Some(files.filter_map(|file| file.metadata().ok()).filter(fs::Metadata::is_file).map(|m| m.len()).sum()))
+        })
+        .await
+    }
+
+    /// Removes a training that has ended, for pruning. `false`: there is no such training. One that is open stays,
+    /// and is an error.
+    pub async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        let Some(folder) = TrainingFolder::of(&self.home, name) else { return Ok(false) };
+        let aside = self.home.temporary();
+        blocking(move || {
+            match folder.standing()? {
+                None => return Ok(false),
+                Some(standing) if standing.is_final() => {}
+                Some(_) => {
+                    let doing = format!("remove training {}", folder.name());
+                    return Err(PortError::because(PortErrorKind::Configuration, doing, "it is still open")
+                        .hint("Stop it first, or wait for its end."));
+                }
+            }
+            let failed = |error| storage_error("remove the training", folder.path(), error);
+            // Out of sight first: a half removed training must never be found.
+            let gone = tempfile::Builder::new().prefix("removed-").tempdir_in(&aside).map_err(failed)?.keep();
+            fs::rename(folder.path(), gone.join("training")).map_err(failed)?;
+            match fs::remove_file(folder.lock_path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                Ok(()) | Err(_) => {}
+            }
+            remove_folder(&gone).map_err(failed)?;
+            Ok(true)
+        })
+        .await
+    }
+
+    fn existing(&self, name: &TrainingName) -> Result<TrainingFolder, PortError> {
+        TrainingFolder::of(&self.home, name).filter(TrainingFolder::exists).ok_or_else(|| {
+            let why = format!("there is none of this name in {}", self.home.root().display());
+            PortError::because(PortErrorKind::NotFound, format!("find training {name}"), why)
+        })
+    }
+
+    fn start_now(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError> {
+        let folder = TrainingFolder::of(&self.home, &spec.name).ok_or_else(|| {
+            PortError::because(PortErrorKind::Bug, format!("start training {}", spec.name), "the name is not a derived one")
+        })?;
+        let started = match folder.standing()? {
+            Some(Standing::Prepared) => StartedTraining::Found,
+            Some(Standing::Open { .. } | Standing::Ended { .. } | Standing::Lost { .. }) => {
+                return Ok(StartedTraining::Found);
+            }
+            None => {
+                let preparation =
+                    Preparation { home: &self.home, root: &self.root, material: self.material.as_ref(), spec };
+                if preparation.run(&folder)? { StartedTraining::Fresh } else { StartedTraining::Found }
+            }
+        };
+        self.begin(&folder)?;
+        Ok(started)
+    }
+
+    /// Starts a worker and returns when the training has begun: by this worker or by another one.
+    fn begin(&self, folder: &TrainingFolder) -> Result<(), PortError> {
+        let log_path = folder.worker_log();
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .map_err(|error| storage_error("start the training", &log_path, error))?;
+        let mut command = Command::new(&self.worker);
+        command
+            .arg("train-worker")
+            .arg(folder.path())
+            // It must not hold a folder that somebody wants to remove, nor see what the command must not see.
+            .current_dir(self.home.root())
+            .env_clear()
+            .envs(system::kept_environment())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut worker = command.spawn().map_err(|error| {
+            let doing = format!("start the training worker {}", self.worker.display());
+            PortError::because(PortErrorKind::Storage, doing, error)
+                .hint("Was the program moved or replaced while it ran? Run again with the installed one.")
+        })?;
+        let waiting = Stopwatch::start();
+        let mut pause = Duration::from_millis(1);
+        let result = loop {
+            let ended = worker.try_wait().ok().flatten();
+            // After `try_wait`, so that what it wrote just before it ended is seen.
+            if folder.standing()? != Some(Standing::Prepared) {
+                break Ok(());
+            }
+            if ended.is_some_and(|status| !status.success()) || waiting.elapsed() > BEGIN {
+                let said = fs::read_to_string(folder.worker_log()).unwrap_or_default();
+                let why = said.lines().last().unwrap_or("it did not say why").to_owned();
+                let doing = format!("begin training {}", folder.name());
+                break Err(PortError::because(PortErrorKind::Storage, doing, why)
+                    .hint(format!("Look at {}, then run again: the training is prepared.", folder.worker_log().display())));
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(Duration::from_millis(20));
+        };
+        // Somebody has to take its status, or it stays in the process table for as long as we live.
+        std::thread::spawn(move || worker.wait());
+        result
+    }
+
+    async fn standing(&self, folder: &TrainingFolder) -> Result<Option<Standing>, PortError> {
+        let folder = folder.clone();
+        blocking(move || folder.standing()).await
+    }
+}
+
+/// Ends a training that never began. `false`: it has begun meanwhile.
+fn settle_prepared(folder: &TrainingFolder, cause: StopCause) -> Result<bool, PortError> {
+    let Some(lock) = take_lock(folder.lock_path())? else { return Ok(false) };
+    let unbegun = folder.started()?.is_none();
+    if unbegun {
+        folder.write_end(&EndRecord { ended_at: system::now(), end: End::Stopped { cause } })?;
+    }
+    lock.unlock().map_err(|error| storage_error("free the lock", folder.lock_path(), error))?;
+    Ok(unbegun)
+}
+
+/// Ends a command whose worker vanished, if it is certain that it is that command.
+fn end_orphan(folder: &TrainingFolder, firmness: Firmness) -> Result<(), PortError> {
+    if let Some(found) = folder.command_group()?
+        && process::is_command_of(found.group, &format!("TRAINING_JOB_NAME={}", folder.name()))
+    {
+        process::signal(found.group, firmness);
+    }
+    Ok(())
+}
+
+#[async_trait::async_trait]
+impl Trainer for LocalTrainer {
+    async fn find(&self, names: &[TrainingName]) -> Result<Vec<Training>, PortError> {
+        let folders: Vec<TrainingFolder> =
+            names.iter().filter_map(|name| TrainingFolder::of(&self.home, name)).collect();
+        blocking(move || folders.iter().filter_map(|folder| folder.training().transpose()).collect()).await
+    }
+
+    async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
+        let (home, project) = (self.home.clone(), project.clone());
+        blocking(move || {
+            let locks = home.open_locks();
+            let entries = match fs::read_dir(&locks) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) => return Err(storage_error("list open trainings", &locks, error)),
+            };
+            let mut open = Vec::new();
+            for entry in entries {
+                let entry = entry.map_err(|error| storage_error("list open trainings", &locks, error))?;
+                let Some(name) = entry.file_name().to_str().map(TrainingName::reported) else { continue };
+                let Some(folder) = TrainingFolder::of(&home, &name) else { continue };
+                // A lock without a folder: somebody is preparing it, or died doing so.
+                let Some(standing) = folder.standing()? else { continue };
+                if !standing.is_final() && folder.card()?.project == project {
+                    open.push(folder.training_with(standing)?);
+                }
+            }
+            open.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(open)
+        })
+        .await
+    }
+
+    async fn start(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError> {
+        let (trainer, spec) = (self.clone(), spec.clone());
+        blocking(move || trainer.start_now(&spec)).await
+    }
+
+    async fn watch(
+        &self,
+        name: &TrainingName,
+        cursor: u64,
+        patience: Duration,
+    ) -> Result<Option<WatchedTraining>, PortError> {
+        let Some(folder) = TrainingFolder::of(&self.home, name) else { return Ok(None) };
+        let waiting = Stopwatch::start();
+        let mut pause = PAUSES.0;
+        let mut first: Option<Standing> = None;
+        loop {
+            let at = folder.clone();
+            let look = move || {
+                let Some(standing) = at.standing()? else { return Ok(None) };
+                // The log second: with a final standing it is then known to be all there is.
+                let reading = joblog::read_from(at.path(), cursor)
+                    .map_err(|error| storage_error("read the log", at.path(), error))?;
+                Ok(Some((standing, reading)))
+            };
+            let Some((standing, reading)) = blocking(look).await? else { return Ok(None) };
+            let changed = first.as_ref().is_some_and(|first| *first != standing);
+            let left = patience.saturating_sub(waiting.elapsed());
+            if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
+                let training = blocking(move || folder.training_with(standing)).await?;
+                return Ok(Some(WatchedTraining { training, lines: reading.lines, cursor: reading.cursor }));
+            }
+            first.get_or_insert(standing);
+            SystemClock.sleep(pause.min(left)).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
+        let folder = self.existing(name)?;
+        let mut pause = PAUSES.0;
+        let mut alone: Option<Stopwatch> = None;
+        loop {
+            match self.standing(&folder).await? {
+                None | Some(Standing::Ended { .. } | Standing::Lost { .. }) => return Ok(()),
+                Some(Standing::Prepared) => {
+                    let at = folder.clone();
+                    if blocking(move || settle_prepared(&at, cause)).await? {
+                        return Ok(());
+                    }
+                }
+                Some(Standing::Open { .. }) => {
+                    let at = folder.clone();
+                    let supervised = blocking(move || {
+                        at.request_stop(cause)?;
+                        at.has_worker()
+                    })
+                    .await?;
+                    if supervised {
+                        alone = None;
+                    } else {
+                        let since = alone.get_or_insert_with(Stopwatch::start).elapsed();
+                        // The first look may fall between the worker's end and its last words.
+                        let firmness = if since > process::GRACE { Firmness::Firm } else { Firmness::Polite };
+                        if since > ORPHAN + process::GRACE {
+                            return Err(unstoppable(&folder));
+                        }
+                        let at = folder.clone();
+                        blocking(move || end_orphan(&at, firmness)).await?;
+                    }
+                }
+            }
+            SystemClock.sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {
+        let folder = self.existing(name)?;
+        blocking(move || {
+            joblog::tail(folder.path(), lines).map_err(|error| storage_error("read the log", folder.path(), error))
+        })
+        .await
+    }
+}
+
+fn unstoppable(folder: &TrainingFolder) -> PortError {
+    let group = folder.command_group().ok().flatten();
+    let hint = match group {
+        Some(found) => format!("End it by hand (`kill -9 -- -{}`, if that is still the training), then run again.", found.group),
+        None => "End it by hand, then run again.".to_owned(),
+    };
+    PortError::because(
+        PortErrorKind::Storage,
+        format!("stop training {}", folder.name()),
+        "its worker was killed, and a process of the training still runs",
+    )
+    .hint(hint)
+}

@@ -1,0 +1,372 @@
+//! The worker: supervises one training command to its end, and writes that end down.
+//!
+//! It is our own binary, started again as `branchline train-worker <folder>`, in a process group of its own, so a
+//! training outlives the run that began it. It knows only the folder. Deliberately absent: Git, data and the
+//! registry, and any retry: a worker begins its command at most once.
+
+use crate::adapters::local::contract::MlPaths;
+use crate::adapters::local::contract::failure_text;
+use crate::adapters::local::ending::Exit;
+use crate::adapters::local::ending::Failure;
+use crate::adapters::local::folder::CommandGroup;
+use crate::adapters::local::folder::EVIDENCE_LINES;
+use crate::adapters::local::folder::End;
+use crate::adapters::local::folder::EndRecord;
+use crate::adapters::local::folder::Started;
+use crate::adapters::local::folder::TrainingFolder;
+use crate::adapters::local::folder::take_lock;
+use crate::adapters::local::home::is_disk_full;
+use crate::adapters::local::home::storage_error;
+use crate::adapters::local::joblog;
+use crate::adapters::local::joblog::LineCutter;
+use crate::adapters::local::joblog::LogWriter;
+use crate::adapters::local::metrics;
+use crate::adapters::local::metrics::LogScan;
+use crate::adapters::local::metrics::MetricsError;
+use crate::adapters::local::pack::pack_directory;
+use crate::adapters::local::process;
+use crate::adapters::local::process::Group;
+use crate::adapters::system;
+use crate::adapters::system::Stopwatch;
+use crate::model::artifact::Artifact;
+use crate::model::artifact::ObjectDigest;
+use crate::model::metric::Metrics;
+use crate::model::training::Cause;
+use crate::model::training::StopCause;
+use crate::ports::error::PortError;
+use crate::ports::error::PortErrorKind;
+use crate::ports::trainer::TrainingSpec;
+use std::fs;
+use std::fs::File;
+use std::io;
+use std::io::PipeReader;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::process::ExitCode;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How much room is kept for the result.
+const RESERVE: usize = 128 << 10;
+/// The longest line that evidence shows, in characters.
+const EVIDENCE_WIDTH: usize = 1000;
+/// How long the last output may take to arrive once all processes have ended.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How often the worker looks whether somebody wants it to end.
+const LOOK: Duration = Duration::from_millis(40);
+
+/// Supervises the training in this folder. Failures of ours go to standard error, which is `worker.log`.
+pub fn main(folder: &Path) -> ExitCode {
+    let result = match TrainingFolder::at(folder) {
+        Some(found) if found.exists() => supervise(&found),
+        Some(_) | None => Err(PortError::because(
+            PortErrorKind::NotFound,
+            format!("supervise a training ({})", folder.display()),
+            "this is not the folder of a training",
+        )),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody may be reading; there is nowhere else to say it.
+            let _ = writeln!(io::stderr(), "{}", error.chain());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn supervise(folder: &TrainingFolder) -> Result<(), PortError> {
+    // First of all: until the handlers are there, a signal would end us without a word.
+    let interrupted = interruption();
+    let spec = folder.spec()?;
+    let Some(lock) = take_lock(folder.lock_path())? else { return Ok(()) };
+    if folder.started()?.is_some() || folder.end()?.is_some() {
+        // Somebody was faster, or it is lost. Either way it is not ours to begin.
+        if folder.end()?.is_some() {
+            let _ = fs::remove_file(folder.lock_path());
+        }
+        return Ok(());
+    }
+    // Held until we end, and not inherited: it tells a worker from a command that outlived it.
+    let _alive = take_lock(&folder.worker_lock())?;
+    let end = match folder.stop_request()? {
+        Some(request) => End::Stopped { cause: request.cause },
+        None => {
+            folder.write_started(&Started { at: system::now() })?;
+            Run { folder, spec: &spec, paths: MlPaths::new(folder.ml(), folder.code()), interrupted }.to_the_end(&lock)
+        }
+    };
+    write_down(folder, end)?;
+    // The command's leftovers may still hold the lock's file; freeing it frees it for them, too.
+    lock.unlock().map_err(|error| storage_error("free the lock", folder.lock_path(), error))
+}
+
+/// Writes the end down, on a full disk as well: that is what the reserve is for.
+fn write_down(folder: &TrainingFolder, end: End) -> Result<(), PortError> {
+    let _ = fs::remove_file(folder.reserve());
+    let record = EndRecord { ended_at: system::now(), end };
+    match folder.write_end(&record) {
+        Err(error) if error.kind == PortErrorKind::DiskFull => {
+            let _ = fs::remove_file(folder.model_archive());
+            let end = End::Failed {
+                cause: Cause::DiskFull,
+                message: "the disk was full when the training ended".to_owned(),
+                log_tail: Vec::new(),
+            };
+            folder.write_end(&EndRecord { end, ..record })
+        }
+        other => other,
+    }
+}
+
+/// Returns a flag that SIGTERM and SIGINT set.
+fn interruption() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    #[cfg(unix)]
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        // Without a handler the signal ends us, and the training is told as lost: worse, but not wrong.
+        let _ = signal_hook::flag::register(signal, Arc::clone(&flag));
+    }
+    flag
+}
+
+/// What the output goes through: the log, and the declared metrics.
+struct Output {
+    log: LogWriter,
+    scan: LogScan,
+}
+
+/// Why the command is no longer running.
+enum Outcome {
+    Exited(Exit),
+    Stopped(StopCause),
+    TimeLimit(Duration),
+}
+
+/// One command under way.
+struct Run<'a> {
+    folder: &'a TrainingFolder,
+    spec: &'a TrainingSpec,
+    paths: MlPaths,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Run<'_> {
+    fn to_the_end(&self, lock: &File) -> End {
+        self.try_to_the_end(lock).unwrap_or_else(|end| end)
+    }
+
+    /// The error, too, is an end.
+    fn try_to_the_end(&self, lock: &File) -> Result<End, End> {
+        let disk = |what: &str, error: io::Error| self.disk_failed(what, &error);
+        fs::write(self.folder.reserve(), vec![b'.'; RESERVE]).map_err(|error| disk("prepare the training", error))?;
+        let mut log = LogWriter::create(self.folder.path()).map_err(|error| disk("begin the log", error))?;
+        for note in self.folder.notes().unwrap_or_default() {
+            log.append(&format!("branchline: {}\n", note.replace(['\n', '\r'], " ")));
+        }
+        let Some(command) = self.spec.settings.command.as_deref() else {
+            let message = "the settings name no command, and the local trainer runs no images: add `train: command:`";
+            return Err(self.failed(Cause::Configuration, message.to_owned()));
+        };
+        let scan = LogScan::new(&self.spec.settings.metrics)
+            .map_err(|error| self.failed(Cause::Configuration, error.to_string()))?;
+        let output = Arc::new(Mutex::new(Output { log, scan }));
+
+        let (reader, writer) = io::pipe().map_err(|error| disk("open a pipe", error))?;
+        let drained = pump(reader, Arc::clone(&output));
+        let group = self.begin(command, writer, lock)?;
+        let outcome = self.wait(group).map_err(|error| disk("supervise the command", error))?;
+        // Whoever left the group on purpose may hold the pipe open for ever; the log ends here all the same.
+        let _ = drained.recv_timeout(DRAIN);
+
+        match outcome {
+            Outcome::Stopped(cause) => Ok(End::Stopped { cause }),
+            Outcome::TimeLimit(limit) => {
+                let message = format!(
+                    "`{command}` ran longer than max_runtime ({}) and was ended",
+                    jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |d| format!("{d:#}"))
+                );
+                Ok(self.failed(Cause::TimeLimit, message))
+            }
+            Outcome::Exited(Exit::Code(0)) => self.success(&output),
+            Outcome::Exited(exit) => Ok(self.explain(command, exit, &output)),
+        }
+    }
+
+    fn begin(&self, line: &str, writer: io::PipeWriter, lock: &File) -> Result<Group, End> {
+        let cannot = |error: io::Error| self.failed(Cause::Configuration, format!("cannot start `{line}`: {error}"));
+        let mut command = shell(line);
+        command
+            .current_dir(self.folder.code())
+            .env_clear()
+            .envs(system::kept_environment())
+            // Without it a log would arrive in blocks of some kilobytes, and the last one not at all after a crash.
+            .env("PYTHONUNBUFFERED", "1")
+            .envs(&self.spec.settings.environment)
+            .envs(self.paths.variables(self.spec))
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().map_err(cannot)?)
+            .stderr(writer);
+        let group = Group::begin(&mut command, lock).map_err(cannot)?;
+        // Only ever used to end a command whose worker was killed; without it that has to be done by hand.
+        let _ = self.folder.write_command_group(&CommandGroup { group: group.number() });
+        Ok(group)
+    }
+
+    /// Waits for the command, or ends it. All of its group has ended when this returns.
+    fn wait(&self, mut group: Group) -> io::Result<Outcome> {
+        let running = Stopwatch::start();
+        let mut last_look: Option<Stopwatch> = None;
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if group.has_exited()? {
+                return Ok(Outcome::Exited(Exit::of(group.finish()?)));
+            }
+            if let Some(limit) = self.spec.settings.max_runtime
+                && running.elapsed() >= limit
+            {
+                group.end()?;
+                return Ok(Outcome::TimeLimit(limit));
+            }
+            if last_look.is_none_or(|look| look.elapsed() >= LOOK) {
+                last_look = Some(Stopwatch::start());
+                if let Some(cause) = self.wanted_end() {
+                    group.end()?;
+                    return Ok(Outcome::Stopped(cause));
+                }
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LOOK);
+        }
+    }
+
+    fn wanted_end(&self) -> Option<StopCause> {
+        // An unreadable request is none: it is written whole or not at all.
+        let asked = self.folder.stop_request().ok().flatten().map(|request| request.cause);
+        asked.or_else(|| self.interrupted.load(Ordering::Relaxed).then_some(StopCause::Cancelled))
+    }
+
+    fn success(&self, output: &Mutex<Output>) -> Result<End, End> {
+        let model = self.paths.model();
+        if !has_file(&model) {
+            return Err(self.failed(Cause::Code, "wrote no model: nothing in $SM_MODEL_DIR".to_owned()));
+        }
+        let metrics = self.metrics(output)?;
+        let archive = self.folder.model_archive();
+        let packed = pack_directory(&model, &archive, &mut |_, _| {}).map_err(|error| {
+            let cause = if error.is_disk_full() { Cause::DiskFull } else { Cause::Code };
+            self.failed(cause, format!("could not pack the model: {}", chain(&error)))
+        })?;
+        let artifact = Artifact {
+            name: "model.tar.gz".to_owned(),
+            digest: ObjectDigest::Sha256(packed.sha256),
+            size: packed.size,
+            location: format!("file:{}", archive.display()),
+        };
+        Ok(End::succeeded(&metrics, vec![artifact]))
+    }
+
+    fn metrics(&self, output: &Mutex<Output>) -> Result<Metrics, End> {
+        let bad = |error: MetricsError| self.failed(Cause::Code, error.to_string());
+        let path = self.paths.output_data().join("metrics.json");
+        let file = match fs::metadata(&path) {
+            Ok(about) if about.len() > metrics::METRICS_FILE_LIMIT => {
+                let why = format!("it has {} bytes, and {} are read", about.len(), metrics::METRICS_FILE_LIMIT);
+                return Err(bad(MetricsError::NotAnObject { why }));
+            }
+            Ok(_) => {
+                let bytes = fs::read(&path).map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
+                metrics::parse_metrics(&String::from_utf8_lossy(&bytes)).map_err(bad)?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Metrics::new(),
+            Err(error) => return Err(bad(MetricsError::NotAnObject { why: error.to_string() })),
+        };
+        let log = locked(output).scan.metrics().map_err(bad)?;
+        metrics::complete(file, log, &self.spec.required_metrics).map_err(bad)
+    }
+
+    fn explain(&self, command: &str, exit: Exit, output: &Mutex<Output>) -> End {
+        let tail = self.tail();
+        let disk_full = locked(output).log.failure().is_some_and(is_disk_full)
+            || process::is_out_of_space(self.folder.path());
+        let code = self.folder.code();
+        let failure =
+            Failure { exit, command, tail: &tail, said: failure_text(&self.paths.failure()), code: &code, disk_full };
+        let (cause, message) = failure.explain();
+        End::Failed { cause, message, log_tail: tail }
+    }
+
+    fn failed(&self, cause: Cause, message: String) -> End {
+        End::Failed { cause, message, log_tail: self.tail() }
+    }
+
+    fn disk_failed(&self, what: &str, error: &io::Error) -> End {
+        let cause = if is_disk_full(error) { Cause::DiskFull } else { Cause::LostWorker };
+        self.failed(cause, format!("could not {what}: {error}"))
+    }
+
+    fn tail(&self) -> Vec<String> {
+        let lines = joblog::tail(self.folder.path(), EVIDENCE_LINES).unwrap_or_default();
+        lines.into_iter().map(|line| line.chars().take(EVIDENCE_WIDTH).collect()).collect()
+    }
+}
+
+/// Reads the output until nobody can write any more. It never waits for anything but the output itself, so that
+/// the command is never held up.
+fn pump(mut reader: PipeReader, output: Arc<Mutex<Output>>) -> mpsc::Receiver<()> {
+    let (done, drained) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut cutter = LineCutter::default();
+        let mut buffer = vec![0; 64 << 10];
+        let take = |lines: &str| {
+            let mut output = locked(&output);
+            output.log.append(lines);
+            output.scan.feed(lines);
+        };
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => cutter.feed(&buffer[..count], &mut |lines| take(lines)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        cutter.finish(&mut |lines| take(lines));
+        // The worker may have stopped waiting.
+        let _ = done.send(());
+    });
+    drained
+}
+
+fn locked(output: &Mutex<Output>) -> std::sync::MutexGuard<'_, Output> {
+    output.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn shell(line: &str) -> Command {
+    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let mut command = Command::new(shell);
+    command.arg(flag).arg(line);
+    command
+}
+
+fn has_file(folder: &Path) -> bool {
+    walkdir::WalkDir::new(folder).into_iter().flatten().any(|entry| entry.file_type().is_file())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}
