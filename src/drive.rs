@@ -310,7 +310,7 @@ impl<'a> ModelLoop<'a> {
         self.finish_now(Verdict::Waiting, reasons)
     }
 
-    async fn cancel(mut self, watched: Option<TrainingName>) -> ModelOutcome {
+    async fn cancel(self, watched: Option<TrainingName>) -> ModelOutcome {
         let (mut stopped, mut left) = (Vec::new(), Vec::new());
         let mut open = self.begun.clone();
         if let Some(watched) = watched

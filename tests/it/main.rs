@@ -1,3 +1,6 @@
 //! The one integration binary.
 
 mod events;
+mod stories;
+mod tidy;
+mod world;
