@@ -15,7 +15,7 @@ use std::path::Path;
 struct Because {
     meaning: String,
     #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Box<dyn Error + Send + Sync>,
 }
 
 /// Explains a failure of the database while `doing` something with the registry at `path`.
@@ -56,7 +56,9 @@ pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> PortE
             "this is a bug in Branchline: please report it with this message".to_owned(),
         ),
     };
-    PortError::because(kind, doing, Because { meaning, source: Some(error.into()) }).hint(hint)
+    // As text: beneath it, the error only repeats its own words with the number.
+    let said = if extended == 0 { error.to_string() } else { format!("{error} (SQLite {extended})") };
+    PortError::because(kind, doing, Because { meaning, source: said.into() }).hint(hint)
 }
 
 /// A registry that was written by a newer release.
@@ -82,7 +84,7 @@ pub(super) fn unreachable_file(path: &Path, doing: &str, error: std::io::Error) 
         _ => PortErrorKind::Storage,
     };
     let meaning = format!("{} cannot be reached", path.display());
-    PortError::because(kind, doing, Because { meaning, source: Some(error.into()) })
+    PortError::because(kind, doing, Because { meaning, source: error.into() })
         .hint("make it reachable for this user, or choose another home with BRANCHLINE_HOME")
 }
 
@@ -97,7 +99,7 @@ fn explain_row(path: &Path, doing: &str, row: RowError) -> PortError {
         RowError::Unreadable { .. } => format!("restore {} from a copy", path.display()),
     };
     let meaning = format!("{} holds something unreadable", path.display());
-    PortError::because(kind, doing, Because { meaning, source: Some(row.into()) }).hint(hint)
+    PortError::because(kind, doing, Because { meaning, source: row.into() }).hint(hint)
 }
 
 /// Takes our own error out of the wrapping that a row conversion puts around it.

@@ -54,6 +54,22 @@ const CURRENT_NUMBER: &str = "SELECT number FROM versions INDEXED BY versions_ap
     WHERE group_id = ?1 AND approval = 'Approved' ORDER BY number DESC LIMIT 1";
 const NEWEST_NUMBER: &str = "SELECT number FROM versions WHERE group_id = ?1 ORDER BY number DESC LIMIT 1";
 
+/// The queries of a look and of what a write compares: those whose cost must not grow.
+#[cfg(test)]
+pub(super) const QUERIES: &[&str] = &[
+    GROUP,
+    CURRENT,
+    BELOW,
+    BY_NUMBER,
+    BY_FINGERPRINT,
+    BY_CONTENT,
+    HIGHEST,
+    FORMER,
+    BY_OPERATION,
+    CURRENT_NUMBER,
+    NEWEST_NUMBER,
+];
+
 /// The row of a group.
 pub(super) struct GroupRow {
     /// Its key in the other tables.

@@ -3,6 +3,7 @@
 //! Deliberately absent: a way back. A newer registry is refused, never guessed at.
 
 use rusqlite::Connection;
+use rusqlite::Transaction;
 use rusqlite::TransactionBehavior;
 
 /// Marks the file as ours (`PRAGMA application_id`): "BRLN".
@@ -88,8 +89,13 @@ pub(super) enum Found {
     Foreign,
 }
 
-/// Tells what the file is.
-pub(super) fn inspect(connection: &Connection) -> rusqlite::Result<Found> {
+/// Tells what the file is, at one moment: another Branchline may be making it right now.
+pub(super) fn inspect(connection: &mut Connection) -> rusqlite::Result<Found> {
+    let transaction = connection.transaction()?;
+    inspect_within(&transaction)
+}
+
+fn inspect_within(connection: &Transaction<'_>) -> rusqlite::Result<Found> {
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let (application, schema) = (pragma("application_id")?, pragma("user_version")?);
     if application == APPLICATION_ID {
@@ -106,7 +112,7 @@ pub(super) fn inspect(connection: &Connection) -> rusqlite::Result<Found> {
 /// Makes or updates the tables, whole or not at all. Whoever comes second finds it done.
 pub(super) fn migrate(connection: &mut Connection) -> rusqlite::Result<Found> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = inspect(&transaction)?;
+    let found = inspect_within(&transaction)?;
     if matches!(found, Found::Newer(_) | Found::Foreign | Found::Registry) {
         return Ok(found);
     }

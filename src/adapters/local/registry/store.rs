@@ -84,15 +84,15 @@ impl Store {
         if !exists {
             return Ok(Opened::Nothing);
         }
-        let opened = self.connect(OpenFlags::empty()).and_then(|connection| {
-            let found = schema::inspect(&connection)?;
+        let opened = self.connect(OpenFlags::empty()).and_then(|mut connection| {
+            let found = schema::inspect(&mut connection)?;
             Ok((connection, found))
         });
         let (mut connection, found, still) = match opened {
             Ok((connection, found)) => (connection, found, false),
             Err(error) if self.is_settled_in_a_read_only_home(&error) => {
-                let connection = self.connect_immutable().map_err(|e| failure::explain(&self.path, doing, e))?;
-                let found = schema::inspect(&connection).map_err(|e| failure::explain(&self.path, doing, e))?;
+                let mut connection = self.connect_immutable().map_err(|e| failure::explain(&self.path, doing, e))?;
+                let found = schema::inspect(&mut connection).map_err(|e| failure::explain(&self.path, doing, e))?;
                 (connection, found, true)
             }
             Err(error) => return Err(failure::explain(&self.path, doing, error)),
@@ -116,7 +116,7 @@ impl Store {
         }
         let explain = |error| failure::explain(&self.path, doing, error);
         let mut connection = self.connect(OpenFlags::SQLITE_OPEN_CREATE).map_err(explain)?;
-        let found = schema::inspect(&connection).map_err(explain)?;
+        let found = schema::inspect(&mut connection).map_err(explain)?;
         let found = match found {
             Found::Nothing | Found::Older => schema::migrate(&mut connection).map_err(explain)?,
             found => found,
