@@ -1,6 +1,7 @@
 //! Real repositories, made by the `git` command in a temporary folder, and what Branchline reads of them.
 
 mod changes;
+#[cfg(unix)]
 mod checkout;
 mod cut;
 mod open;
