@@ -4,6 +4,7 @@ use crate::adapters::git::changes::differ;
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::failed;
 use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::tree::lookup;
 use crate::adapters::git::tree::object_id;
 use crate::adapters::git::tree::oid;
 use crate::adapters::git::watch::Selector;
@@ -111,15 +112,28 @@ impl GitRepository {
 
 fn changes(repo: &Repository, commit: &Commit<'_>, selector: &Selector) -> Result<bool, GitError> {
     if commit.parent_count() == 0 {
-        return differ(repo, None, Some(commit.tree_id()), Some(selector), 1).map(|found| found.total > 0);
+        return differs(repo, None, commit.tree_id(), selector);
     }
     for parent in commit.parents() {
-        let found = differ(repo, Some(parent.tree_id()), Some(commit.tree_id()), Some(selector), 1)?;
-        if found.total == 0 {
+        if !differs(repo, Some(parent.tree_id()), commit.tree_id(), selector)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+fn differs(repo: &Repository, from: Option<Oid>, to: Oid, selector: &Selector) -> Result<bool, GitError> {
+    // Without globs a few look-ups answer for a whole tree, whatever its size.
+    let (Some(from), true) = (from, selector.is_plain() && !selector.all) else {
+        return Ok(differ(repo, from, Some(to), Some(selector), 1)?.total > 0);
+    };
+    for literal in &selector.literals {
+        let (old, new) = (lookup(repo, from, literal)?, lookup(repo, to, literal)?);
+        if old != new {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Finds a commit by its id.

@@ -21,7 +21,7 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     let mut scored: Vec<(u32, &str)> = candidates
         .into_iter()
         .map(|candidate| (score(&wanted, &candidate.to_lowercase()), candidate))
-        .filter(|(score, _)| *score >= 700)
+        .filter(|(score, _)| *score >= 660)
         .collect();
     scored.sort_by_key(|(score, candidate)| (Reverse(*score), candidate.len(), (*candidate).to_owned()));
     scored.truncate(OFFERED);
