@@ -279,9 +279,10 @@ impl<'a> ModelLoop<'a> {
                     if !seen.training.is_open() {
                         return None;
                     }
-                    let elapsed = seen.training.started_at.map_or(0, |at| {
-                        u64::try_from(clock.now().duration_since(at).as_secs()).unwrap_or(0)
-                    });
+                    let elapsed = seen
+                        .training
+                        .started_at
+                        .map_or(0, |at| u64::try_from(clock.now().duration_since(at).as_secs()).unwrap_or(0));
                     self.drive
                         .ports
                         .progress

@@ -10,11 +10,7 @@ use crate::ports::Registered;
 use crate::ports::Stale;
 
 /// Registers; `made` holds the copies that the version refers to, `None` for a restore, which shares bytes.
-pub(super) async fn register(
-    step: &RegisterStep,
-    made: Option<&Made>,
-    ports: &Ports,
-) -> Result<Applied, PortError> {
+pub(super) async fn register(step: &RegisterStep, made: Option<&Made>, ports: &Ports) -> Result<Applied, PortError> {
     let mut registration = step.registration.as_ref().clone();
     match made.and_then(|made| made.copies.get(&registration.group)) {
         Some(copies) => registration.content.artifacts.clone_from(copies),

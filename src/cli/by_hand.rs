@@ -10,8 +10,12 @@ use crate::cli::failure::Failure;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::facts::GroupFacts;
+use crate::facts::group::GroupLook;
 use crate::model::history::Attribution;
+use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::version::VersionNumber;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
@@ -41,9 +45,16 @@ pub fn promote(
         return Err(Failure::usage(format!("{source_group} is both source and target"))
             .hint("to bring an older version back: branchline rollback"));
     }
-    let version = version.map(read::version_number).transpose()?;
-    let text = format!("promote from {source_group} to {target_group} by hand");
-    let aim = Aim::PromoteByHand { from: source, to: target, version };
+    let named = version.is_some();
+    let version = match version {
+        Some(text) => read::version_number(text)?,
+        None => look(&composed, &source_group)?.current_number().ok_or_else(|| {
+            Failure::usage(format!("{source_group} has no current version"))
+                .hint(format!("branchline show {source_group}"))
+        })?,
+    };
+    let text = format!("promote {source_group} {version} to {target_group} by hand");
+    let aim = Aim::PromoteByHand { from: source, to: target, version, named };
     act(&place, &composed, &target_model, aim, text, "promote", by_hand)
 }
 
@@ -52,9 +63,9 @@ pub fn approve(directory: Option<&Path>, args: &ApprovalArgs) -> Result<u8, Fail
     let place = Place::find(directory, compose::in_ci())?;
     let (composed, _) = read::open(&place)?;
     let (model, target, group) = read::find_group(&composed, &args.group, args.model.as_deref())?;
-    let version = args.version.as_deref().map(read::version_number).transpose()?;
+    let version = named_or_waiting(&composed, &group, args.version.as_deref())?;
     let aim = Aim::Approve { target, version };
-    act(&place, &composed, &model, aim, format!("approve in {group} by hand"), "approve", &args.by_hand)
+    act(&place, &composed, &model, aim, format!("approve {group} {version} by hand"), "approve", &args.by_hand)
 }
 
 /// Rejects a version.
@@ -62,9 +73,27 @@ pub fn reject(directory: Option<&Path>, args: &ApprovalArgs) -> Result<u8, Failu
     let place = Place::find(directory, compose::in_ci())?;
     let (composed, _) = read::open(&place)?;
     let (model, target, group) = read::find_group(&composed, &args.group, args.model.as_deref())?;
-    let version = args.version.as_deref().map(read::version_number).transpose()?;
+    let version = named_or_waiting(&composed, &group, args.version.as_deref())?;
     let aim = Aim::Reject { target, version };
-    act(&place, &composed, &model, aim, format!("reject in {group} by hand"), "reject", &args.by_hand)
+    act(&place, &composed, &model, aim, format!("reject {group} {version} by hand"), "reject", &args.by_hand)
+}
+
+/// Returns the version that was named, or the newest that awaits approval now. It is settled before anything is
+/// done: approving "whatever waits" twice must not approve two versions.
+fn named_or_waiting(composed: &Composed, group: &GroupName, version: Option<&str>) -> Result<VersionNumber, Failure> {
+    if let Some(text) = version {
+        return read::version_number(text);
+    }
+    let facts = look(composed, group)?;
+    let waiting = facts.recent.iter().find(|version| version.awaits_approval());
+    waiting.map(|version| version.number).ok_or_else(|| {
+        Failure::usage(format!("no version of {group} awaits approval"))
+            .hint(format!("see what it holds: branchline show {group}"))
+    })
+}
+
+fn look(composed: &Composed, group: &GroupName) -> Result<GroupFacts, Failure> {
+    block_on(composed.drive.ports.registry.look(group, &GroupLook::default()))?.map_err(|error| Failure::port(&error))
 }
 
 fn act(
@@ -76,8 +105,8 @@ fn act(
     event: &str,
     by_hand: &ByHandArgs,
 ) -> Result<u8, Failure> {
-    let rules = model_rules(&composed.config, model)
-        .ok_or_else(|| Failure::usage(format!("there is no model `{model}`")))?;
+    let rules =
+        model_rules(&composed.config, model).ok_or_else(|| Failure::usage(format!("there is no model `{model}`")))?;
     let by = Attribution {
         actor: place.git.user_name(),
         event: event.to_owned(),

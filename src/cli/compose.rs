@@ -49,9 +49,8 @@ impl Place {
     /// Finds the repository around a folder.
     pub fn find(directory: Option<&Path>, in_ci: bool) -> Result<Self, Failure> {
         let start = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-        let start = std::fs::canonicalize(&start).map_err(|error| {
-            Failure::usage(format!("could not enter {}: {error}", start.display()))
-        })?;
+        let start = std::fs::canonicalize(&start)
+            .map_err(|error| Failure::usage(format!("could not enter {}: {error}", start.display())))?;
         let git = GitRepository::discover(&start).map_err(|error| Failure::git(&error))?;
         let home = env_vars::get(env_vars::HOME).map_or_else(
             || match git.main_work_dir() {
@@ -129,8 +128,6 @@ pub struct Composed {
     pub config: Config,
     /// The loop.
     pub drive: Arc<Drive>,
-    /// The registry itself, for what is not part of its port.
-    pub registry: Arc<LocalRegistry>,
 }
 
 /// Puts a run together.
@@ -145,13 +142,12 @@ pub fn compose(
     let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let home = Home::at(place.home.clone());
-    let registry = Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock)));
     let worker = std::env::current_exe().map_err(|error| Failure::io("find this program's own file", &error))?;
     let root = place.git.main_work_dir().unwrap_or_else(|| place.git.common_dir().to_path_buf());
     let material = Arc::new(GitMaterial::new(Arc::clone(&place.git)));
     let ports = Ports {
         trainer: Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material)),
-        registry: Arc::clone(&registry) as Arc<_>,
+        registry: Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock))),
         artifacts: Arc::new(LocalArtifacts::new(home.clone())),
         datasets: Arc::new(LocalDatasets::new(home, root)),
         clock,
@@ -172,7 +168,7 @@ pub fn compose(
         parallel: config.parallel,
         cancelled,
     };
-    Ok(Composed { config, drive: Arc::new(drive), registry })
+    Ok(Composed { config, drive: Arc::new(drive) })
 }
 
 /// Says who acts, from where and why.

@@ -154,10 +154,8 @@ fn project_name(place: &Place, root: &Path) -> String {
     let remote = place.git.identity().remote.and_then(|remote| remote.rsplit('/').next().map(str::to_owned));
     let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
     let text = remote.or(folder).unwrap_or_default();
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' })
-        .collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }).collect();
     let clean = clean.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
     if clean.is_empty() { "model".to_owned() } else { clean.chars().take(40).collect() }
 }

@@ -60,9 +60,10 @@ impl Progress for TerminalProgress {
                 let mut spinners = self.spinners.lock().unwrap_or_else(PoisonError::into_inner);
                 let spinner = spinners.entry(model.clone()).or_insert_with(|| {
                     let bar = bars.add(ProgressBar::new_spinner());
-                    bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| {
-                        ProgressStyle::default_spinner()
-                    }));
+                    bar.set_style(
+                        ProgressStyle::with_template("{spinner} {msg}")
+                            .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+                    );
                     bar
                 });
                 let how = match total {

@@ -10,10 +10,10 @@ use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::SourceText;
 use crate::facts::group::GroupLook;
+use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::stage::Does;
-use crate::model::git::RepositoryId;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
@@ -74,14 +74,8 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
         })?,
     };
     let repository = compose::repository_id(place, &RepositoryId::default());
-    let composed = compose::compose(
-        place,
-        text.clone(),
-        &text,
-        repository.clone(),
-        Arc::new(Quiet),
-        CancellationToken::new(),
-    )?;
+    let composed =
+        compose::compose(place, text.clone(), &text, repository.clone(), Arc::new(Quiet), CancellationToken::new())?;
     Ok((composed, repository))
 }
 
@@ -100,8 +94,7 @@ pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit
         let open = open.map_err(|error| Failure::port(&error))?;
         match format {
             Format::Text => {
-                let rows: Vec<_> =
-                    rows.into_iter().map(|(model, _, facts)| (model.to_string(), facts)).collect();
+                let rows: Vec<_> = rows.into_iter().map(|(model, _, facts)| (model.to_string(), facts)).collect();
                 let mut text = report::terminal::status(&rows);
                 for training in &open {
                     text.push_str(&format!("training {} goes on\n", training.name));
@@ -136,10 +129,7 @@ pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit
     })?
 }
 
-fn all_groups(
-    composed: &Composed,
-    only: &[ModelName],
-) -> Vec<(ModelName, crate::model::name::TargetName, GroupName)> {
+fn all_groups(composed: &Composed, only: &[ModelName]) -> Vec<(ModelName, crate::model::name::TargetName, GroupName)> {
     let mut groups = Vec::new();
     for model in composed.config.models.values() {
         if !only.is_empty() && !only.contains(&model.name) {
@@ -179,9 +169,7 @@ pub fn show(
                 Failure::usage(format!("{group} has no {number}: {newest}"))
             })?;
             return match format {
-                Format::Text => {
-                    print(&report::terminal::version(found, facts.current_number() == Some(number)))
-                }
+                Format::Text => print(&report::terminal::version(found, facts.current_number() == Some(number))),
                 Format::Json => print_json(&VersionJson::of(found)),
             };
         }
@@ -203,22 +191,15 @@ pub(super) fn find_group(
         Some(name) => compose::chosen_models(&composed.config, &[name.to_owned()])?.into_iter().next(),
         None => None,
     };
-    composed
-        .config
-        .find_group(group, model.as_ref())
-        .map_err(|error| Failure::usage(error.to_string()))
+    composed.config.find_group(group, model.as_ref()).map_err(|error| Failure::usage(error.to_string()))
 }
 
 /// Parses `12` or `v12`.
 pub(super) fn version_number(text: &str) -> Result<VersionNumber, Failure> {
-    text.strip_prefix('v')
-        .unwrap_or(text)
-        .parse()
-        .ok()
-        .filter(|number| *number > 0)
-        .map(VersionNumber)
-        .ok_or_else(|| {
+    text.strip_prefix('v').unwrap_or(text).parse().ok().filter(|number| *number > 0).map(VersionNumber).ok_or_else(
+        || {
             Failure::usage(format!("`{}` is not a version number", report::terminal::plain(text)))
                 .hint("versions are addressed by number: `--version 12`")
-        })
+        },
+    )
 }

@@ -1,5 +1,7 @@
 //! `run` and `plan`: on the push of a branch, or on an event.
 
+use crate::adapters::git::ChangedFile;
+use crate::adapters::git::Uncommitted;
 use crate::cli::args::Format;
 use crate::cli::args::RunArgs;
 use crate::cli::block_on;
@@ -13,8 +15,6 @@ use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::progress::TerminalProgress;
 use crate::cli::signals::Signals;
-use crate::adapters::git::ChangedFile;
-use crate::adapters::git::Uncommitted;
 use crate::config::Config;
 use crate::config::SourceText;
 use crate::event::BranchMoved;
@@ -78,8 +78,7 @@ fn event(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
             Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
                 .hint("run this inside a GitHub Actions job, or pass --event and --payload")
         })?;
-        return crate::event::parse(&variables, &payload(Path::new(&path))?)
-            .map_err(|error| Failure::event(&error));
+        return crate::event::parse(&variables, &payload(Path::new(&path))?).map_err(|error| Failure::event(&error));
     }
     pushed(place, args, &variables)
 }
@@ -226,8 +225,7 @@ fn act(
         let cancelled = CancellationToken::new();
         let progress = Arc::new(TerminalProgress::new(true));
         let repository = compose::repository_id(place, &event.repository_id);
-        let composed =
-            compose::compose(place, rules, settings, repository, progress.clone(), cancelled.clone())?;
+        let composed = compose::compose(place, rules, settings, repository, progress.clone(), cancelled.clone())?;
         let only = compose::chosen_models(&composed.config, &args.models)?;
         let by = compose::attribution(place, event, None);
         let signals = Signals::listen(cancelled);
@@ -269,12 +267,8 @@ fn say_uncommitted(place: &Place, config: &Config, event: &Event) {
     if here.as_ref() != Some(&moved.after) {
         return;
     }
-    let watched: Vec<_> = config
-        .models
-        .values()
-        .flat_map(|model| model.settings.values())
-        .map(|settings| &settings.watched)
-        .collect();
+    let watched: Vec<_> =
+        config.models.values().flat_map(|model| model.settings.values()).map(|settings| &settings.watched).collect();
     match place.git.uncommitted(&watched) {
         Ok(Uncommitted::Clean) => {}
         Ok(Uncommitted::Changed(files)) => {
@@ -285,7 +279,9 @@ fn say_uncommitted(place: &Place, config: &Config, event: &Event) {
             )));
         }
         Ok(Uncommitted::Unknown(why)) => {
-            notice(&report::terminal::plain(&format!("note: cannot tell whether there are uncommitted changes: {why}")));
+            notice(&report::terminal::plain(&format!(
+                "note: cannot tell whether there are uncommitted changes: {why}"
+            )));
         }
         Err(error) => notice(&format!("note: cannot tell whether there are uncommitted changes: {error}")),
     }

@@ -62,7 +62,8 @@ impl Observer {
                 let paths = paths
                     .into_iter()
                     .map(|missing| {
-                        let note = if missing.uncommitted { Some(format!("{} is not committed", missing.path)) } else { None };
+                        let note =
+                            if missing.uncommitted { Some(format!("{} is not committed", missing.path)) } else { None };
                         let near = missing.near.into_iter().next();
                         (missing.path, near.or(note))
                     })

@@ -30,7 +30,6 @@ use crate::model::stage::Does;
 use crate::model::stage::OnNewerPush;
 use crate::model::stage::Stage;
 use crate::model::training::Training;
-use crate::model::version::VersionNumber;
 use crate::plan::goal::Aim;
 use crate::plan::goal::ModelRules;
 use crate::plan::goal::Task;
@@ -109,21 +108,17 @@ impl Observer {
                     self.observe_promotion(task, ports, stage, branch, commit, &mut facts).await?;
                 }
             }
-            Aim::PromoteByHand { from, to, version } => {
-                let look = GroupLook { numbers: version.iter().copied().collect(), ..GroupLook::default() };
+            Aim::PromoteByHand { from, to, version, .. } => {
+                let look = GroupLook { numbers: vec![*version], ..GroupLook::default() };
                 let source = self.look(&task.rules, ports, from, &look).await?;
-                let chosen = match version {
-                    Some(number) => source.asked.iter().find(|v| v.number == *number),
-                    None => source.current.as_ref(),
-                };
+                let chosen = source.asked.iter().find(|found| found.number == *version);
                 let fingerprint = chosen.map(|version| version.content.fingerprint.clone());
                 let look = GroupLook { fingerprint, ..GroupLook::default() };
                 facts.groups.insert(to.clone(), self.look(&task.rules, ports, to, &look).await?);
                 facts.groups.insert(from.clone(), source);
             }
             Aim::Approve { target, version } | Aim::Reject { target, version } => {
-                let numbers: Vec<VersionNumber> = version.iter().copied().collect();
-                let look = GroupLook { numbers, with_former: true, ..GroupLook::default() };
+                let look = GroupLook { numbers: vec![*version], with_former: true, ..GroupLook::default() };
                 facts.groups.insert(target.clone(), self.look(&task.rules, ports, target, &look).await?);
             }
         }
@@ -138,14 +133,13 @@ impl Observer {
             .as_ref()
             .as_ref()
             .map_err(|problem| PortError::because(PortErrorKind::Configuration, doing(), problem.clone()))?;
-        let settings = config
-            .models
-            .get(&step.origin.model)
-            .and_then(|model| model.settings.get(&step.origin.stage))
-            .ok_or_else(|| {
-                let why = format!("commit {} has no such model", step.origin.commit.short());
-                PortError::because(PortErrorKind::Configuration, doing(), why)
-            })?;
+        let settings =
+            config.models.get(&step.origin.model).and_then(|model| model.settings.get(&step.origin.stage)).ok_or_else(
+                || {
+                    let why = format!("commit {} has no such model", step.origin.commit.short());
+                    PortError::because(PortErrorKind::Configuration, doing(), why)
+                },
+            )?;
         let entries = self
             .git
             .watched_entries(&step.origin.commit, &settings.watched)
@@ -302,10 +296,8 @@ impl Observer {
         commit: &CommitSha,
         content: impl IntoIterator<Item = (StageName, Result<ContentFacts, ContentProblem>)>,
     ) -> Result<CommitFacts, PortError> {
-        let info = self
-            .git
-            .commit(commit)
-            .map_err(|error| unreadable(&format!("read commit {}", commit.short()), error))?;
+        let info =
+            self.git.commit(commit).map_err(|error| unreadable(&format!("read commit {}", commit.short()), error))?;
         Ok(CommitFacts {
             commit: commit.clone(),
             tree: info.tree,
@@ -376,8 +368,7 @@ async fn attempts(
 ) -> Result<Vec<Training>, PortError> {
     let mut found = Vec::new();
     for attempt in 1.. {
-        let name =
-            TrainingName::derive(&rules.project, &rules.model, stage, fingerprint.digest(), attempt);
+        let name = TrainingName::derive(&rules.project, &rules.model, stage, fingerprint.digest(), attempt);
         match ports.trainer.find(&[name]).await?.into_iter().next() {
             Some(training) => found.push(training),
             None => break,

@@ -40,7 +40,7 @@ fn approve(
     rules: &ModelRules,
     facts: &Facts,
     target: &TargetName,
-    number: Option<VersionNumber>,
+    number: VersionNumber,
 ) -> Result<Answered, Answered> {
     let group = group(facts, target)?;
     refuse_foreign(facts, group)?;
@@ -65,12 +65,7 @@ fn approve(
     Ok((Decision::Act(vec![Step::Approve(change(goal, group, version, Approval::Approved, None))]), reasons))
 }
 
-fn reject(
-    goal: &Goal,
-    facts: &Facts,
-    target: &TargetName,
-    number: Option<VersionNumber>,
-) -> Result<Answered, Answered> {
+fn reject(goal: &Goal, facts: &Facts, target: &TargetName, number: VersionNumber) -> Result<Answered, Answered> {
     let group = group(facts, target)?;
     refuse_foreign(facts, group)?;
     let version = chosen(group, number)?;
@@ -92,21 +87,11 @@ fn reject(
     Ok((Decision::Act(vec![Step::Reject(step)]), reasons))
 }
 
-/// The version that was named, or the newest that waits.
-fn chosen(group: &GroupFacts, number: Option<VersionNumber>) -> Result<&Version, Answered> {
-    match number {
-        Some(number) => group.asked.iter().find(|version| version.number == number).ok_or_else(|| {
-            settled(
-                Verdict::Errored,
-                Reason::NoSuchVersion { group: group.name.clone(), number: Some(number), newest: group.newest },
-            )
-        }),
-        None => group
-            .recent
-            .iter()
-            .find(|version| version.awaits_approval())
-            .ok_or_else(|| settled(Verdict::Errored, Reason::NothingAwaits { group: group.name.clone() })),
-    }
+/// The version that was named.
+fn chosen(group: &GroupFacts, number: VersionNumber) -> Result<&Version, Answered> {
+    group.asked.iter().find(|version| version.number == number).ok_or_else(|| {
+        settled(Verdict::Errored, Reason::NoSuchVersion { group: group.name.clone(), number, newest: group.newest })
+    })
 }
 
 fn change(

@@ -109,22 +109,25 @@ pub enum Aim {
         from: TargetName,
         /// Where to.
         to: TargetName,
-        /// Which version; without one, the current version of `from`.
-        version: Option<VersionNumber>,
+        /// Which version. Where nobody named one it is the current version of `from` as it was when the command
+        /// began: what is meant must not move while it is being done.
+        version: VersionNumber,
+        /// Whether the person named it: then even a version that is not promotable by default goes forward.
+        named: bool,
     },
     /// A person approves a version.
     Approve {
         /// The group's target.
         target: TargetName,
-        /// Which version; without one, the newest that waits.
-        version: Option<VersionNumber>,
+        /// Which version.
+        version: VersionNumber,
     },
     /// A person rejects a version.
     Reject {
         /// The group's target.
         target: TargetName,
-        /// Which version; without one, the newest that waits.
-        version: Option<VersionNumber>,
+        /// Which version.
+        version: VersionNumber,
     },
 }
 

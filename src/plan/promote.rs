@@ -427,18 +427,14 @@ fn register(
 }
 
 fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, Answered> {
-    let Aim::PromoteByHand { from, to, version } = &goal.aim else {
+    let Aim::PromoteByHand { from, to, version, named } = &goal.aim else {
         return Err(broken("a promotion by hand was asked for"));
     };
     let source_group = group(facts, from)?;
     let target_group = group(facts, to)?;
     refuse_foreign(facts, source_group)?;
     refuse_foreign(facts, target_group)?;
-    let source = match version {
-        Some(number) => source_group.asked.iter().find(|v| v.number == *number),
-        None => source_group.current.as_ref(),
-    };
-    let Some(source) = source else {
+    let Some(source) = source_group.asked.iter().find(|found| found.number == *version) else {
         return Err(settled(
             Verdict::Errored,
             Reason::NoSuchVersion { group: source_group.name.clone(), number: *version, newest: source_group.newest },
@@ -451,7 +447,7 @@ fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answ
         ));
     }
     // A version that is not promotable by default goes forward only where a person names it.
-    if let (Some(why), None) = (&source.content.not_promotable, version) {
+    if let (Some(why), false) = (&source.content.not_promotable, named) {
         return Err(settled(Verdict::Blocked, Reason::NotPromotable { version: known(source), why: why.clone() }));
     }
     let same = |v: &&Version| v.content.fingerprint == source.content.fingerprint && same_bytes(v, source);

@@ -346,17 +346,12 @@ pub enum Reason {
         /// The current one.
         current: Known,
     },
-    /// Nothing in the group waits for a person.
-    NothingAwaits {
-        /// The group.
-        group: GroupName,
-    },
     /// The group has no such version.
     NoSuchVersion {
         /// The group.
         group: GroupName,
-        /// The number asked for. `None`: it has no current version.
-        number: Option<VersionNumber>,
+        /// The number asked for.
+        number: VersionNumber,
         /// The highest number that it has.
         newest: Option<VersionNumber>,
     },
@@ -460,7 +455,7 @@ impl Reason {
     /// Tells whether this is a refusal before any verdict.
     pub fn before_verdict(&self) -> Option<BeforeVerdict> {
         match self {
-            Self::NoSuchVersion { .. } | Self::NothingAwaits { .. } => Some(BeforeVerdict::Usage),
+            Self::NoSuchVersion { .. } => Some(BeforeVerdict::Usage),
             Self::MissingPaths { .. } | Self::NoSuchModel { .. } => Some(BeforeVerdict::Configuration),
             Self::DoesNotConverge { .. } => Some(BeforeVerdict::DoesNotConverge),
             Self::PlanBroken { .. } => Some(BeforeVerdict::Bug),

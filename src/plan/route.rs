@@ -26,12 +26,8 @@ pub enum Route {
 /// Routes an event. `only` narrows to some models; empty means all.
 pub fn route(config: &Config, event: &Event, by: &Attribution, only: &[ModelName]) -> Route {
     match &event.kind {
-        EventKind::BranchMoved(moved) => {
-            push(config, &moved.branch, &moved.after, by, event.run.attempt, only)
-        }
-        EventKind::BranchDeleted { branch, .. } => {
-            Route::Nothing(Reason::BranchDeleted { branch: branch.clone() })
-        }
+        EventKind::BranchMoved(moved) => push(config, &moved.branch, &moved.after, by, event.run.attempt, only),
+        EventKind::BranchDeleted { branch, .. } => Route::Nothing(Reason::BranchDeleted { branch: branch.clone() }),
         EventKind::NotOurs(not_ours) => Route::Nothing(Reason::NotOurs { why: not_ours.to_string() }),
         EventKind::PullRequest(_) => not_yet("pull requests are not reported on in this release"),
         EventKind::MergeGroup(_) => not_yet("merge queues are not reported on in this release"),
@@ -53,8 +49,7 @@ fn push(
     only: &[ModelName],
 ) -> Route {
     let Some(stage) = config.stage_of_branch(branch) else {
-        let stages =
-            config.stages.iter().map(|stage| format!("{} ({})", stage.name, stage.branches)).collect();
+        let stages = config.stages.iter().map(|stage| format!("{} ({})", stage.name, stage.branches)).collect();
         return Route::Nothing(Reason::NoStage { branch: branch.clone(), stages });
     };
     let aim = match &stage.does {

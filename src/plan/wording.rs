@@ -60,7 +60,6 @@ impl Reason {
             Self::Rejecting { .. } => "rejecting",
             Self::AlreadySo { .. } => "already-so",
             Self::OlderThanCurrent { .. } => "older-than-current",
-            Self::NothingAwaits { .. } => "nothing-awaits",
             Self::NoSuchVersion { .. } => "no-such-version",
             Self::NotApproved { .. } => "not-approved",
             Self::NotPromotable { .. } => "not-promotable",
@@ -241,11 +240,9 @@ impl Reason {
             Self::OlderThanCurrent { version, current } => {
                 format!("{version} is older than the current {current}: approving it would change nothing")
             }
-            Self::NothingAwaits { group } => format!("no version of {group} awaits approval"),
-            Self::NoSuchVersion { group, number, newest } => match (number, newest) {
-                (Some(number), Some(newest)) => format!("{group} has no {number}: its newest is {newest}"),
-                (Some(number), None) => format!("{group} has no {number}: it is empty"),
-                (None, _) => format!("{group} has no current version"),
+            Self::NoSuchVersion { group, number, newest } => match newest {
+                Some(newest) => format!("{group} has no {number}: its newest is {newest}"),
+                None => format!("{group} has no {number}: it is empty"),
             },
             Self::NotApproved { version, approval } => {
                 format!("{version} is {approval}: only an approved version is promoted")
@@ -363,9 +360,7 @@ impl Reason {
                 "to go back to it: branchline rollback --group {} --to {} --reason \"...\"",
                 version.version.group, version.version.number.0
             )),
-            Self::NothingAwaits { group } | Self::NoSuchVersion { group, .. } => {
-                Some(format!("branchline show {group}"))
-            }
+            Self::NoSuchVersion { group, .. } => Some(format!("branchline show {group}")),
             Self::NotApproved { version, approval } => (*approval == Approval::PendingManualApproval).then(|| {
                 format!("branchline approve --group {} --version {}", version.version.group, version.version.number.0)
             }),

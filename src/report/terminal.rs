@@ -52,7 +52,13 @@ fn push_model(text: &mut String, model: &ModelOutcome) {
         for record in &model.steps {
             let group = record.step.group().map(ToString::to_string).unwrap_or_default();
             let result = record.result.as_str();
-            table.add_row(vec!["".to_owned(), record.step.kind().to_owned(), group, result.to_owned(), plain(&record.note)]);
+            table.add_row(vec![
+                "".to_owned(),
+                record.step.kind().to_owned(),
+                group,
+                result.to_owned(),
+                plain(&record.note),
+            ]);
         }
         text.push_str(&lines(&table));
     }
@@ -258,7 +264,8 @@ fn lines(table: &Table) -> String {
 pub fn plain(text: &str) -> String {
     text.chars()
         .map(|c| {
-            let moves = c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let moves = c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             if moves { '\u{fffd}' } else { c }
         })
         .collect()

@@ -136,16 +136,14 @@ enum Push {
 struct Promotion {
     from: String,
     to: String,
-    #[serde(default)]
-    version: Option<u32>,
+    version: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Address {
     group: String,
-    #[serde(default)]
-    version: Option<u32>,
+    version: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -193,7 +191,8 @@ impl<'a> Teller<'a> {
         match &scene.act {
             Act::Commit(commit) => self.commit(commit),
             Act::DeleteBranch(branch) => {
-                let other = if self.laptop.repository.git(&["branch", "--show-current"]) == *branch { "dev" } else { "" };
+                let other =
+                    if self.laptop.repository.git(&["branch", "--show-current"]) == *branch { "dev" } else { "" };
                 if !other.is_empty() {
                     self.laptop.repository.switch(other);
                 }
@@ -221,21 +220,22 @@ impl<'a> Teller<'a> {
                 let aim = |config: &Config| Aim::PromoteByHand {
                     from: target(config, &promotion.from),
                     to: target(config, &promotion.to),
-                    version: promotion.version.map(VersionNumber),
+                    version: VersionNumber(promotion.version),
+                    named: true,
                 };
                 self.by_hand(number, scene, aim).await;
             }
             Act::Approve(address) => {
                 let aim = |config: &Config| Aim::Approve {
                     target: target(config, &address.group),
-                    version: address.version.map(VersionNumber),
+                    version: VersionNumber(address.version),
                 };
                 self.by_hand(number, scene, aim).await;
             }
             Act::Reject(address) => {
                 let aim = |config: &Config| Aim::Reject {
                     target: target(config, &address.group),
-                    version: address.version.map(VersionNumber),
+                    version: VersionNumber(address.version),
                 };
                 self.by_hand(number, scene, aim).await;
             }
@@ -366,8 +366,7 @@ impl<'a> Teller<'a> {
         outcome: &branchline::outcome::Outcome,
     ) {
         let planned = drive.plan(tasks).await;
-        let left: Vec<&str> =
-            planned.iter().flat_map(|model| &model.steps).map(|record| record.step.kind()).collect();
+        let left: Vec<&str> = planned.iter().flat_map(|model| &model.steps).map(|record| record.step.kind()).collect();
         assert!(
             left.is_empty(),
             "{} scene {number} ended as {}, but planning again gives {left:?}",
@@ -383,8 +382,7 @@ impl<'a> Teller<'a> {
         for (model, target, group) in config.groups() {
             let facts = drive.ports.registry.look(group, &GroupLook::default()).await.expect("readable group");
             let versions = drive.ports.registry.list(group, None, 1000).await.expect("readable versions");
-            let lines: Vec<String> =
-                versions.iter().map(|version| line(version, facts.current_number())).collect();
+            let lines: Vec<String> = versions.iter().map(|version| line(version, facts.current_number())).collect();
             let name = if config.models.len() == 1 { target.to_string() } else { format!("{model}/{target}") };
             if !lines.is_empty() {
                 ending.insert(name, lines);

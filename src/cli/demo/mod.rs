@@ -137,7 +137,8 @@ impl Teller {
     fn execute(&self, command: &mut Command, name: &str, expected: i32, show: Show) -> Result<(), Failure> {
         let ci = std::env::vars_os().map(|(name, _)| name).filter(|name| {
             let name = name.to_string_lossy();
-            name == "CI" || ["GITHUB_", "RUNNER_", "ACTIONS_", "BRANCHLINE_", "GIT_"].iter().any(|p| name.starts_with(p))
+            name == "CI"
+                || ["GITHUB_", "RUNNER_", "ACTIONS_", "BRANCHLINE_", "GIT_"].iter().any(|p| name.starts_with(p))
         });
         for name in ci {
             command.env_remove(name);

@@ -175,12 +175,7 @@ impl Registry for Faulty<dyn Registry> {
 
 #[async_trait::async_trait]
 impl ArtifactStore for Faulty<dyn ArtifactStore> {
-    async fn copy(
-        &self,
-        from: &Artifact,
-        to: &ArtifactPlace,
-        progress: &dyn Progress,
-    ) -> Result<Copied, PortError> {
+    async fn copy(&self, from: &Artifact, to: &ArtifactPlace, progress: &dyn Progress) -> Result<Copied, PortError> {
         self.faults.around(self.inner.copy(from, to, progress)).await
     }
     async fn verify(&self, artifact: &Artifact) -> Result<(), PortError> {

@@ -69,8 +69,7 @@ impl Laptop {
         let root = self.repository.root().to_path_buf();
         let worker = PathBuf::from(env!("CARGO_BIN_EXE_branchline"));
         let material = Arc::new(GitMaterial::new(Arc::clone(&git)));
-        let trainer: Arc<dyn Trainer> =
-            Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material));
+        let trainer: Arc<dyn Trainer> = Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material));
         let registry: Arc<dyn Registry> = Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock)));
         let artifacts: Arc<dyn ArtifactStore> = Arc::new(LocalArtifacts::new(home.clone()));
         let faults = &self.faults;
