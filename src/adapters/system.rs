@@ -56,8 +56,5 @@ pub const KEPT_VARIABLES: &[&str] =
 
 /// Returns those of [`KEPT_VARIABLES`] that are set.
 pub fn kept_environment() -> Vec<(OsString, OsString)> {
-    KEPT_VARIABLES
-        .iter()
-        .filter_map(|name| std::env::var_os(name).map(|value| (OsString::from(name), value)))
-        .collect()
+    KEPT_VARIABLES.iter().filter_map(|name| std::env::var_os(name).map(|value| (OsString::from(name), value))).collect()
 }

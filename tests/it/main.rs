@@ -1,1 +1,4 @@
 //! The one integration binary.
+
+mod local_artifacts;
+mod local_trainer;

@@ -118,8 +118,9 @@ impl LocalArtifacts {
 
     fn parse(&self, artifact: &Artifact) -> Result<(Sha256Digest, Location), PortError> {
         let unusable = |why: String| {
-            PortError::because(PortErrorKind::Configuration, format!("use artifact {}", artifact.name), why)
-                .hint("The local artifact store keeps what local training made. Use the artifact store that made this one.")
+            PortError::because(PortErrorKind::Configuration, format!("use artifact {}", artifact.name), why).hint(
+                "The local artifact store keeps what local training made. Use the artifact store that made this one.",
+            )
         };
         let Some(digest) = artifact.digest.sha256() else {
             return Err(unusable(format!("its digest is {}, and local files are known by SHA-256", artifact.digest)));

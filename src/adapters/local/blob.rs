@@ -167,12 +167,7 @@ pub(super) fn copy_hashed(
     }
 }
 
-fn hash_rest(
-    file: &mut File,
-    limit: u64,
-    hasher: &mut sha2::Sha256,
-    on_bytes: &mut dyn FnMut(u64),
-) -> io::Result<u64> {
+fn hash_rest(file: &mut File, limit: u64, hasher: &mut sha2::Sha256, on_bytes: &mut dyn FnMut(u64)) -> io::Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut done = 0_u64;
     let mut told = 0_u64;

@@ -110,9 +110,9 @@ impl DataStore {
         // The list must be the one that has this digest, and its paths must stay where they belong.
         let sound = |entries: &Vec<FolderEntry>| {
             folder_digest(entries) == *digest
-                && entries.iter().all(|entry| {
-                    Path::new(&entry.path).components().all(|part| matches!(part, Component::Normal(_)))
-                })
+                && entries
+                    .iter()
+                    .all(|entry| Path::new(&entry.path).components().all(|part| matches!(part, Component::Normal(_))))
         };
         entries.filter(sound).map(Some).ok_or_else(|| {
             PortError::because(

@@ -76,7 +76,8 @@ impl LocalDatasets {
         let uri = &source.uri;
         let remote = |uri: &str| {
             let (scheme, _) = uri.split_once("://")?;
-            let backend = if scheme == "s3" { "the S3 backend".to_owned() } else { format!("a backend for {scheme}://") };
+            let backend =
+                if scheme == "s3" { "the S3 backend".to_owned() } else { format!("a backend for {scheme}://") };
             Some(Missing::Data(format!("{uri} needs {backend}: with `backend: local` data are paths on this machine")))
         };
         if let Some(missing) = remote(uri).or_else(|| source.version_from.as_deref().and_then(remote)) {

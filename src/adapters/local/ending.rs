@@ -82,7 +82,8 @@ impl Failure<'_> {
         static NAME: LazyLock<Option<Regex>> =
             LazyLock::new(|| Regex::new(r"ImportError: cannot import name '[^']*' from '([\w.]+)'").ok());
         static FILE: LazyLock<Option<Regex>> = LazyLock::new(|| {
-            Regex::new(r"(?:No such file or directory: |can't open file )'([^']+)'|(?:cannot open|can't open) (\S+)").ok()
+            Regex::new(r"(?:No such file or directory: |can't open file )'([^']+)'|(?:cannot open|can't open) (\S+)")
+                .ok()
         });
         let first = |regex: &LazyLock<Option<Regex>>, line: &str| {
             let captures = regex.as_ref()?.captures(line)?;

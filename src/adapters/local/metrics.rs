@@ -41,7 +41,9 @@ pub enum MetricsError {
         name: String,
     },
     /// A name that is none.
-    #[error("metrics.json has a metric with an unusable name (empty, longer than 128 characters, or with control characters)")]
+    #[error(
+        "metrics.json has a metric with an unusable name (empty, longer than 128 characters, or with control characters)"
+    )]
     Name,
     /// A declared pattern is no regular expression, or has no group.
     #[error("the pattern of metric `{name}` {why}")]
@@ -106,8 +108,7 @@ impl LogScan {
         let mut patterns = Vec::new();
         for (name, pattern) in declared {
             let wrong = |why: String| MetricsError::Pattern { name: name.as_str().to_owned(), why };
-            let regex =
-                Regex::new(pattern).map_err(|error| wrong(format!("is not a regular expression: {error}")))?;
+            let regex = Regex::new(pattern).map_err(|error| wrong(format!("is not a regular expression: {error}")))?;
             if regex.captures_len() < 2 {
                 return Err(wrong("has no group `( )` around the number".to_owned()));
             }
@@ -333,7 +334,9 @@ mod tests {
     #[test]
     fn patterns_and_their_matches_are_checked() {
         assert!(scan("acc=(.*)", "acc=nan\n").expect_err("nan").to_string().contains("`acc` is `nan` in the log"));
-        assert!(scan("acc=(.*)", "acc=1e60\n").expect_err("too large for single precision").to_string().contains("1e60"));
+        assert!(
+            scan("acc=(.*)", "acc=1e60\n").expect_err("too large for single precision").to_string().contains("1e60")
+        );
         assert!(scan("acc=[0-9]", "").expect_err("no group").to_string().contains("no group"));
         assert!(scan("acc=(", "").expect_err("no expression").to_string().contains("not a regular expression"));
     }

@@ -178,7 +178,11 @@ fn check_link(dir: &Path, link: &Path, relative: &Path, target: &Path) -> Result
     let inside = fs::canonicalize(dir)
         .and_then(|root| fs::canonicalize(link).map(|path| path.starts_with(root)))
         .map_err(|_| refused(format!("is a link to {shown}, which does not exist")))?;
-    if inside { Ok(()) } else { Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead"))) }
+    if inside {
+        Ok(())
+    } else {
+        Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead")))
+    }
 }
 
 fn is_executable(about: &fs::Metadata) -> bool {
@@ -491,10 +495,12 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(model.dir().join("b/run.sh"), fs::Permissions::from_mode(0o700)).expect("it can be set");
+            fs::set_permissions(model.dir().join("b/run.sh"), fs::Permissions::from_mode(0o700))
+                .expect("it can be set");
         }
         let (packed, _) = model.pack("m.tar.gz", 2).expect("it can be packed");
-        expect_test::expect![[r#""#]].assert_eq(packed.sha256.as_str());
+        expect_test::expect!["26e608aa4f44b236e78adfcbb03e88a1c1f6c36d7c4ecd0b52a018748c61c2e3"]
+            .assert_eq(packed.sha256.as_str());
     }
 
     #[test]

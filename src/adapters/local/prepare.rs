@@ -32,12 +32,8 @@ pub trait SourceMaterial: Send + Sync {
     ///
     /// `Ok(None)`: the commit does not hold the data themselves, because they are not tracked, or because what is
     /// tracked only points at them (DVC, LFS).
-    fn git_data(
-        &self,
-        spec: &TrainingSpec,
-        channel: &ChannelName,
-        to: &Path,
-    ) -> Result<Option<Vec<String>>, PortError>;
+    fn git_data(&self, spec: &TrainingSpec, channel: &ChannelName, to: &Path)
+    -> Result<Option<Vec<String>>, PortError>;
 }
 
 /// Prepares trainings in a home.
@@ -183,7 +179,9 @@ fn check_pointer(dataset: &Dataset, copy: &Path) -> Result<(), PortError> {
         format!("use the data {}", dataset.uri),
         format!("they are {found} here, but the commit's pointer file says {}", dataset.digest),
     )
-    .hint("Bring the data to the state of the commit (`dvc checkout`, `git lfs pull`), or commit the new pointer file."))
+    .hint(
+        "Bring the data to the state of the commit (`dvc checkout`, `git lfs pull`), or commit the new pointer file.",
+    ))
 }
 
 fn md5_of(path: &Path) -> io::Result<String> {
@@ -205,10 +203,8 @@ fn dvc_folder_hash(dir: &Path) -> io::Result<String> {
         }
     }
     files.sort();
-    let list: Vec<String> = files
-        .iter()
-        .map(|(path, md5)| format!("{{\"md5\": \"{md5}\", \"relpath\": {}}}", python_json(path)))
-        .collect();
+    let list: Vec<String> =
+        files.iter().map(|(path, md5)| format!("{{\"md5\": \"{md5}\", \"relpath\": {}}}", python_json(path))).collect();
     Ok(hex::encode(md5::Md5::digest(format!("[{}]", list.join(", ")))))
 }
 
@@ -230,7 +226,11 @@ fn python_json(text: &str) -> String {
 }
 
 fn file_name(uri: &str) -> &str {
-    uri.trim_end_matches('/').rsplit(['/', std::path::MAIN_SEPARATOR]).next().filter(|name| !name.is_empty()).unwrap_or("data")
+    uri.trim_end_matches('/')
+        .rsplit(['/', std::path::MAIN_SEPARATOR])
+        .next()
+        .filter(|name| !name.is_empty())
+        .unwrap_or("data")
 }
 
 /// Removes a folder whatever modes a training left in it.

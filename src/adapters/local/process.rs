@@ -156,7 +156,8 @@ pub(super) fn is_command_of(group: u32, variable: &str) -> bool {
 pub(super) fn is_out_of_space(path: &std::path::Path) -> bool {
     #[cfg(unix)]
     {
-        rustix::fs::statvfs(path).is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bavail.saturating_mul(stat.f_frsize) < 64 << 10)
+        rustix::fs::statvfs(path)
+            .is_ok_and(|stat| stat.f_blocks > 0 && stat.f_bavail.saturating_mul(stat.f_frsize) < 64 << 10)
     }
     #[cfg(not(unix))]
     {

@@ -117,7 +117,11 @@ impl LocalTrainer {
 
     fn start_now(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError> {
         let folder = TrainingFolder::of(&self.home, &spec.name).ok_or_else(|| {
-            PortError::because(PortErrorKind::Bug, format!("start training {}", spec.name), "the name is not a derived one")
+            PortError::because(
+                PortErrorKind::Bug,
+                format!("start training {}", spec.name),
+                "the name is not a derived one",
+            )
         })?;
         let started = match folder.standing()? {
             Some(Standing::Prepared) => StartedTraining::Found,
@@ -172,8 +176,10 @@ impl LocalTrainer {
                 let said = fs::read_to_string(folder.worker_log()).unwrap_or_default();
                 let why = said.lines().last().unwrap_or("it did not say why").to_owned();
                 let doing = format!("begin training {}", folder.name());
-                break Err(PortError::because(PortErrorKind::Storage, doing, why)
-                    .hint(format!("Look at {}, then run again: the training is prepared.", folder.worker_log().display())));
+                break Err(PortError::because(PortErrorKind::Storage, doing, why).hint(format!(
+                    "Look at {}, then run again: the training is prepared.",
+                    folder.worker_log().display()
+                )));
             }
             std::thread::sleep(pause);
             pause = (pause * 2).min(Duration::from_millis(20));
@@ -332,7 +338,9 @@ impl Trainer for LocalTrainer {
 fn unstoppable(folder: &TrainingFolder) -> PortError {
     let group = folder.command_group().ok().flatten();
     let hint = match group {
-        Some(found) => format!("End it by hand (`kill -9 -- -{}`, if that is still the training), then run again.", found.group),
+        Some(found) => {
+            format!("End it by hand (`kill -9 -- -{}`, if that is still the training), then run again.", found.group)
+        }
         None => "End it by hand, then run again.".to_owned(),
     };
     PortError::because(

@@ -282,7 +282,8 @@ impl Run<'_> {
                 return Err(bad(MetricsError::NotAnObject { why }));
             }
             Ok(_) => {
-                let bytes = fs::read(&path).map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
+                let bytes =
+                    fs::read(&path).map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
                 metrics::parse_metrics(&String::from_utf8_lossy(&bytes)).map_err(bad)?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Metrics::new(),
@@ -294,8 +295,8 @@ impl Run<'_> {
 
     fn explain(&self, command: &str, exit: Exit, output: &Mutex<Output>) -> End {
         let tail = self.tail();
-        let disk_full = locked(output).log.failure().is_some_and(is_disk_full)
-            || process::is_out_of_space(self.folder.path());
+        let disk_full =
+            locked(output).log.failure().is_some_and(is_disk_full) || process::is_out_of_space(self.folder.path());
         let code = self.folder.code();
         let failure =
             Failure { exit, command, tail: &tail, said: failure_text(&self.paths.failure()), code: &code, disk_full };
