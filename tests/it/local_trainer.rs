@@ -522,6 +522,8 @@ async fn a_killed_worker_is_lost_only_when_its_command_has_ended_too() {
     let trainer = world.trainer();
     let spec = spec(&format!("while [ ! -e go ]; do sleep 0.02; done; {MODEL}"));
     trainer.start(&spec).await.expect("it starts");
+    let group = world.folder_of(&spec).join("command.json");
+    until("the command runs", || group.exists()).await;
     kill(worker_of(&spec).expect("it runs"), "-KILL");
     until("the worker is gone", || worker_of(&spec).is_none()).await;
     // The command goes on, so no other attempt may begin.

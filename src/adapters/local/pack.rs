@@ -235,7 +235,7 @@ fn stream(
         let written = write(finished, &permits, archive, progress);
         // Ends the reader where it waits for a permit although nobody writes any more.
         drop(permits);
-        let read = reading.join().unwrap_or_else(|_| Err(ReadError::Stopped));
+        let read = reading.join().unwrap_or(Err(ReadError::Stopped));
         written.map_err(StreamError::Write)?;
         read.map_err(|error| match error {
             ReadError::Pack(error) => StreamError::Pack(error),
