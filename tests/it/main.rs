@@ -3,7 +3,9 @@
 mod events;
 mod git;
 mod identity;
+mod local_artifacts;
 mod local_registry;
+mod local_trainer;
 mod stories;
 mod tidy;
 mod world;

@@ -298,7 +298,11 @@ impl TrainingFolder {
     /// Reads the whole training.
     pub(super) fn training(&self) -> Result<Option<Training>, PortError> {
         let Some(standing) = self.standing()? else { return Ok(None) };
-        self.training_with(standing).map(Some)
+        match self.training_with(standing) {
+            // It was removed between two looks.
+            Err(_) if !self.exists() => Ok(None),
+            result => result.map(Some),
+        }
     }
 
     /// Reads what it is, and adds where it stands.

@@ -235,7 +235,7 @@ fn stream(
         let written = write(finished, &permits, archive, progress);
         // Ends the reader where it waits for a permit although nobody writes any more.
         drop(permits);
-        let read = reading.join().unwrap_or_else(|_| Err(ReadError::Stopped));
+        let read = reading.join().unwrap_or(Err(ReadError::Stopped));
         written.map_err(StreamError::Write)?;
         read.map_err(|error| match error {
             ReadError::Pack(error) => StreamError::Pack(error),
@@ -499,7 +499,8 @@ mod tests {
                 .expect("it can be set");
         }
         let (packed, _) = model.pack("m.tar.gz", 2).expect("it can be packed");
-        expect_test::expect![[r#""#]].assert_eq(packed.sha256.as_str());
+        expect_test::expect!["26e608aa4f44b236e78adfcbb03e88a1c1f6c36d7c4ecd0b52a018748c61c2e3"]
+            .assert_eq(packed.sha256.as_str());
     }
 
     #[test]

@@ -238,10 +238,17 @@ impl Trainer for LocalTrainer {
                 let entry = entry.map_err(|error| storage_error("list open trainings", &locks, error))?;
                 let Some(name) = entry.file_name().to_str().map(TrainingName::reported) else { continue };
                 let Some(folder) = TrainingFolder::of(&home, &name) else { continue };
-                // A lock without a folder: somebody is preparing it, or died doing so.
-                let Some(standing) = folder.standing()? else { continue };
-                if !standing.is_final() && folder.card()?.project == project {
-                    open.push(folder.training_with(standing)?);
+                // A lock without a folder: somebody is preparing it, or died doing so. A lock of an ended training is
+                // left by a worker that died between its last two steps, or by one that was lost.
+                match folder.standing()? {
+                    Some(standing) if !standing.is_final() => {}
+                    Some(_) | None => continue,
+                }
+                if let Some(training) = folder.training()?
+                    && training.is_open()
+                    && folder.card()?.project == project
+                {
+                    open.push(training);
                 }
             }
             open.sort_by(|a, b| a.name.cmp(&b.name));
