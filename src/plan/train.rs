@@ -202,10 +202,11 @@ fn satisfied(push: &Push<'_>, rules: &ModelRules, facts: &Facts) -> Result<Optio
     }
     if let Some(head) = &push.overtaken {
         // Late results are still registered; but nothing new is begun, and nothing is restored.
-        let begun = facts
-            .trainings
-            .iter()
-            .any(|t| &t.origin.fingerprint == push.fingerprint && !matches!(t.state, TrainingState::Stopped { .. }));
+        let begun = facts.trainings.iter().any(|t| {
+            &t.origin.fingerprint == push.fingerprint
+                && !matches!(t.state, TrainingState::Stopped { .. })
+                && register::registered_from(facts, push, &t.name).is_none()
+        });
         if !begun {
             return Err(superseded(push, head.clone()));
         }
