@@ -1,1 +1,77 @@
 //! `branchline.yaml`: text in, resolved rules and settings out, or every problem at once.
+//!
+//! A file passes four doors: `tree` (is it YAML, and where stands what), `shape` (has it the keys and kinds of
+//! value of the schema), `stages`, `rules` and `models` (do names, patterns and references make sense), and
+//! `resolve`, which puts the rules of one file and the settings of another together. Which file is which is
+//! the caller's to know; nothing here reads a disk, a clock or an environment.
+
+mod changes;
+mod duration;
+mod lookup;
+mod models;
+mod paths;
+pub mod problem;
+mod raw;
+mod resolve;
+pub mod resolved;
+pub mod route;
+mod rules;
+mod schema;
+mod shape;
+mod stages;
+pub mod starter;
+mod syntax;
+mod topology;
+mod training;
+mod tree;
+mod view;
+
+pub use crate::config::changes::RuleChange;
+pub use crate::config::changes::rules_differ;
+pub use crate::config::lookup::GroupLookup;
+pub use crate::config::problem::FileProblems;
+pub use crate::config::problem::Place;
+pub use crate::config::problem::Problem;
+pub use crate::config::problem::Problems;
+pub use crate::config::resolved::Config;
+pub use crate::config::resolved::Model;
+pub use crate::config::route::Route;
+pub use crate::config::schema::SCHEMA_URL;
+pub use crate::config::schema::json_schema;
+pub use crate::config::view::resolved_yaml;
+
+/// Where the file is looked for, from the root of the repository; the first that exists counts.
+pub const FILE_NAMES: [&str; 2] = ["branchline.yaml", ".github/branchline.yaml"];
+
+/// The text of a configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceText {
+    /// How messages name it: a path, with the commit where it is not the file on disk.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Loads a configuration: rules from one file, settings from another, often the same one.
+///
+/// Both files are checked whole, also the part that does not count: whoever changes rules wants to hear now
+/// that they would break everything after the merge. All problems come together, in the order of the files.
+pub fn load(rules: &SourceText, settings: &SourceText) -> Result<Config, Problems> {
+    let problems = |source: &SourceText, list| FileProblems::sorted(&source.file, &source.text, list);
+    let ruling = resolve::read(&rules.file, &rules.text);
+    if rules.text == settings.text {
+        return ruling
+            .and_then(|ruling| resolve::combine(&ruling, &ruling))
+            .map_err(|list| Problems { files: vec![problems(settings, list)] });
+    }
+    match (ruling, resolve::read(&settings.file, &settings.text)) {
+        (Ok(ruling), Ok(trained)) => {
+            resolve::combine(&ruling, &trained).map_err(|list| Problems { files: vec![problems(settings, list)] })
+        }
+        (ruling, trained) => {
+            let of_rules = ruling.err().map(|list| problems(rules, list));
+            let of_settings = trained.err().map(|list| problems(settings, list));
+            Err(Problems { files: of_rules.into_iter().chain(of_settings).collect() })
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Models: names, watched paths, gates and groups, and the settings of every training stage.
+
+use crate::config::duration;
+use crate::config::paths;
+use crate::config::problem::all_of;
+use crate::config::problem::quoted;
+use crate::config::raw::RawFile;
+use crate::config::raw::RawGate;
+use crate::config::raw::RawModel;
+use crate::config::raw::RawWhenDataDiffers;
+use crate::config::resolve::Inquiry;
+use crate::config::route::Route;
+use crate::config::stages::Names;
+use crate::config::stages::meant;
+use crate::config::training;
+use crate::config::training::Training;
+use crate::model::gate::Gate;
+use crate::model::gate::Tolerance;
+use crate::model::gate::WhenDataDiffers;
+use crate::model::metric::MetricName;
+use crate::model::metric::display_value;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::name::StageName;
+use crate::model::name::TargetName;
+use crate::model::settings::TrainingSettings;
+use crate::model::settings::Watched;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many trainings of one fingerprint are tried where the file does not say.
+pub(in crate::config) const DEFAULT_ATTEMPTS: u32 = 3;
+
+/// A model as one file describes it, before stages are known for certain.
+#[derive(Debug)]
+pub(in crate::config) struct ModelDraft {
+    /// Normalised and sorted; `None` if the file has none.
+    paths: Option<Vec<String>>,
+    signature: Option<String>,
+    training: Training,
+    overlays: BTreeMap<StageName, Training>,
+    pub(in crate::config) gates: Vec<Gate>,
+    pub(in crate::config) group_names: BTreeMap<TargetName, GroupName>,
+    pub(in crate::config) max_attempts: u32,
+}
+
+/// What a model lacks to be trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::config) enum Missing {
+    Paths,
+    Command,
+    Data,
+}
+
+impl Missing {
+    /// Says it; `stages` are the ones that lack it, if not all do.
+    pub(in crate::config) fn say(self, inquiry: &mut Inquiry<'_>, model: &ModelName, stages: Option<&[&str]>) {
+        let route = Route::model(model);
+        let (holder, key, hint) = match self {
+            Self::Paths => (
+                route,
+                "paths",
+                "name what it is made of, as in `paths: [train.py, features/]`, or write `checkout: all` under `train`",
+            ),
+            Self::Command => {
+                (route.key("train"), "command", "say how it is trained, as in `command: python3 train.py`")
+            }
+            Self::Data => (
+                route.key("train"),
+                "data",
+                "name them, as in `data: { train: data/train.csv }`; if there are none, write `data: none`",
+            ),
+        };
+        let place = match stages {
+            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
+            None => String::new(),
+        };
+        let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(key));
+        // Without `train` at all, one problem is enough.
+        if inquiry.is_written(&holder) {
+            inquiry.say_missing(&holder, key, message, hint);
+        }
+    }
+}
+
+impl ModelDraft {
+    /// Returns the settings of one training stage, or what is missing for it.
+    pub(in crate::config) fn settings(
+        &self,
+        stage: &StageName,
+        limit: Option<Duration>,
+    ) -> Result<TrainingSettings, Vec<Missing>> {
+        let training = match self.overlays.get(stage) {
+            Some(overlay) => self.training.clone().laid_over(overlay),
+            None => self.training.clone(),
+        };
+        let watched = match (training.checkout_all.unwrap_or(false), &self.paths) {
+            (true, _) => Some(Watched::All),
+            (false, Some(paths)) => Some(Watched::Paths(paths.clone())),
+            (false, None) => None,
+        };
+        match (watched, training.command, training.data) {
+            (Some(watched), Some(command), Some(data)) => Ok(TrainingSettings {
+                watched,
+                command: Some(command),
+                image: training.image,
+                hyperparameters: training.hyperparameters,
+                environment: training.environment,
+                data: data.into_channels(),
+                metrics: training.metrics,
+                signature: self.signature.clone(),
+                max_runtime: training.max_runtime.or(limit),
+            }),
+            (watched, command, data) => {
+                let missing = [
+                    (Missing::Paths, watched.is_none()),
+                    (Missing::Command, command.is_none()),
+                    (Missing::Data, data.is_none()),
+                ];
+                Err(missing.into_iter().filter(|(_, lacking)| *lacking).map(|(key, _)| key).collect())
+            }
+        }
+    }
+}
+
+/// Says which `max_runtime` is more than the rules allow.
+pub(in crate::config) fn say_too_long(
+    inquiry: &mut Inquiry<'_>,
+    model: &ModelName,
+    draft: &ModelDraft,
+    limit: Option<Duration>,
+) {
+    let Some(limit) = limit else { return };
+    let route = Route::model(model);
+    let own = (route.key("train"), &draft.training);
+    let overlays =
+        draft.overlays.iter().map(|(stage, overlay)| (route.key("stages").key(stage.as_str()).key("train"), overlay));
+    for (holder, training) in std::iter::once(own).chain(overlays) {
+        if let Some(longest) = training.max_runtime.filter(|longest| *longest > limit) {
+            inquiry.say(
+                &holder.key("max_runtime"),
+                format!(
+                    "{} is more than the rules allow: {}",
+                    quoted(&duration::display(longest)),
+                    quoted(&duration::display(limit))
+                ),
+                "shorten it, or raise `limits.max_runtime` in the rules",
+            );
+        }
+    }
+}
+
+/// Resolves all models. What is unsound is said and left out.
+pub(in crate::config) fn resolve(
+    inquiry: &mut Inquiry<'_>,
+    raw: &RawFile,
+    names: &Names,
+) -> BTreeMap<ModelName, ModelDraft> {
+    let at = Route::of(&["models"]);
+    let mut models = BTreeMap::new();
+    for (text, raw) in raw.models.iter().flatten() {
+        let route = at.key(text);
+        let name = inquiry.name(&route, "model", text, ModelName::parse);
+        let draft = one(inquiry, &route, raw, names);
+        if let Some(name) = name {
+            models.insert(name, draft);
+        }
+    }
+    if raw.models.as_ref().is_some_and(BTreeMap::is_empty) && !inquiry.is_damaged(&at) {
+        inquiry.say_of_key(&at, "`models` names no model", "name at least one");
+    }
+    models
+}
+
+fn one(inquiry: &mut Inquiry<'_>, route: &Route, raw: &RawModel, names: &Names) -> ModelDraft {
+    let train = route.key("train");
+    let training = raw.train.as_ref().map(|raw| training::resolve(inquiry, &train, raw)).unwrap_or_default();
+    let mut overlays = BTreeMap::new();
+    for (text, overlay) in raw.stages.iter().flatten() {
+        let below = route.key("stages").key(text);
+        let resolved =
+            overlay.train.as_ref().map(|raw| training::resolve(inquiry, &below.key("train"), raw)).unwrap_or_default();
+        if names.promoting.contains(text) {
+            inquiry.say_of_key(
+                &below,
+                format!("nothing is trained in the stage {}: it promotes", quoted(text)),
+                "lay settings over for the stage that it promotes from",
+            );
+        } else if !names.training.contains(text) {
+            inquiry.say_of_key(
+                &below,
+                format!("there is no stage {}", quoted(text)),
+                meant(text, "training stages", &names.training),
+            );
+        } else if let Ok(stage) = StageName::parse(text) {
+            overlays.insert(stage, resolved);
+        }
+    }
+    ModelDraft {
+        paths: watched(inquiry, &route.key("paths"), raw.paths.as_deref()),
+        signature: raw.signature.clone(),
+        training,
+        overlays,
+        gates: gates(inquiry, &route.key("gates"), raw.gates.as_ref()),
+        group_names: group_names(inquiry, &route.key("group_names"), raw.group_names.as_ref(), names),
+        max_attempts: raw.max_attempts.unwrap_or(DEFAULT_ATTEMPTS),
+    }
+}
+
+fn watched(inquiry: &mut Inquiry<'_>, at: &Route, texts: Option<&[String]>) -> Option<Vec<String>> {
+    let texts = texts?;
+    let mut paths: Vec<String> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let item = at.item(index);
+        match paths::normalise(text) {
+            Err(error) => inquiry.say(&item, format!("the path {} {}", quoted(text), error.why), error.hint),
+            Ok(path) if paths.contains(&path) => {
+                inquiry.say(&item, format!("the path {} is written twice", quoted(&path)), "keep one of the two");
+            }
+            Ok(path) => paths.push(path),
+        }
+    }
+    if texts.is_empty() && !inquiry.is_damaged(at) {
+        inquiry.say(
+            at,
+            "`paths` names nothing, so no change could ever be seen",
+            "name what the model is made of, as in `[train.py, features/]`",
+        );
+    }
+    paths.sort();
+    Some(paths)
+}
+
+fn gates(inquiry: &mut Inquiry<'_>, at: &Route, raw: Option<&BTreeMap<String, RawGate>>) -> Vec<Gate> {
+    let Some(raw) = raw else { return Vec::new() };
+    let mut gates = Vec::new();
+    for text in inquiry.tree.keys(at) {
+        let Some(gate) = raw.get(text) else { continue };
+        let route = at.key(text);
+        let Some(metric) = MetricName::parse(text) else {
+            inquiry.say_of_key(
+                &route,
+                format!("{} cannot be the name of a metric", quoted(text)),
+                "a name has 1 to 128 characters, none of them a control character",
+            );
+            continue;
+        };
+        let bounds = [gate.min.is_some(), gate.max.is_some(), gate.max_drop.is_some(), gate.max_rise.is_some()];
+        if !bounds.contains(&true)
+            && ["min", "max", "max_drop", "max_rise"].iter().all(|key| !inquiry.is_damaged(&route.key(key)))
+        {
+            inquiry.say_missing(
+                &route,
+                "min",
+                format!("the gate {} has no bound, so it would let everything pass", quoted(text)),
+                "write `min`, `max`, `max_drop` or `max_rise`, as in `{ min: 0.8 }`",
+            );
+        }
+        if let (Some(min), Some(max)) = (gate.min, gate.max) {
+            if min > max {
+                let message = format!(
+                    "`min` ({}) is above `max` ({}), so nothing could pass",
+                    display_value(min),
+                    display_value(max)
+                );
+                inquiry.say(&route.key("min"), message, "exchange the two, or take one away");
+            }
+        }
+        gates.push(Gate {
+            metric,
+            min: gate.min,
+            max: gate.max,
+            max_drop: gate.max_drop.as_deref().and_then(|text| tolerance(inquiry, &route.key("max_drop"), text)),
+            max_rise: gate.max_rise.as_deref().and_then(|text| tolerance(inquiry, &route.key("max_rise"), text)),
+            when_data_differs: match gate.when_data_differs {
+                Some(RawWhenDataDiffers::Refuse) => WhenDataDiffers::Refuse,
+                Some(RawWhenDataDiffers::Mark) | None => WhenDataDiffers::Mark,
+            },
+        });
+    }
+    gates
+}
+
+/// Reads `0.01` or `1%`.
+fn tolerance(inquiry: &mut Inquiry<'_>, route: &Route, text: &str) -> Option<Tolerance> {
+    let (number, relative) = match text.trim().strip_suffix('%') {
+        Some(number) => (number.trim_end(), true),
+        None => (text.trim(), false),
+    };
+    let digits = number.bytes().any(|b| b.is_ascii_digit());
+    let value = number.parse::<f64>().ok().filter(|value| value.is_finite() && digits);
+    match value {
+        None => {
+            inquiry.say(
+                route,
+                format!("{} is neither a number nor a percentage", quoted(text)),
+                "write `0.01` in the metric's own unit, or `1%` of the compared value",
+            );
+            None
+        }
+        Some(value) if value < 0.0 => {
+            inquiry.say(
+                route,
+                format!("{} is below zero: it says how far the metric may move", quoted(text)),
+                format!("write {}", quoted(text.trim().trim_start_matches('-'))),
+            );
+            None
+        }
+        Some(value) if relative => Some(Tolerance::Relative(value / 100.0)),
+        Some(value) => Some(Tolerance::Absolute(value)),
+    }
+}
+
+fn group_names(
+    inquiry: &mut Inquiry<'_>,
+    at: &Route,
+    raw: Option<&BTreeMap<String, String>>,
+    names: &Names,
+) -> BTreeMap<TargetName, GroupName> {
+    let mut groups = BTreeMap::new();
+    for (text, group) in raw.into_iter().flatten() {
+        let route = at.key(text);
+        if !names.targets.contains(text) {
+            inquiry.say_of_key(
+                &route,
+                format!("there is no target {}", quoted(text)),
+                meant(text, "targets", &names.targets),
+            );
+        }
+        match GroupName::parse(group) {
+            Err(_) => inquiry.say(
+                &route,
+                format!("{} cannot be the name of a group", quoted(group)),
+                "a group has 1 to 63 letters, digits and `-`, and neither begins nor ends with `-`",
+            ),
+            Ok(group) => {
+                if let Ok(target) = TargetName::parse(text) {
+                    groups.insert(target, group);
+                }
+            }
+        }
+    }
+    groups
+}

@@ -1,0 +1,498 @@
+//! The file as it is written: one struct for each mapping of `branchline.yaml`, one field for each key.
+//!
+//! The doc comments are the users' documentation: the JSON Schema takes its descriptions from them, and
+//! `shape` holds every file against that schema, so the three cannot drift apart. Every field may be absent
+//! here, even a required one: what is missing has been said by then, and the other problems still want to be
+//! found. What the values mean is decided in `resolve`.
+//!
+//! The choices between a word and a mapping are `untagged`. That is harmless here only because `shape` has
+//! already checked the value and made every text a string; serde's own messages are never seen.
+
+use schemars::JsonSchema;
+use schemars::Schema;
+use schemars::SchemaGenerator;
+use schemars::json_schema;
+use serde::Deserialize;
+use serde_json::json;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Branchline: Git branches drive a team's machine-learning models.
+///
+/// Keys marked "(rule)" count as they stand on the repository's default branch (for a pull request: on its
+/// base branch). Keys marked "(setting)" count as they stand in the commit that is trained.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "branchline.yaml")]
+pub struct RawFile {
+    /// The version of this file's format: 1.
+    #[schemars(required, extend("x-branchline" = "rule", "const" = 1))]
+    pub version: Option<i64>,
+    /// The name of the whole project: the first part of every model group's name. Letters, digits, `.`, `_`
+    /// and `-`.
+    #[schemars(required, extend("x-branchline" = "rule", "examples" = ["churn"]), with = "Text")]
+    pub project: Option<String>,
+    /// The stages to begin with. `baseline` (the default): feature, dev, prod. `advanced`: prod feeds the
+    /// groups champion and challenger. `none`: only the stages that are written here.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub topology: Option<RawTopology>,
+    /// Stages by name, low to high, laid over those of the topology key by key (lists replace). A branch
+    /// belongs to one stage: a name written out goes before a pattern, then the order of the stages decides.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub stages: Option<BTreeMap<String, RawStage>>,
+    /// The models that this repository trains, by name.
+    #[schemars(required, extend("x-branchline" = "setting", "examples" = [json!({"churn": {"paths": ["train.py"], "train": {"command": "python3 train.py", "data": "none"}}})]))]
+    pub models: Option<BTreeMap<String, RawModel>>,
+    /// Where training runs and where versions and artifacts are kept. `local`: on this machine.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub backend: Option<RawBackend>,
+    /// How long a run waits for training: `done` (until it ends, the default with the local backend), `0`
+    /// (not at all), or a time such as `30m`. What is still open then is finished by a later event.
+    #[schemars(extend("x-branchline" = "rule", "examples" = ["done", "0", "30m"]), with = "Option<Text>")]
+    pub wait: Option<String>,
+    /// How many models a run works on at the same time. Default 4.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [4]), range(min = 1, max = 64))]
+    pub parallel: Option<u32>,
+    /// Bounds on what one event may cost.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub limits: Option<RawLimits>,
+    /// What `prune` keeps, by target. A target that is not named keeps everything. The current version, and
+    /// whatever was promoted from, is always kept.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"feature": "3 per branch, 30d"})]))]
+    pub keep: Option<BTreeMap<String, RawKeep>>,
+    /// Whether a promotion needs a pull request that somebody approved. Default false.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub require_review: Option<bool>,
+    /// The least role in the repository that a person needs for a command by hand, by action.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub permissions: Option<RawPermissions>,
+    /// Who may approve and reject, by login. Default: everybody with the role that `permissions` names.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [["alice", "bob"]]))]
+    pub approvers: Option<Vec<String>>,
+    /// Whether the author of a commit may not approve what was trained from it. Default false.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub not_author: Option<bool>,
+    /// How results are shown on commits: `checks` (the default), `statuses`, `both` or `none`.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub report: Option<RawReport>,
+    /// Whether all models share `one` check (the default), or there is one `per_model`.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub checks: Option<RawChecks>,
+    /// What a cancelled run does with the trainings that it started: `stop` them (the default with the local
+    /// backend) or `leave` them running.
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub on_cancel: Option<RawOnCancel>,
+}
+
+/// The stages to begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTopology {
+    /// feature, dev, prod.
+    Baseline,
+    /// As baseline, but prod feeds the groups champion and challenger, and dev compares with champion.
+    Advanced,
+    /// No stages but those of this file.
+    None,
+}
+
+/// A stage: the branches that reach it, what a push there does, the groups it feeds.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawStage {
+    /// The branches, as names and patterns with the meaning of GitHub's workflow filters: `*` stops at `/`,
+    /// `**` does not, `!` takes away, the last pattern that matches decides.
+    #[schemars(extend("examples" = [["feature-*", "feature/**"]]))]
+    pub branches: Option<Vec<String>>,
+    /// What a push does: `train` and register, or `promote` what other stages hold.
+    pub does: Option<RawDoes>,
+    /// The groups that the stage feeds, by target.
+    #[schemars(extend("examples" = [json!({"prod": {"approval": "manual"}})]))]
+    pub groups: Option<BTreeMap<String, RawGroup>>,
+    /// For `does: train`: the target whose current version relative gates compare with, or `none`.
+    #[schemars(extend("examples" = ["prod"]), with = "Option<Text>")]
+    pub compare_with: Option<String>,
+    /// For `does: train`: what a newer push does to an older open training of its branch: `stop` it, or
+    /// `keep` it going (the default outside the stage feature).
+    pub on_newer_push: Option<RawOnNewerPush>,
+    /// For `does: train`: lower training stages whose trainings are taken over instead of training again.
+    /// Off by default: it trusts whoever may write there.
+    #[schemars(extend("examples" = [["feature"]]))]
+    pub reuse_from: Option<Vec<String>>,
+    /// For `does: promote`: the lower stages that versions are taken from, in this order of preference.
+    #[schemars(extend("examples" = [["dev"]]))]
+    pub promote_from: Option<Vec<String>>,
+}
+
+/// What a push to a stage's branch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawDoes {
+    /// Train and register.
+    Train,
+    /// Copy forward what another stage holds. Never trains.
+    Promote,
+}
+
+/// What a newer push does to an older open training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawOnNewerPush {
+    /// Stop it, unless another branch wants the same.
+    Stop,
+    /// Let it finish.
+    Keep,
+}
+
+/// A group that a stage feeds.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawGroup {
+    /// Who approves what enters: `auto` (whatever passed its gates) or `manual` (a person, the default).
+    pub approval: Option<RawApproval>,
+}
+
+/// Who approves what enters a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawApproval {
+    /// What passed its gates is approved as it is registered.
+    Auto,
+    /// A person, with `branchline approve`.
+    Manual,
+}
+
+/// A model that the repository trains.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawModel {
+    /// What the model is made of: files, folders and globs from the root of the repository. Training gets
+    /// these and nothing else, and a change of anything else never trains. Required unless `checkout: all`.
+    #[schemars(extend("x-branchline" = "setting", "examples" = [["train.py", "features/", "src/**/*.py"]]))]
+    pub paths: Option<Vec<String>>,
+    /// What callers of the model rely on, in any words. A change makes a new major version.
+    #[schemars(extend("x-branchline" = "setting", "examples" = ["v1"]), with = "Option<Text>")]
+    pub signature: Option<String>,
+    /// How the model is trained.
+    #[schemars(required, extend("x-branchline" = "setting", "examples" = [json!({"command": "python3 train.py", "data": {"train": "data/train.csv"}})]))]
+    pub train: Option<RawTrain>,
+    /// What differs in one training stage, laid over `train` key by key (lists replace).
+    #[schemars(extend("x-branchline" = "setting", "examples" = [json!({"dev": {"train": {"hyperparameters": {"epochs": 50}}}})]))]
+    pub stages: Option<BTreeMap<String, RawModelStage>>,
+    /// Conditions on metrics, by metric. What misses one is not registered.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"accuracy": {"min": 0.8, "max_drop": "1%"}})]))]
+    pub gates: Option<BTreeMap<String, RawGate>>,
+    /// Names of groups that exist already, by target, instead of `<project>-<model>-<target>`.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"prod": "ChurnModelGroup"})]))]
+    pub group_names: Option<BTreeMap<String, String>>,
+    /// How many trainings of the same code, settings and data are tried in all. Default 3.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [3]), range(min = 1, max = 100))]
+    pub max_attempts: Option<u32>,
+}
+
+/// What differs in one training stage.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+pub struct RawModelStage {
+    /// Laid over the model's own `train` key by key.
+    pub train: Option<RawTrain>,
+}
+
+/// How a model is trained.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+pub struct RawTrain {
+    /// The command line, run by `sh -c` in a checkout of the watched paths.
+    #[schemars(extend("examples" = ["python3 train.py"]), with = "Option<Text>")]
+    pub command: Option<String>,
+    /// The container image. Part of the model's identity; the local trainer does not use it.
+    #[schemars(with = "Option<Text>")]
+    pub image: Option<String>,
+    /// What the training gets to see: the watched `paths` (the default), or `all` of the repository.
+    pub checkout: Option<RawCheckout>,
+    /// The data, by channel: a path, an `s3://` prefix, or a mapping with `uri`. `none` if there are none.
+    #[schemars(extend("examples" = [json!({"train": "data/train.csv"})]))]
+    pub data: Option<RawData>,
+    /// Hyperparameters. Each arrives as text, exactly as it is written here (quotes removed).
+    #[schemars(extend("examples" = [json!({"max_depth": 5})]), with = "Option<TextMap>")]
+    pub hyperparameters: Option<BTreeMap<String, String>>,
+    /// Environment variables of the command, exactly as they are written here.
+    #[schemars(extend("examples" = [json!({"LANG": "C"})]), with = "Option<TextMap>")]
+    pub environment: Option<BTreeMap<String, String>>,
+    /// Metrics that are read from the log: a regular expression each, with one group around the number. The
+    /// last match counts. Metrics that are not named here come from `metrics.json`.
+    #[schemars(extend("examples" = [json!({"loss": "loss=([0-9.]+)"})]))]
+    pub metrics: Option<BTreeMap<String, String>>,
+    /// The longest that one training may take, such as `2h`.
+    #[schemars(extend("examples" = ["2h"]), with = "Option<Text>")]
+    pub max_runtime: Option<String>,
+}
+
+/// What the training gets to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawCheckout {
+    /// The watched paths.
+    Paths,
+    /// The whole repository; every commit is a new model.
+    All,
+}
+
+/// Data by channel, or the word that there are none.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawData {
+    /// There are none.
+    Word(RawNone),
+    /// By channel.
+    Channels(BTreeMap<String, RawChannel>),
+}
+
+/// The word `none`.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawNone {
+    /// There are none.
+    None,
+}
+
+/// Where the data of a channel are.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawChannel {
+    /// A path or an `s3://` prefix.
+    Uri(String),
+    /// With a version.
+    Source(RawSource),
+}
+
+/// Where the data of a channel are, and which version of them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+pub struct RawSource {
+    /// A path from the root of the repository, an absolute path, or an `s3://` prefix.
+    #[schemars(required, extend("examples" = ["data/train.csv"]))]
+    pub uri: Option<String>,
+    /// The version, in your own words. It is believed: the data are the same as long as it is.
+    #[schemars(extend("examples" = ["2026-11-09"]), with = "Option<Text>")]
+    pub version: Option<String>,
+    /// A manifest whose content says which version of the data this is.
+    #[schemars(extend("examples" = ["s3://bucket/data/manifest.json"]))]
+    pub version_from: Option<String>,
+}
+
+/// Conditions on one metric; all of them must hold.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawGate {
+    /// The value must be at least this.
+    #[schemars(extend("examples" = [0.8]))]
+    pub min: Option<f64>,
+    /// The value must be at most this.
+    #[schemars(extend("examples" = [0.5]))]
+    pub max: Option<f64>,
+    /// How far the value may fall below the version it is compared with: `0.01`, or `1%` of that value.
+    #[schemars(extend("examples" = ["1%"]), with = "Option<Text>")]
+    pub max_drop: Option<String>,
+    /// How far the value may rise above the version it is compared with: `0.01`, or `1%` of that value.
+    #[schemars(extend("examples" = ["1%"]), with = "Option<Text>")]
+    pub max_rise: Option<String>,
+    /// What `max_drop` and `max_rise` do when the two versions saw different data: compare and `mark` it
+    /// (the default), or `refuse`.
+    pub when_data_differs: Option<RawWhenDataDiffers>,
+}
+
+/// What relative bounds do when the data differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawWhenDataDiffers {
+    /// Compare, and mark the result.
+    Mark,
+    /// Do not compare; the gate fails.
+    Refuse,
+}
+
+/// One backend for everything, or one for each part.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawBackend {
+    /// For everything.
+    Kind(RawBackendKind),
+    /// For each part.
+    Parts(RawBackendParts),
+}
+
+/// A backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawBackendKind {
+    /// This machine.
+    Local,
+}
+
+/// A backend for each part.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawBackendParts {
+    /// Where training runs. Default `local`.
+    pub trainer: Option<RawBackendKind>,
+    /// Where versions are registered. Default `local`.
+    pub registry: Option<RawBackendKind>,
+    /// Where artifacts are kept. Default `local`.
+    pub artifacts: Option<RawBackendKind>,
+}
+
+/// Bounds on what one event may cost.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawLimits {
+    /// How many trainings one event may start. Default: as many as there are models.
+    #[schemars(extend("examples" = [10]), range(min = 1, max = 1000))]
+    pub max_trainings_per_event: Option<u32>,
+    /// The longest that any training may take, whatever its settings say, such as `4h`.
+    #[schemars(extend("examples" = ["4h"]), with = "Option<Text>")]
+    pub max_runtime: Option<String>,
+}
+
+/// What `prune` keeps of a target.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawKeep {
+    /// In words: `3 per branch, 30d`.
+    Text(String),
+    /// By key.
+    Parts(RawKeepParts),
+}
+
+/// What `prune` keeps of a target: whatever one of these conditions holds on.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawKeepParts {
+    /// The newest so many.
+    #[schemars(extend("examples" = [3]), range(min = 1, max = 1_000_000))]
+    pub last: Option<u32>,
+    /// Of what `last` counts: of each `branch` (the default), or of the whole `group`.
+    pub per: Option<RawKeepPer>,
+    /// What is younger than this, such as `30d`.
+    #[serde(rename = "for")]
+    #[schemars(extend("examples" = ["30d"]), with = "Option<Text>")]
+    pub young: Option<String>,
+}
+
+/// Of what `last` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawKeepPer {
+    /// Of each branch.
+    Branch,
+    /// Of the whole group.
+    Group,
+}
+
+/// The least role that a person needs, by action.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawPermissions {
+    /// To train by hand, again or elsewhere. Default `write`.
+    pub train: Option<RawRole>,
+    /// To promote by hand. Default `maintain`.
+    pub promote: Option<RawRole>,
+    /// To approve a version. Default `maintain`.
+    pub approve: Option<RawRole>,
+    /// To reject a version. Default `maintain`.
+    pub reject: Option<RawRole>,
+    /// To roll a group back. Default `maintain`.
+    pub rollback: Option<RawRole>,
+    /// To freeze a group. Default `write`: stopping must be easy.
+    pub freeze: Option<RawRole>,
+    /// To let a frozen group move again. Default `maintain`.
+    pub unfreeze: Option<RawRole>,
+    /// To take a newer version into a pull request that was reviewed. Default `write`.
+    pub repin: Option<RawRole>,
+    /// To reconcile by hand. Default `write`.
+    pub reconcile: Option<RawRole>,
+    /// To take away what is no longer kept. Default `maintain`.
+    pub prune: Option<RawRole>,
+}
+
+/// A role in the repository, each including those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawRole {
+    /// May read.
+    Read,
+    /// May manage issues.
+    Triage,
+    /// May push.
+    Write,
+    /// May manage the repository without its dangerous settings.
+    Maintain,
+    /// May do everything.
+    Admin,
+}
+
+/// How results are shown on commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawReport {
+    /// As check runs.
+    Checks,
+    /// As commit statuses.
+    Statuses,
+    /// As both.
+    Both,
+    /// Not at all; the summary and the exit code remain.
+    None,
+}
+
+/// How many checks there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawChecks {
+    /// One for all models.
+    One,
+    /// One for each model.
+    PerModel,
+}
+
+/// What a cancelled run does with its trainings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawOnCancel {
+    /// They go on.
+    Leave,
+    /// They are stopped.
+    Stop,
+}
+
+/// Text, as which a number or a truth value is read too: `signature: 1` means the text `1`.
+///
+/// Only the schema knows this type; in Rust it is a `String`.
+struct Text;
+
+impl JsonSchema for Text {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "number", "boolean"] })
+    }
+}
+
+/// Names and their texts.
+type TextMap = BTreeMap<String, Text>;

@@ -1,0 +1,282 @@
+//! What stands under `train`: one file's words for it, checked, and how a stage's words are laid over them.
+
+use crate::config::paths;
+use crate::config::problem::quoted;
+use crate::config::raw::RawChannel;
+use crate::config::raw::RawCheckout;
+use crate::config::raw::RawData;
+use crate::config::raw::RawSource;
+use crate::config::raw::RawTrain;
+use crate::config::resolve::Inquiry;
+use crate::config::route::Route;
+use crate::config::shape::name;
+use crate::model::metric::MetricName;
+use crate::model::name::ChannelName;
+use crate::model::settings::DataSource;
+use regex::RegexBuilder;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Largest compiled metric expression in bytes: ample for a line of a log, and no way to eat memory.
+const EXPRESSION_LIMIT: usize = 1 << 20;
+
+/// Training settings as far as they are written.
+#[derive(Debug, Clone, Default)]
+pub(in crate::config) struct Training {
+    pub(in crate::config) command: Option<String>,
+    pub(in crate::config) image: Option<String>,
+    pub(in crate::config) checkout_all: Option<bool>,
+    pub(in crate::config) data: Option<Data>,
+    pub(in crate::config) hyperparameters: BTreeMap<String, String>,
+    pub(in crate::config) environment: BTreeMap<String, String>,
+    pub(in crate::config) metrics: BTreeMap<MetricName, String>,
+    pub(in crate::config) max_runtime: Option<Duration>,
+}
+
+/// The data, said in words or by channel.
+#[derive(Debug, Clone)]
+pub(in crate::config) enum Data {
+    None,
+    Channels(BTreeMap<ChannelName, DataSource>),
+}
+
+impl Data {
+    pub(in crate::config) fn into_channels(self) -> BTreeMap<ChannelName, DataSource> {
+        match self {
+            Self::None => BTreeMap::new(),
+            Self::Channels(channels) => channels,
+        }
+    }
+}
+
+impl Training {
+    /// Lays a stage's words over these: maps are merged by name, everything else is replaced.
+    pub(in crate::config) fn laid_over(mut self, over: &Self) -> Self {
+        let over = over.clone();
+        self.hyperparameters.extend(over.hyperparameters);
+        self.environment.extend(over.environment);
+        self.metrics.extend(over.metrics);
+        Self {
+            command: over.command.or(self.command),
+            image: over.image.or(self.image),
+            checkout_all: over.checkout_all.or(self.checkout_all),
+            data: match (self.data, over.data) {
+                (Some(Data::Channels(mut channels)), Some(Data::Channels(more))) => {
+                    channels.extend(more);
+                    Some(Data::Channels(channels))
+                }
+                (data, over) => over.or(data),
+            },
+            hyperparameters: self.hyperparameters,
+            environment: self.environment,
+            metrics: self.metrics,
+            max_runtime: over.max_runtime.or(self.max_runtime),
+        }
+    }
+}
+
+/// Resolves what stands under one `train`.
+pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, route: &Route, raw: &RawTrain) -> Training {
+    Training {
+        command: written(inquiry, &route.key("command"), raw.command.as_deref()),
+        image: written(inquiry, &route.key("image"), raw.image.as_deref()),
+        checkout_all: raw.checkout.map(|checkout| checkout == RawCheckout::All),
+        data: raw.data.as_ref().map(|data| self::data(inquiry, &route.key("data"), data)),
+        hyperparameters: hyperparameters(inquiry, &route.key("hyperparameters"), raw.hyperparameters.as_ref()),
+        environment: environment(inquiry, &route.key("environment"), raw.environment.as_ref()),
+        metrics: metrics(inquiry, &route.key("metrics"), raw.metrics.as_ref()),
+        max_runtime: raw.max_runtime.as_deref().and_then(|text| {
+            let at = route.key("max_runtime");
+            let longest = inquiry.duration(&at, text)?;
+            if longest.is_zero() {
+                inquiry.say(&at, "no training ends within 0 seconds", "write a time such as `2h`");
+            }
+            Some(longest)
+        }),
+    }
+}
+
+/// Takes text that must not be empty. What is said of it stands at the very place, and the text goes on.
+fn written(inquiry: &mut Inquiry<'_>, route: &Route, text: Option<&str>) -> Option<String> {
+    let text = text?;
+    if text.trim().is_empty() {
+        inquiry.say(route, format!("{} is empty", name(route)), "write it, or take the line away");
+    } else if text.contains('\0') {
+        inquiry.say(route, format!("{} contains a NUL character", name(route)), "take it out");
+    }
+    Some(text.to_owned())
+}
+
+fn hyperparameters(
+    inquiry: &mut Inquiry<'_>,
+    at: &Route,
+    raw: Option<&BTreeMap<String, String>>,
+) -> BTreeMap<String, String> {
+    let raw = raw.cloned().unwrap_or_default();
+    for (key, value) in &raw {
+        let below = at.key(key);
+        if key.trim().is_empty() || key.chars().any(char::is_control) || key.chars().count() > 256 {
+            inquiry.say_of_key(
+                &below,
+                format!("{} cannot be the name of a hyperparameter", quoted(key)),
+                "a name has 1 to 256 characters, none of them a control character",
+            );
+        }
+        if value.contains('\0') {
+            inquiry.say(&below, format!("{} contains a NUL character", name(&below)), "take it out");
+        }
+    }
+    raw
+}
+
+fn environment(
+    inquiry: &mut Inquiry<'_>,
+    at: &Route,
+    raw: Option<&BTreeMap<String, String>>,
+) -> BTreeMap<String, String> {
+    let raw = raw.cloned().unwrap_or_default();
+    for (key, value) in &raw {
+        let below = at.key(key);
+        let mut chars = key.chars();
+        let legal = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !legal {
+            inquiry.say_of_key(
+                &below,
+                format!("{} cannot be the name of an environment variable", quoted(key)),
+                "a name has letters, digits and `_`, and does not begin with a digit",
+            );
+        } else if key.starts_with("SM_") {
+            inquiry.say_of_key(
+                &below,
+                format!("{} is set for every training and cannot be declared", quoted(key)),
+                "variables that begin with `SM_` belong to the training contract: choose another name",
+            );
+        }
+        if value.contains('\0') {
+            inquiry.say(&below, format!("{} contains a NUL character", name(&below)), "take it out");
+        }
+    }
+    raw
+}
+
+fn metrics(
+    inquiry: &mut Inquiry<'_>,
+    at: &Route,
+    raw: Option<&BTreeMap<String, String>>,
+) -> BTreeMap<MetricName, String> {
+    let mut metrics = BTreeMap::new();
+    for (key, expression) in raw.into_iter().flatten() {
+        let below = at.key(key);
+        let metric = MetricName::parse(key);
+        if metric.is_none() {
+            inquiry.say_of_key(
+                &below,
+                format!("{} cannot be the name of a metric", quoted(key)),
+                "a name has 1 to 128 characters, none of them a control character",
+            );
+        }
+        match RegexBuilder::new(expression).size_limit(EXPRESSION_LIMIT).build() {
+            Err(error) => {
+                let why = error.to_string();
+                let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+                let hint = "write a regular expression with one group around the number, as in `'loss=([0-9.]+)'`";
+                inquiry.say(&below, format!("{} is not a regular expression: {why}", quoted(expression)), hint);
+            }
+            Ok(regex) if regex.captures_len() != 2 => {
+                let (message, hint) = match regex.captures_len() {
+                    1 => (
+                        "no group, so it is not clear what the value is",
+                        "put parentheses around the number, as in `'loss=([0-9.]+)'`",
+                    ),
+                    _ => (
+                        "several groups, so it is not clear which is the value",
+                        "write all but one of them as `(?:…)`",
+                    ),
+                };
+                inquiry.say(&below, format!("{} has {message}", quoted(expression)), hint);
+            }
+            Ok(_) => {
+                if let Some(metric) = metric {
+                    metrics.insert(metric, expression.clone());
+                }
+            }
+        }
+    }
+    metrics
+}
+
+fn data(inquiry: &mut Inquiry<'_>, at: &Route, raw: &RawData) -> Data {
+    let channels = match raw {
+        RawData::Word(_) => return Data::None,
+        RawData::Channels(channels) => channels,
+    };
+    if channels.is_empty() && !inquiry.is_damaged(at) {
+        inquiry.say_of_key(at, format!("{} names no channel", name(at)), "if it needs no data, say so: `data: none`");
+    }
+    let mut sources = BTreeMap::new();
+    for (text, raw) in channels {
+        let route = at.key(text);
+        let channel = inquiry.name(&route, "channel", text, ChannelName::parse);
+        let source = match raw {
+            RawChannel::Uri(text) => {
+                uri(inquiry, &route, text).map(|uri| DataSource { uri, version: None, version_from: None })
+            }
+            RawChannel::Source(raw) => source(inquiry, &route, raw),
+        };
+        if let (Some(channel), Some(source)) = (channel, source) {
+            sources.insert(channel, source);
+        }
+    }
+    Data::Channels(sources)
+}
+
+fn source(inquiry: &mut Inquiry<'_>, route: &Route, raw: &RawSource) -> Option<DataSource> {
+    if raw.version.is_some() && raw.version_from.is_some() {
+        inquiry.say_of_key(
+            &route.key("version_from"),
+            "`version` and `version_from` both say which version this is",
+            "keep one of the two",
+        );
+    }
+    let version = written(inquiry, &route.key("version"), raw.version.as_deref());
+    let version_from = raw.version_from.as_deref().and_then(|text| uri(inquiry, &route.key("version_from"), text));
+    let uri = raw.uri.as_deref().and_then(|text| uri(inquiry, &route.key("uri"), text))?;
+    Some(DataSource { uri, version, version_from })
+}
+
+/// Checks where data lie, and says what is wrong with it.
+fn uri(inquiry: &mut Inquiry<'_>, route: &Route, text: &str) -> Option<String> {
+    let found = located(text);
+    if let Err((message, hint)) = &found {
+        inquiry.say(route, message, *hint);
+    }
+    found.ok()
+}
+
+/// Brings the place of data into one form: a path in the repository, an absolute path, or an `s3://` prefix.
+/// An error is a message and a hint.
+pub(in crate::config) fn located(text: &str) -> Result<String, (String, &'static str)> {
+    let hint = "data are a path in the repository (`data/train.csv`), an absolute path, or `s3://bucket/prefix`";
+    if text.chars().any(char::is_control) {
+        return Err((format!("{} contains a control character", quoted(text)), hint));
+    }
+    if let Some((scheme, rest)) = text.split_once("://") {
+        return match (scheme, rest.split('/').next()) {
+            ("s3", Some("") | None) => Err((format!("{} names no bucket", quoted(text)), hint)),
+            ("s3", Some(_)) => Ok(text.to_owned()),
+            _ => Err((format!("data cannot come from {}", quoted(&format!("{scheme}://"))), hint)),
+        };
+    }
+    if text.starts_with('/') && !text.contains('\\') {
+        return Ok(text.to_owned());
+    }
+    match paths::normalise(text) {
+        Ok(path) if paths::is_glob(&path) => Err((
+            format!("{} is a glob, and a channel is one file or one folder", quoted(text)),
+            "name the folder that holds the files",
+        )),
+        Ok(path) => Ok(path),
+        Err(error) => Err((format!("the path {} {}", quoted(text), error.why), hint)),
+    }
+}
