@@ -51,7 +51,7 @@ pub struct RawFile {
     #[schemars(extend("x-branchline" = "rule", "examples" = ["done", "0", "30m"]), with = "Option<Text>")]
     pub wait: Option<String>,
     /// How many models a run works on at the same time. Default 4.
-    #[schemars(extend("x-branchline" = "rule"), range(min = 1, max = 64))]
+    #[schemars(extend("x-branchline" = "rule", "examples" = [4]), range(min = 1, max = 64))]
     pub parallel: Option<u32>,
     /// Bounds on what one event may cost.
     #[schemars(extend("x-branchline" = "rule"))]
@@ -188,7 +188,7 @@ pub struct RawModel {
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"prod": "ChurnModelGroup"})]))]
     pub group_names: Option<BTreeMap<String, String>>,
     /// How many trainings of the same code, settings and data are tried in all. Default 3.
-    #[schemars(extend("x-branchline" = "rule"), range(min = 1, max = 100))]
+    #[schemars(extend("x-branchline" = "rule", "examples" = [3]), range(min = 1, max = 100))]
     pub max_attempts: Option<u32>,
 }
 
@@ -355,7 +355,7 @@ pub struct RawBackendParts {
 #[schemars(transform = crate::config::schema::mark_rules)]
 pub struct RawLimits {
     /// How many trainings one event may start. Default: as many as there are models.
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(extend("examples" = [10]), range(min = 1, max = 1000))]
     pub max_trainings_per_event: Option<u32>,
     /// The longest that any training may take, whatever its settings say, such as `4h`.
     #[schemars(extend("examples" = ["4h"]), with = "Option<Text>")]
@@ -378,7 +378,7 @@ pub enum RawKeep {
 #[schemars(transform = crate::config::schema::mark_rules)]
 pub struct RawKeepParts {
     /// The newest so many.
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(extend("examples" = [3]), range(min = 1, max = 1_000_000))]
     pub last: Option<u32>,
     /// Of what `last` counts: of each `branch` (the default), or of the whole `group`.
     pub per: Option<RawKeepPer>,

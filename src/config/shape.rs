@@ -171,7 +171,7 @@ impl Walker {
                 Err(Mismatch::Range) => {
                     let message =
                         format!("{} must be {}, but it is {}", name(route), range(allowed.range), quoted(text));
-                    self.say(node.place, message, None, route);
+                    self.say(node.place, message, example(route, &allowed), route);
                     None
                 }
             },
@@ -280,7 +280,11 @@ impl Walker {
 
     fn say(&mut self, place: Place, message: String, hint: Option<String>, route: &Route) {
         self.damaged.insert(route.clone());
-        self.problems.push(Problem { place, message, hint, route: route.clone() });
+        let hint = hint.unwrap_or_else(|| match route.segments().is_empty() {
+            true => "begin with `version: 1`; `branchline init` writes a first file".to_owned(),
+            false => "write a single value; text that contains `[`, `{` or `: ` is quoted".to_owned(),
+        });
+        self.problems.push(Problem { place, message, hint: Some(hint), route: route.clone() });
     }
 }
 

@@ -258,7 +258,11 @@ impl Builder<'_> {
     fn open(&mut self, open: Open, span: Span, anchor: usize) -> Result<(), Problem> {
         let place = self.place(span);
         if self.frames.len() >= DEPTH_LIMIT {
-            return Err(self.problem(place, format!("values are nested deeper than {DEPTH_LIMIT} levels"), None));
+            return Err(self.problem(
+                place,
+                format!("values are nested deeper than {DEPTH_LIMIT} levels"),
+                Some("is this the right file?"),
+            ));
         }
         self.frames.push(Frame { open, place, anchor, dropped: false });
         Ok(())
@@ -277,7 +281,11 @@ impl Builder<'_> {
     fn place_node(&mut self, node: Node, anchor: usize) -> Result<(), Problem> {
         self.nodes += 1;
         if self.nodes > NODE_LIMIT {
-            return Err(self.problem(node.place, format!("the file holds more than {NODE_LIMIT} values"), None));
+            return Err(self.problem(
+                node.place,
+                format!("the file holds more than {NODE_LIMIT} values"),
+                Some("is this the right file?"),
+            ));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), node.size()));

@@ -48,7 +48,7 @@ pub(in crate::config) struct RulesView {
     backend: Backend,
     wait: String,
     parallel: usize,
-    limits: BTreeMap<&'static str, String>,
+    limits: LimitsView,
     keep: BTreeMap<String, KeepView>,
     require_review: bool,
     permissions: BTreeMap<Action, Role>,
@@ -61,10 +61,6 @@ pub(in crate::config) struct RulesView {
 
 impl RulesView {
     pub(in crate::config) fn of(config: &Config) -> Self {
-        let limits = [
-            ("max_trainings_per_event", config.limits.max_trainings_per_event.map(|most| most.to_string())),
-            ("max_runtime", config.limits.max_runtime.map(duration::display)),
-        ];
         Self {
             project: config.project.to_string(),
             topology: config.topology,
@@ -75,7 +71,10 @@ impl RulesView {
                 Wait::Leave(longest) => duration::display(longest),
             },
             parallel: config.parallel,
-            limits: limits.into_iter().filter_map(|(key, value)| Some((key, value?))).collect(),
+            limits: LimitsView {
+                max_trainings_per_event: config.limits.max_trainings_per_event,
+                max_runtime: config.limits.max_runtime.map(duration::display),
+            },
             keep: config.keep.iter().map(|(target, keep)| (target.to_string(), KeepView::of(keep))).collect(),
             require_review: config.require_review,
             permissions: config.permissions.clone(),
@@ -165,6 +164,14 @@ impl StageView {
             compare_with: stage.compare_with.as_ref().map(ToString::to_string),
         }
     }
+}
+
+#[derive(Serialize)]
+struct LimitsView {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_trainings_per_event: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_runtime: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -1,11 +1,3 @@
 //! The one integration binary.
 
-mod events;
-mod git;
-mod identity;
-mod local_artifacts;
-mod local_registry;
-mod local_trainer;
-mod stories;
-mod tidy;
-mod world;
+mod configs;
