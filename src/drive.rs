@@ -366,7 +366,7 @@ impl<'a> ModelLoop<'a> {
     fn finish_now(&mut self, verdict: Verdict, last: Vec<Reason>) -> ModelOutcome {
         let acted = self.steps.iter().any(|record| record.result == StepResult::Done);
         let done = std::mem::take(&mut self.reasons);
-        let last = last.into_iter().filter(|reason| !(acted && reason.says_nothing_to_do()) && !done.contains(reason));
+        let last = last.into_iter().filter(|reason| !(done.contains(reason) || (acted && reason.says_nothing_to_do())));
         let reasons = if verdict == Verdict::Passed {
             done.iter().cloned().chain(last).collect()
         } else {

@@ -231,7 +231,7 @@ fn act(
         let signals = Signals::listen(cancelled);
         let text = describe(place, event);
         let outcome = match route(&composed.config, event, &by, &only) {
-            Route::Nothing(reason) => Outcome::skipped(text, reason),
+            Route::Nothing(reason) => Outcome::skipped(text, *reason),
             Route::Tasks(tasks) => {
                 if args.event.is_none() && !place.in_ci {
                     say_uncommitted(place, &composed.config, event);

@@ -256,15 +256,15 @@ fn gates(inquiry: &mut Inquiry<'_>, at: &Route, raw: Option<&BTreeMap<String, Ra
                 "write `min`, `max`, `max_drop` or `max_rise`, as in `{ min: 0.8 }`",
             );
         }
-        if let (Some(min), Some(max)) = (gate.min, gate.max) {
-            if min > max {
-                let message = format!(
-                    "`min` ({}) is above `max` ({}), so nothing could pass",
-                    display_value(min),
-                    display_value(max)
-                );
-                inquiry.say(&route.key("min"), message, "exchange the two, or take one away");
-            }
+        if let (Some(min), Some(max)) = (gate.min, gate.max)
+            && min > max
+        {
+            let message = format!(
+                "`min` ({}) is above `max` ({}), so nothing could pass",
+                display_value(min),
+                display_value(max)
+            );
+            inquiry.say(&route.key("min"), message, "exchange the two, or take one away");
         }
         gates.push(Gate {
             metric,

@@ -100,7 +100,7 @@ impl FileProblems {
             problem.message = clean_text(&problem.message);
             problem.hint = problem.hint.as_deref().map(clean_text);
         }
-        list.sort_by(|a, b| (a.place.line, a.place.column).cmp(&(b.place.line, b.place.column)));
+        list.sort_by_key(|a| (a.place.line, a.place.column));
         list.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), list }
     }

@@ -20,15 +20,15 @@ pub enum Route {
     /// Of each of these models, this.
     Tasks(Vec<Task>),
     /// Nothing, and why.
-    Nothing(Reason),
+    Nothing(Box<Reason>),
 }
 
 /// Routes an event. `only` narrows to some models; empty means all.
 pub fn route(config: &Config, event: &Event, by: &Attribution, only: &[ModelName]) -> Route {
     match &event.kind {
         EventKind::BranchMoved(moved) => push(config, &moved.branch, &moved.after, by, event.run.attempt, only),
-        EventKind::BranchDeleted { branch, .. } => Route::Nothing(Reason::BranchDeleted { branch: branch.clone() }),
-        EventKind::NotOurs(not_ours) => Route::Nothing(Reason::NotOurs { why: not_ours.to_string() }),
+        EventKind::BranchDeleted { branch, .. } => nothing(Reason::BranchDeleted { branch: branch.clone() }),
+        EventKind::NotOurs(not_ours) => nothing(Reason::NotOurs { why: not_ours.to_string() }),
         EventKind::PullRequest(_) => not_yet("pull requests are not reported on in this release"),
         EventKind::MergeGroup(_) => not_yet("merge queues are not reported on in this release"),
         EventKind::ByHand(command) => {
@@ -50,7 +50,7 @@ fn push(
 ) -> Route {
     let Some(stage) = config.stage_of_branch(branch) else {
         let stages = config.stages.iter().map(|stage| format!("{} ({})", stage.name, stage.branches)).collect();
-        return Route::Nothing(Reason::NoStage { branch: branch.clone(), stages });
+        return nothing(Reason::NoStage { branch: branch.clone(), stages });
     };
     let aim = match &stage.does {
         Does::Train { .. } => Aim::Train {
@@ -93,5 +93,9 @@ pub fn model_rules(config: &Config, model: &ModelName) -> Option<ModelRules> {
 }
 
 fn not_yet(what: &str) -> Route {
-    Route::Nothing(Reason::NotYet { what: what.to_owned() })
+    nothing(Reason::NotYet { what: what.to_owned() })
+}
+
+fn nothing(reason: Reason) -> Route {
+    Route::Nothing(Box::new(reason))
 }

@@ -197,6 +197,8 @@ async fn what_cannot_be_stored_is_refused_and_leaves_nothing() {
 }
 
 /// Not a test by itself: storing in a process that has a file size limit.
+/// The other half of a test above: it is only something where that test starts this binary again.
+#[expect(clippy::disallowed_methods, reason = "how the process that starts this one tells it what to do")]
 #[tokio::test]
 async fn store_in_another_process() {
     let Ok(root) = std::env::var("IT_STORE_ROOT") else { return };

@@ -563,6 +563,8 @@ async fn a_worker_that_is_asked_to_end_stops_its_command() {
 }
 
 /// Not a test by itself: a run in a process of its own, for the stories about runs that are killed or race.
+/// The other half of a test above: it is only something where that test starts this binary again.
+#[expect(clippy::disallowed_methods, reason = "how the process that starts this one tells it what to do")]
 #[tokio::test]
 async fn run_in_another_process() {
     let (Ok(root), Ok(command)) = (std::env::var("IT_ROOT"), std::env::var("IT_COMMAND")) else { return };

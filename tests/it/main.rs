@@ -1,3 +1,12 @@
 //! The one integration binary.
 
 mod configs;
+mod events;
+mod git;
+mod identity;
+mod local_artifacts;
+mod local_registry;
+mod local_trainer;
+mod stories;
+mod tidy;
+mod world;

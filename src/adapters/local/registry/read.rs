@@ -34,41 +34,27 @@ macro_rules! select_versions {
     };
 }
 
-const GROUP: &str = "SELECT g.id, g.owner, f.since, f.by FROM groups g
+pub(super) const GROUP: &str = "SELECT g.id, g.owner, f.since, f.by FROM groups g
     LEFT JOIN freezes f ON f.group_id = g.id WHERE g.name = ?1";
 // `INDEXED BY`: the other index would do too, and read every pending version on the way.
-const CURRENT: &str = select_versions!(
+pub(super) const CURRENT: &str = select_versions!(
     "INDEXED BY versions_approved WHERE group_id = ?1 AND approval = 'Approved' ORDER BY number DESC LIMIT 1"
 );
-const BELOW: &str = select_versions!("WHERE group_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3");
-const BY_NUMBER: &str = select_versions!("WHERE group_id = ?1 AND number = ?2");
-const BY_FINGERPRINT: &str = select_versions!("WHERE group_id = ?1 AND fingerprint = ?2 ORDER BY number DESC LIMIT ?3");
-const BY_CONTENT: &str = select_versions!("WHERE group_id = ?1 AND content_id = ?2 ORDER BY number DESC LIMIT ?3");
-const HIGHEST: &str = select_versions!("WHERE group_id = ?1 ORDER BY semver_key DESC, number DESC LIMIT 1");
-const FORMER: &str = select_versions!(
+pub(super) const BELOW: &str = select_versions!("WHERE group_id = ?1 AND number < ?2 ORDER BY number DESC LIMIT ?3");
+pub(super) const BY_NUMBER: &str = select_versions!("WHERE group_id = ?1 AND number = ?2");
+pub(super) const BY_FINGERPRINT: &str =
+    select_versions!("WHERE group_id = ?1 AND fingerprint = ?2 ORDER BY number DESC LIMIT ?3");
+pub(super) const BY_CONTENT: &str =
+    select_versions!("WHERE group_id = ?1 AND content_id = ?2 ORDER BY number DESC LIMIT ?3");
+pub(super) const HIGHEST: &str = select_versions!("WHERE group_id = ?1 ORDER BY semver_key DESC, number DESC LIMIT 1");
+pub(super) const FORMER: &str = select_versions!(
     "INDEXED BY versions_once_current WHERE group_id = ?1 AND became_current IS NOT NULL
      ORDER BY became_current DESC LIMIT ?2"
 );
-const BY_OPERATION: &str = select_versions!("WHERE operation_key = ?1");
-const CURRENT_NUMBER: &str = "SELECT number FROM versions INDEXED BY versions_approved
+pub(super) const BY_OPERATION: &str = select_versions!("WHERE operation_key = ?1");
+pub(super) const CURRENT_NUMBER: &str = "SELECT number FROM versions INDEXED BY versions_approved
     WHERE group_id = ?1 AND approval = 'Approved' ORDER BY number DESC LIMIT 1";
-const NEWEST_NUMBER: &str = "SELECT number FROM versions WHERE group_id = ?1 ORDER BY number DESC LIMIT 1";
-
-/// The queries of a look and of what a write compares: those whose cost must not grow.
-#[cfg(test)]
-pub(super) const QUERIES: &[&str] = &[
-    GROUP,
-    CURRENT,
-    BELOW,
-    BY_NUMBER,
-    BY_FINGERPRINT,
-    BY_CONTENT,
-    HIGHEST,
-    FORMER,
-    BY_OPERATION,
-    CURRENT_NUMBER,
-    NEWEST_NUMBER,
-];
+pub(super) const NEWEST_NUMBER: &str = "SELECT number FROM versions WHERE group_id = ?1 ORDER BY number DESC LIMIT 1";
 
 /// The row of a group.
 pub(super) struct GroupRow {
