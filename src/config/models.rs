@@ -72,8 +72,9 @@ impl Missing {
             ),
         };
         let place = match stages {
-            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
             None => String::new(),
+            Some([only]) => format!(" for the stage {}", quoted(only)),
+            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
         };
         let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(key));
         // Without `train` at all, one problem is enough.
@@ -256,15 +257,15 @@ fn gates(inquiry: &mut Inquiry<'_>, at: &Route, raw: Option<&BTreeMap<String, Ra
                 "write `min`, `max`, `max_drop` or `max_rise`, as in `{ min: 0.8 }`",
             );
         }
-        if let (Some(min), Some(max)) = (gate.min, gate.max) {
-            if min > max {
-                let message = format!(
-                    "`min` ({}) is above `max` ({}), so nothing could pass",
-                    display_value(min),
-                    display_value(max)
-                );
-                inquiry.say(&route.key("min"), message, "exchange the two, or take one away");
-            }
+        if let (Some(min), Some(max)) = (gate.min, gate.max)
+            && min > max
+        {
+            let message = format!(
+                "`min` ({}) is above `max` ({}), so nothing could pass",
+                display_value(min),
+                display_value(max)
+            );
+            inquiry.say(&route.key("min"), message, "exchange the two, or take one away");
         }
         gates.push(Gate {
             metric,

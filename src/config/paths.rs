@@ -47,13 +47,13 @@ pub fn normalise(text: &str) -> Result<String, PathError> {
         return error("is Git's own folder", "name files of the project");
     }
     let path = parts.join("/");
-    if is_glob(&path) {
-        if let Err(problem) = GlobBuilder::new(&path).literal_separator(true).build() {
-            return Err(PathError {
-                why: format!("is not a glob: {}", problem.kind()),
-                hint: "globs know `*`, `**`, `?` and `[a-z]`",
-            });
-        }
+    if is_glob(&path)
+        && let Err(problem) = GlobBuilder::new(&path).literal_separator(true).build()
+    {
+        return Err(PathError {
+            why: format!("is not a glob: {}", problem.kind()),
+            hint: "globs know `*`, `**`, `?` and `[a-z]`",
+        });
     }
     Ok(path)
 }
