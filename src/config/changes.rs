@@ -78,3 +78,66 @@ fn flatten(key: &str, value: &Value, leaves: &mut BTreeMap<String, String>) {
 fn leaf(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SourceText;
+    use crate::config::load;
+
+    const BASE: &str = "\
+version: 1
+project: churn
+models:
+  churn:
+    paths: [train.py]
+    train: { command: make, data: none }
+    gates: { accuracy: { min: 0.8, max_drop: 1% } }
+";
+
+    fn config(text: &str) -> Config {
+        let source = SourceText { file: "branchline.yaml".to_owned(), text: text.to_owned() };
+        load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn changes(text: &str) -> Vec<String> {
+        rules_differ(&config(BASE), &config(text)).iter().map(RuleChange::to_string).collect()
+    }
+
+    #[test]
+    fn settings_are_not_rules() {
+        assert_eq!(changes(BASE), Vec::<String>::new());
+        assert_eq!(changes(&BASE.replace("make", "make fast").replace("train.py", "x.py")), Vec::<String>::new());
+        let more = format!(
+            "{BASE}  other: {{ paths: [x], train: {{ command: x, data: none }}, gates: {{ f1: {{ min: 1 }} }} }}\n"
+        );
+        assert_eq!(changes(&more), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_changed_rule_is_named() {
+        let text = BASE.replace("min: 0.8, max_drop: 1%", "min: 0.7").replace("project: churn", "project: churn\nrequire_review: true\nstages: { prod: { branches: [main] }, qa: { branches: [qa], does: train, groups: { qa: {} } } }");
+        assert_eq!(
+            changes(&text),
+            [
+                "models.churn.gates.accuracy.max_drop: 1% -> (none)",
+                "models.churn.gates.accuracy.min: 0.8 -> 0.7",
+                "models.churn.gates.accuracy.when_data_differs: mark -> (none)",
+                "models.churn.groups.qa: (none) -> churn-qa",
+                "require_review: false -> true",
+                "stages (low to high): feature, dev, prod -> feature, dev, prod, qa",
+                "stages.prod.branches: [prod] -> [main]",
+                "stages.qa.branches: (none) -> [qa]",
+                "stages.qa.does: (none) -> train",
+                "stages.qa.groups.qa: (none) -> manual",
+                "stages.qa.on_newer_push: (none) -> keep",
+                "stages.qa.reuse_from: (none) -> []",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_default_written_out_changes_nothing() {
+        assert_eq!(changes(&format!("{BASE}wait: done\nparallel: 4\ntopology: baseline\n")), Vec::<String>::new());
+    }
+}

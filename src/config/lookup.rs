@@ -202,3 +202,111 @@ impl Places {
         !(matches!(part, Some("gates" | "group_names" | "max_attempts")) && known_to_rules())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SourceText;
+    use crate::config::load;
+    use crate::model::metric::MetricName;
+
+    const TWO_MODELS: &str = "\
+version: 1
+project: risk
+stages:
+  feature: { branches: ['**', '!dev-*'] }
+  dev: { branches: [develop] }
+  prod: { branches: [main] }
+models:
+  churn:
+    paths: [churn/]
+    train: { command: make churn, data: none }
+    gates: { accuracy: { min: 0.8 } }
+  fraud:
+    paths: [fraud/]
+    train: { command: make fraud, data: none }
+    group_names: { prod: FraudModels }
+";
+
+    fn config(text: &str) -> Config {
+        let source = SourceText { file: "branchline.yaml".to_owned(), text: text.to_owned() };
+        load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn model(name: &str) -> ModelName {
+        ModelName::parse(name).expect("model")
+    }
+
+    #[test]
+    fn a_branch_that_is_written_out_goes_before_patterns() {
+        let config = config(TWO_MODELS);
+        let stage = |branch: &str| {
+            let branch = BranchName::parse(branch).expect("branch");
+            config.stage_of_branch(&branch).map(|stage| stage.name.to_string())
+        };
+        assert_eq!(stage("main").as_deref(), Some("prod"));
+        assert_eq!(stage("develop").as_deref(), Some("dev"));
+        assert_eq!(stage("anything/else").as_deref(), Some("feature"));
+        assert_eq!(stage("dev-x"), None);
+    }
+
+    #[test]
+    fn a_pattern_can_take_away_the_branch_that_it_names() {
+        let config = config(&TWO_MODELS.replace("[main]", "[main, '!main', release]"));
+        let branch = BranchName::parse("main").expect("branch");
+        assert_eq!(config.stage_of_branch(&branch).map(|stage| stage.name.as_str()), Some("feature"));
+    }
+
+    #[test]
+    fn a_group_is_found_in_full_or_by_target() {
+        let config = config(TWO_MODELS);
+        let find = |text: &str, model: Option<&ModelName>| {
+            config.find_group(text, model).map(|(model, target, group)| format!("{model} {target} {group}"))
+        };
+        let said = |text: &str, model: Option<&ModelName>| find(text, model).expect_err("no group").to_string();
+        assert_eq!(find("FraudModels", None).as_deref(), Ok("fraud prod FraudModels"));
+        assert_eq!(find("risk-churn-prod", None).as_deref(), Ok("churn prod risk-churn-prod"));
+        assert_eq!(find("prod", Some(&model("churn"))).as_deref(), Ok("churn prod risk-churn-prod"));
+        assert_eq!(said("prod", None), "`prod` is a target of `churn` and `fraud`: say which one with `--model`");
+        assert_eq!(
+            said("prdo", Some(&model("fraud"))),
+            "there is no group or target `prdo`: did you mean `prod`? the groups are `risk-fraud-dev`, \
+             `risk-fraud-feature`, `FraudModels`"
+        );
+        assert_eq!(
+            said("prod", Some(&model("frau"))),
+            "there is no model `frau`: did you mean `fraud`? the models are `churn`, `fraud`"
+        );
+        assert_eq!(
+            said("FraudModels", Some(&model("churn"))),
+            "there is no group or target `FraudModels`: the groups are `risk-churn-dev`, `risk-churn-feature`, \
+             `risk-churn-prod`"
+        );
+    }
+
+    #[test]
+    fn with_one_model_a_target_is_enough() {
+        let one = &TWO_MODELS[..TWO_MODELS.find("  fraud:").expect("the second model")];
+        let found = config(one).find_group("dev", None).map(|(_, _, group)| group.to_string());
+        assert_eq!(found.as_deref(), Ok("risk-churn-dev"));
+    }
+
+    #[test]
+    fn rules_stand_in_one_file_and_settings_in_the_other() {
+        let source = |file: &str, text: &str| SourceText { file: file.to_owned(), text: text.to_owned() };
+        // A gate is a mapping: it is shown by its name.
+        let mine = format!("# a line more\n{}", TWO_MODELS.replace("churn/", "churn/, lib/"));
+        let mine = format!(
+            "{mine}  third:\n    paths: [x]\n    train: {{ command: x, data: none }}\n    gates: {{ f1: {{ min: 0.5 }} }}\n"
+        );
+        let config =
+            load(&source("base", TWO_MODELS), &source("head", &mine)).unwrap_or_else(|problems| panic!("{problems}"));
+        let metric = |name: &str| MetricName::parse(name).expect("metric");
+        assert_eq!(config.place(&Route::gate(&model("churn"), &metric("accuracy"))), Some(("base", 11, 14)));
+        assert_eq!(config.place(&Route::gate(&model("third"), &metric("f1"))), Some(("head", 20, 14)));
+        assert_eq!(config.place(&Route::paths(&model("churn"))), Some(("head", 10, 5)));
+        // Not written: the place of what holds it.
+        assert_eq!(config.place(&Route::model(&model("churn")).key("max_attempts")), Some(("base", 8, 3)));
+        assert_eq!(config.place(&Route::of(&["wait"])), None);
+    }
+}

@@ -4,6 +4,10 @@
 //! value of the schema), `stages`, `rules` and `models` (do names, patterns and references make sense), and
 //! `resolve`, which puts the rules of one file and the settings of another together. Which file is which is
 //! the caller's to know; nothing here reads a disk, a clock or an environment.
+//!
+//! YAML syntax is read in one place only, by `saphyr-parser`, because it says where everything stands. The
+//! typed reading and the writing of YAML are `serde_yaml`'s, in `shape` and `view`; it never sees the file's
+//! text, so it can neither drop a duplicate key nor turn `1.10` into `1.1`.
 
 mod changes;
 mod duration;

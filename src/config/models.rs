@@ -72,8 +72,9 @@ impl Missing {
             ),
         };
         let place = match stages {
-            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
             None => String::new(),
+            Some([only]) => format!(" for the stage {}", quoted(only)),
+            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
         };
         let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(key));
         // Without `train` at all, one problem is enough.

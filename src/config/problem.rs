@@ -100,7 +100,7 @@ impl FileProblems {
             problem.message = clean_text(&problem.message);
             problem.hint = problem.hint.as_deref().map(clean_text);
         }
-        list.sort_by_key(|a| (a.place.line, a.place.column));
+        list.sort_by_key(|problem| (problem.place.line, problem.place.column));
         list.dedup();
         Self { file: file.to_owned(), source: source.to_owned(), list }
     }
@@ -195,6 +195,9 @@ fn clean_text(text: &str) -> String {
 
 /// Quotes foreign text for a message: in backticks, on one line, shortened.
 pub fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
     let mut clean: String = text.chars().take(QUOTED_LENGTH).map(clean_char).collect();
     if text.chars().nth(QUOTED_LENGTH).is_some() {
         clean.push('…');

@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 #[schemars(rename = "branchline.yaml")]
 pub struct RawFile {
     /// The version of this file's format: 1.
-    #[schemars(required, extend("x-branchline" = "rule", "const" = 1))]
+    #[schemars(required, extend("x-branchline" = "rule", "const" = 1, "examples" = [1]))]
     pub version: Option<i64>,
     /// The name of the whole project: the first part of every model group's name. Letters, digits, `.`, `_`
     /// and `-`.

@@ -67,8 +67,10 @@ impl<'t> Inquiry<'t> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if !self.is_damaged(holder) && !self.is_damaged(&holder.key(key)) {
-            self.say_of_key(holder, message, hint);
+        let missing = holder.key(key);
+        if !self.is_damaged(holder) && !self.is_damaged(&missing) {
+            let place = self.nearest_place(holder, Tree::key_place);
+            self.push(place, &missing, message.into(), hint.into());
         }
     }
 
@@ -151,7 +153,7 @@ pub(in crate::config) fn read(file: &str, text: &str) -> Result<Resolved, Vec<Pr
     let reading = tree::read(text);
     let mut problems = reading.problems;
     let Some(tree) = reading.tree else { return Err(problems) };
-    let shaped = shape::read(&tree);
+    let shaped = shape::read(&tree, problems.iter().map(|problem| problem.route.clone()).collect());
     problems.extend(shaped.problems);
     let mut inquiry = Inquiry { tree: &tree, damaged: shaped.damaged, problems: Vec::new() };
     let rules = rules::resolve(&mut inquiry, &shaped.raw);
@@ -255,6 +257,191 @@ fn say_shared_groups(inquiry: &mut Inquiry<'_>, models: &BTreeMap<ModelName, Mod
                 ),
                 "give one of them another name under `group_names`",
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::config::Problems;
+    use crate::config::SourceText;
+    use crate::config::load;
+    use crate::model::name::ModelName;
+    use crate::model::name::StageName;
+    use expect_test::expect;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const BASE: &str = "\
+version: 1
+project: churn
+models:
+  churn:
+    paths: [train.py]
+    train: { command: make, data: none, max_runtime: 1h }
+    gates: { accuracy: { min: 0.8 } }
+";
+    const EVERYTHING: &str = include_str!("../../fixtures/configs/valid/everything.yaml");
+
+    fn loaded(rules: &str, settings: &str) -> Result<Config, Problems> {
+        let source = |file: &str, text: &str| SourceText { file: file.to_owned(), text: text.to_owned() };
+        load(&source("rules.yaml", rules), &source("settings.yaml", settings))
+    }
+
+    fn sound(rules: &str, settings: &str) -> Config {
+        loaded(rules, settings).unwrap_or_else(|problems| panic!("{problems}"))
+    }
+
+    fn only_model(config: &Config) -> &crate::config::Model {
+        config.models.values().next().expect("a model")
+    }
+
+    fn hyperparameter(text: &str) -> Result<Option<String>, Problems> {
+        let file = BASE.replace("max_runtime: 1h }", &format!("hyperparameters: {{ x: {text} }} }}"));
+        let config = loaded(&file, &file)?;
+        Ok(only_model(&config).settings.values().next().and_then(|settings| settings.hyperparameters.get("x").cloned()))
+    }
+
+    #[test]
+    fn nobody_grants_themselves_rules() {
+        let mine = BASE.replace("min: 0.8", "min: 0.1").replace("make", "make fast").replace(
+            "models:",
+            "stages: { prod: { groups: { prod: { approval: auto } } } }\npermissions: { approve: read }\nmodels:",
+        );
+        let config = sound(BASE, &mine);
+        assert_eq!(only_model(&config).gates[0].min, Some(0.8));
+        let rules = sound(BASE, BASE);
+        assert_eq!(config.stages, rules.stages);
+        assert_eq!(config.permissions, rules.permissions);
+        let dev = StageName::parse("dev").expect("stage");
+        assert_eq!(only_model(&config).settings[&dev].command.as_deref(), Some("make fast"));
+    }
+
+    #[test]
+    fn a_model_unknown_to_the_rules_brings_its_gates_but_no_group_names() {
+        let mine = BASE
+            .replace("  churn:", "  other:")
+            .replace("    gates", "    max_attempts: 9\n    group_names: { prod: Theirs }\n    gates");
+        let config = sound(BASE, &mine);
+        let model = &config.models[&ModelName::parse("other").expect("model")];
+        assert_eq!(config.models.len(), 1);
+        assert_eq!(model.gates[0].min, Some(0.8));
+        assert_eq!(model.max_attempts, 3);
+        assert!(model.groups.values().all(|group| group.as_str().starts_with("churn-other-")), "{:?}", model.groups);
+    }
+
+    #[test]
+    fn stages_that_only_one_side_knows_do_no_harm() {
+        let stage = "stages: { qa: { branches: [qa], does: train, groups: { qa: {} } } }\nmodels:";
+        let overlay = "    stages: { qa: { train: { command: make qa } } }\n    gates";
+        let qa = StageName::parse("qa").expect("stage");
+        let with = BASE.replace("models:", stage);
+        assert_eq!(only_model(&sound(&with, BASE)).settings[&qa].command.as_deref(), Some("make"));
+        assert!(!only_model(&sound(BASE, &with.replace("    gates", overlay))).settings.contains_key(&qa));
+    }
+
+    #[test]
+    fn what_only_the_meeting_of_both_files_shows_is_said_of_the_settings() {
+        let rules = format!("{BASE}limits: {{ max_runtime: 30m }}\n").replace("max_runtime: 1h", "max_runtime: 10m");
+        expect![[r#"
+            settings.yaml:6:54: `1h` is more than the rules allow: `30m`
+              |
+            6 |     train: { command: make, data: none, max_runtime: 1h }
+              |                                                      ^^
+              = hint: shorten it, or raise `limits.max_runtime` in the rules"#]]
+        .assert_eq(&loaded(&rules, BASE).expect_err("too long").to_string());
+    }
+
+    #[test]
+    fn problems_name_the_file_that_they_are_in() {
+        let problems = loaded(&BASE.replace("project", "projekt"), &BASE.replace("paths", "pahts")).expect_err("typos");
+        let said: Vec<String> = problems.iter().map(|(file, problem)| format!("{file}: {}", problem.message)).collect();
+        assert_eq!(said, ["rules.yaml: unknown key `projekt`", "settings.yaml: unknown key `pahts` in `models.churn`"]);
+        assert_eq!(problems.count(), 2);
+    }
+
+    #[test]
+    fn the_rules_limit_is_the_time_of_trainings_without_their_own() {
+        let file = format!("{}limits: {{ max_runtime: 30m }}\n", BASE.replace(", max_runtime: 1h", ""));
+        let config = sound(&file, &file);
+        let times: Vec<_> = only_model(&config).settings.values().map(|settings| settings.max_runtime).collect();
+        assert_eq!(times, [Some(Duration::from_secs(1800)); 2]);
+    }
+
+    #[test]
+    fn attempts_bound_the_retries_that_nobody_asked_for() {
+        for (most, retries) in [(1, 0), (2, 1), (3, 2), (9, 2)] {
+            let file = format!("{BASE}    max_attempts: {most}\n");
+            assert_eq!(only_model(&sound(&file, &file)).max_auto_retries, retries, "{most}");
+        }
+    }
+
+    #[test]
+    fn line_ends_of_windows_change_nothing() {
+        let windows = BASE.replace('\n', "\r\n");
+        assert_eq!(sound(BASE, BASE).models, sound(&windows, &windows).models);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_much(text in any::<String>()) {
+            if let Err(problems) = loaded(&text, &text) {
+                prop_assert!(!problems.to_string().is_empty());
+                prop_assert!(problems.count() > 0);
+            }
+        }
+
+        #[test]
+        fn yaml_in_pieces_is_not_too_much(
+            pieces in proptest::collection::vec("(version|project|models|stages|dev|: |\n|  |- |\\[|\\]|\\{|\\}|, |&a |\\*a|!x|'|\"|#|~|1|\\||>|\t|---\n|<<|\\? |é)", 0..40)
+        ) {
+            let text = pieces.concat();
+            if let Err(problems) = loaded(&text, BASE) {
+                prop_assert!(!problems.to_string().is_empty());
+            }
+        }
+
+        #[test]
+        fn a_damaged_file_is_still_read_to_its_end(
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0usize..12, "[ a-z:\\[\\]{}*&!#'\"~0-9\n-]{0,6}"), 1..4)
+        ) {
+            let mut chars: Vec<char> = EVERYTHING.chars().collect();
+            for (at, gone, new) in edits {
+                let start = at.index(chars.len());
+                let end = (start + gone).min(chars.len());
+                chars.splice(start..end, new.chars());
+            }
+            let text: String = chars.into_iter().collect();
+            if let Err(problems) = loaded(&text, &text) {
+                for (_, problem) in problems.iter() {
+                    prop_assert!(problem.hint.is_some() && problem.place.line > 0 && problem.place.column > 0, "{problem:?}");
+                    prop_assert!(!problem.message.contains("could not be read"), "{problem:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn hyperparameters_arrive_byte_for_byte_in_single_quotes(text in "[^\\p{Cc}\u{feff}]{0,20}") {
+            let quoted = format!("'{}'", text.replace('\'', "''"));
+            prop_assert_eq!(hyperparameter(&quoted), Ok(Some(text)));
+        }
+
+        #[test]
+        fn hyperparameters_arrive_byte_for_byte_in_double_quotes(text in any::<String>()) {
+            let text = text.replace('\0', "");
+            let escaped: String = text.chars().map(|c| match c {
+                '"' | '\\' => format!("\\{c}"),
+                c if c.is_control() || c == '\u{feff}' => format!("\\U{:08x}", u32::from(c)),
+                c => c.to_string(),
+            }).collect();
+            prop_assert_eq!(hyperparameter(&format!("\"{escaped}\"")), Ok(Some(text)));
+        }
+
+        #[test]
+        fn hyperparameters_arrive_byte_for_byte_without_quotes(text in "[0-9A-Za-z_.+][0-9A-Za-z_.+:eE-]{0,10}[0-9A-Za-z]") {
+            prop_assume!(!matches!(text.as_str(), "null" | "Null" | "NULL"));
+            prop_assert_eq!(hyperparameter(&text), Ok(Some(text)));
         }
     }
 }

@@ -244,6 +244,9 @@ fn keep(inquiry: &mut Inquiry<'_>, raw: &RawFile, targets: &[String]) -> BTreeMa
     let mut kept = BTreeMap::new();
     for (text, raw) in raw.keep.iter().flatten() {
         let below = at.key(text);
+        if inquiry.is_damaged(&below) {
+            continue;
+        }
         if !targets.contains(text) {
             inquiry.say_of_key(
                 &below,

@@ -50,7 +50,33 @@ fn generate() -> Value {
         .into_generator()
         .into_root_schema_for::<RawFile>();
     schema.insert("$id".to_owned(), Value::String(SCHEMA_URL.to_owned()));
-    schema.to_value()
+    let schema = named_for_people(schema.to_value());
+    // What says of itself what it is stands first.
+    let heads = ["$schema", "$id", "title", "description"];
+    let head = heads.iter().filter_map(|key| Some(((*key).to_owned(), schema.get(*key)?.clone())));
+    let body = schema.as_object().into_iter().flatten().filter(|(key, _)| !heads.contains(&key.as_str()));
+    Value::Object(head.chain(body.map(|(key, value)| (key.clone(), value.clone()))).collect())
+}
+
+/// Takes the prefix of the Rust names away: editors show the names of definitions.
+fn named_for_people(value: Value) -> Value {
+    let short = |name: &str| name.strip_prefix("Raw").unwrap_or(name).to_owned();
+    match value {
+        Value::Object(map) => {
+            let entries = map.into_iter().map(|(key, value)| match (key.as_str(), value) {
+                ("$ref", Value::String(target)) => (key, Value::String(target.replace("/Raw", "/"))),
+                ("$defs", Value::Object(definitions)) => {
+                    let definitions =
+                        definitions.into_iter().map(|(name, value)| (short(&name), named_for_people(value)));
+                    (key, Value::Object(definitions.collect()))
+                }
+                (_, value) => (key, named_for_people(value)),
+            });
+            Value::Object(entries.collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(named_for_people).collect()),
+        leaf => leaf,
+    }
 }
 
 /// Takes `null` away: a key that may be absent must still not be written without a value.

@@ -36,8 +36,10 @@ pub struct Shaped {
 }
 
 /// Reads a tree as typed.
-pub fn read(tree: &Tree) -> Shaped {
-    let mut walker = Walker { root: schema(), problems: Vec::new(), damaged: BTreeSet::new() };
+///
+/// `damaged` are the parts of the file that something was said about already.
+pub fn read(tree: &Tree, damaged: BTreeSet<Route>) -> Shaped {
+    let mut walker = Walker { root: schema(), problems: Vec::new(), damaged };
     let value = walker.value(&tree.root, schema(), &Route::root(), tree.root.place);
     let raw = value.map(serde_yaml::from_value).transpose();
     let raw = raw.unwrap_or_else(|error| {
@@ -144,7 +146,7 @@ impl Walker {
             }
             Kind::Mapping(entries) => match allowed.mapping {
                 Some(object) => Some(self.mapping(entries, object, route, holder)),
-                None => self.wrong_kind(node, "a mapping", route, &allowed),
+                None => self.wrong_kind(node, "a mapping".to_owned(), route, &allowed),
             },
             Kind::List(items) => match allowed.list {
                 Some(list) => {
@@ -153,7 +155,7 @@ impl Walker {
                         .filter_map(|(index, item)| self.value(item, &list["items"], &route.item(index), item.place));
                     Some(Value::Sequence(values.collect()))
                 }
-                None => self.wrong_kind(node, "a list", route, &allowed),
+                None => self.wrong_kind(node, "a list".to_owned(), route, &allowed),
             },
             Kind::Scalar { text, plain } => match scalar(text, *plain, &allowed) {
                 Ok(value) => Some(value),
@@ -182,6 +184,7 @@ impl Walker {
         let mut mapping = Mapping::new();
         let known: BTreeMap<&str, &Schema> =
             object["properties"].as_object().into_iter().flatten().map(|(key, value)| (key.as_str(), value)).collect();
+        let whole = !self.damaged.contains(route);
         let mut meant = BTreeSet::new();
         for entry in entries {
             let below = route.key(&entry.key);
@@ -205,7 +208,7 @@ impl Walker {
             }
         }
         for key in object["required"].as_array().into_iter().flatten().filter_map(Schema::as_str) {
-            if !entries.iter().any(|entry| entry.key == key) && !meant.contains(key) {
+            if whole && !entries.iter().any(|entry| entry.key == key) && !meant.contains(key) {
                 let below = route.key(key);
                 let allowed = Allowed::of(self.root, &object["properties"][key]);
                 let message = match route.segments().is_empty() {
@@ -222,7 +225,9 @@ impl Walker {
         let inside = if route.segments().is_empty() { String::new() } else { format!(" in {}", name(route)) };
         let free = known.keys().copied().filter(|key| !entries.iter().any(|entry| entry.key == *key));
         let message = format!("unknown key {}{inside}", quoted(&entry.key));
-        let hint = if let Some(meant) = nearest(&entry.key, free) {
+        let hint = if route.last_key() == Some("backend") && matches!(entry.key.as_str(), "sagemaker" | "s3") {
+            "this build knows the backend `local` only".to_owned()
+        } else if let Some(meant) = nearest(&entry.key, free) {
             format!("did you mean {}?", quoted(meant))
         } else if let Some(home) = home_of(&entry.key) {
             format!("{} belongs {home}", quoted(&entry.key))
@@ -252,7 +257,7 @@ impl Walker {
         self.say(holder, format!("{} has no value", name(route)), hint, route);
     }
 
-    fn wrong_kind(&mut self, node: &Node, found: &str, route: &Route, allowed: &Allowed<'_>) -> Option<Value> {
+    fn wrong_kind(&mut self, node: &Node, found: String, route: &Route, allowed: &Allowed<'_>) -> Option<Value> {
         let message = format!("{} must be {}, but it is {found}", name(route), allowed.in_words());
         let hint = match &node.kind {
             Kind::Scalar { text, plain: true } if allowed.boolean && !allowed.text => {
@@ -326,12 +331,12 @@ fn fits_unquoted(text: &str, allowed: &Allowed<'_>) -> bool {
     scalar(text, true, allowed).is_ok()
 }
 
-fn scalar_kind(text: &str, plain: bool) -> &'static str {
+fn scalar_kind(text: &str, plain: bool) -> String {
     match text {
-        _ if !plain => "text in quotes",
-        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => "a truth value",
-        _ if is_number(text) => "a number",
-        _ => "text",
+        _ if !plain => "text in quotes".to_owned(),
+        "true" | "True" | "TRUE" | "false" | "False" | "FALSE" => format!("the truth value {}", quoted(text)),
+        _ if is_number(text) => format!("the number {}", quoted(text)),
+        _ => format!("the text {}", quoted(text)),
     }
 }
 
@@ -375,7 +380,15 @@ fn example(route: &Route, allowed: &Allowed<'_>) -> Option<String> {
         return Some(format!("for example `{key}: {}`", flow(example)));
     }
     let key = route.last_key()?;
-    allowed.words.first().map(|word| format!("for example `{key}: {word}`"))
+    if allowed.words.first().is_some_and(|word| *word == "local") {
+        return Some("this build knows the backend `local` only".to_owned());
+    }
+    if let Some(word) = allowed.words.first() {
+        return Some(format!("for example `{key}: {word}`"));
+    }
+    let properties = allowed.mapping?["properties"].as_object()?;
+    let (name, property) = properties.iter().find(|(_, property)| property["examples"].is_array())?;
+    Some(format!("for example `{key}: {{ {name}: {} }}`", flow(&property["examples"][0])))
 }
 
 /// Writes a JSON value in YAML's flow style.
@@ -400,12 +413,12 @@ fn flow_text(text: &str) -> String {
 /// Says where a key belongs that was written in the wrong place.
 fn home_of(key: &str) -> Option<String> {
     let homes: &[(&str, &str)] = &[
-        ("RawModel", "under a model: `models.<name>`"),
-        ("RawTrain", "under `models.<name>.train`"),
-        ("RawStage", "under a stage: `stages.<name>`"),
-        ("RawGate", "under a gate: `models.<name>.gates.<metric>`"),
-        ("RawLimits", "under `limits`"),
-        ("RawSource", "under a channel: `models.<name>.train.data.<channel>`"),
+        ("Model", "under a model: `models.<name>`"),
+        ("Train", "under `models.<name>.train`"),
+        ("Stage", "under a stage: `stages.<name>`"),
+        ("Gate", "under a gate: `models.<name>.gates.<metric>`"),
+        ("Limits", "under `limits`"),
+        ("Source", "under a channel: `models.<name>.train.data.<channel>`"),
     ];
     let root = schema();
     let has = |schema: &Schema| schema["properties"].get(key).is_some();

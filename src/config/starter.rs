@@ -291,7 +291,58 @@ mod tests {
         assert_eq!(stage_of(&config, "main").as_deref(), Some("prod"));
         assert_eq!(stage_of(&config, "feature/a/b").as_deref(), Some("feature"));
         assert_eq!(stage_of(&config, "dev"), None);
-        expect![].assert_eq(&starter(&found));
+        expect![[r#"
+            # yaml-language-server: $schema=https://raw.githubusercontent.com/branchline/branchline/v1/fixtures/branchline.schema.json
+            #
+            # Git branches drive the models of this repository. `branchline check` checks this file, `branchline plan`
+            # says what a push would do, and `branchline config show --resolved` shows every default.
+
+            version: 1
+
+            # The first part of the name of every model group: churn-dev, churn-prod.
+            project: churn
+
+            # baseline: feature -> dev -> prod. advanced: prod feeds a champion and a challenger.
+            topology: baseline
+
+            # Which branches reach which stage; everything else comes from the topology.
+            stages:
+              # A push trains, and registers a version that a person may approve.
+              feature:
+                branches: [feature-*, feature/**]
+              # A push trains, and registers an approved version if its gates pass.
+              dev:
+                branches: [develop]
+              # A push never trains: it copies the tested version forward, and a person approves it.
+              prod:
+                branches: [main]
+
+            models:
+              churn:
+                # What the model is made of: training gets these and nothing else, and only their changes train.
+                paths:
+                  - train.py
+                  - features
+                  - requirements.txt
+                train:
+                  # Run in a checkout of exactly the commit. Write the model to $SM_MODEL_DIR, and metrics.json to
+                  # $SM_OUTPUT_DATA_DIR.
+                  command: python3 train.py
+                  # Data, by channel: the script finds them in $SM_CHANNEL_TRAIN.
+                  data:
+                    train: data/train.csv
+                  # Each arrives as text, exactly as it is written here.
+                  # hyperparameters:
+                  #   max_depth: 5
+                  # The longest that one training may take.
+                  # max_runtime: 2h
+
+                # Conditions on metrics: what misses one is not registered. max_drop compares with the current version
+                # one stage further.
+                # gates:
+                #   accuracy: { min: 0.80, max_drop: 1% }
+                #   log_loss: { max: 0.50, max_rise: 1% }
+        "#]].assert_eq(&starter(&found));
     }
 
     #[test]

@@ -52,8 +52,9 @@ pub fn empty() -> Problem {
     )
 }
 
-/// Says that a value carries a tag. Nearly always a text that begins with `!`, such as a branch pattern.
-pub fn tag(text: &str, value: Place, route: Route) -> Problem {
+/// Says that a value carries a tag. Nearly always it is text that begins with `!`, such as a branch pattern:
+/// that word is returned too.
+pub fn tag(text: &str, value: Place, route: Route) -> (Problem, String) {
     let line = text.lines().nth(value.line.saturating_sub(1)).unwrap_or_default();
     let chars: Vec<char> = line.chars().collect();
     // The parser places some tagged values at the tag and others behind it.
@@ -64,7 +65,7 @@ pub fn tag(text: &str, value: Place, route: Route) -> Problem {
         .take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}'))
         .collect();
     let place = Place { line: value.line, column: from + 1, width: word.chars().count().max(1) };
-    Problem {
+    let problem = Problem {
         place,
         message: format!(
             "{} is read as a YAML tag because it begins with `!`, and tags are not used here",
@@ -72,7 +73,8 @@ pub fn tag(text: &str, value: Place, route: Route) -> Problem {
         ),
         hint: Some(format!("if it is text, quote it: {}", quoted(&format!("\"{word}\"")))),
         route,
-    }
+    };
+    (problem, word)
 }
 
 /// Explains why the text could not be parsed on.
@@ -122,6 +124,15 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
             Some("quote the whole value: `\"…\"`"),
         );
     }
+    if let Some((number, line)) = key_without_colon(&lines, place.line).filter(|_| info.contains("mapping values")) {
+        let indentation = line.chars().take_while(|c| c.is_whitespace()).count();
+        let key: String = line.trim_start().chars().take_while(|c| !c.is_whitespace()).collect();
+        return problem(
+            Place { line: number, column: indentation + 1, width: key.chars().count().max(1) },
+            format!("there is no `:` after {}", quoted(&key)),
+            Some(&format!("write {}", quoted(&format!("{key}: …")))),
+        );
+    }
     if info.contains("escape") {
         return problem(
             place,
@@ -139,11 +150,11 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
     if info.contains("quoted scalar") {
         return problem(place, "a quote is opened and never closed", Some("close it with the same quote sign"));
     }
-    if info.contains("flow") || info.contains("',' or") {
+    if let Some((bracket, opened)) = open_bracket(&lines, place) {
         return problem(
-            place,
-            "a `[` or `{` is not closed, or a comma is missing",
-            Some("check the brackets of this line and of the ones before it"),
+            opened,
+            format!("this `{bracket}` is not closed, or a comma is missing behind it"),
+            Some("separate the items by commas, and close the bracket behind the last one"),
         );
     }
     if info.contains("indent") || info.contains("block") || info.contains("simple key") || info.contains("':'") {
@@ -158,6 +169,51 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
         format!("this is not YAML: {}", clean(info)),
         Some("check the indentation and the quotes of this line"),
     )
+}
+
+/// Finds the line above that looks like a key whose colon was forgotten.
+fn key_without_colon<'t>(lines: &[&'t str], number: usize) -> Option<(usize, &'t str)> {
+    let here = lines.get(number.checked_sub(1)?)?;
+    let above = number.checked_sub(2)?;
+    let (index, line) = lines.get(..=above)?.iter().enumerate().rev().find(|(_, line)| !line.trim().is_empty())?;
+    let indentation = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
+    let forgotten =
+        !line.contains(':') && !line.trim_start().starts_with(['-', '#']) && indentation(line) == indentation(here);
+    (forgotten && here.matches(": ").count() <= 1).then_some((index + 1, *line))
+}
+
+/// Finds the last bracket before a place that opens a list or a mapping and is not closed.
+fn open_bracket(lines: &[&str], place: Place) -> Option<(char, Place)> {
+    let mut open: Vec<(char, Place)> = Vec::new();
+    let mut quote: Option<char> = None;
+    for (index, line) in lines.iter().enumerate().take(place.line) {
+        // What stands before the next character, spaces left out: only there can a value begin.
+        let mut before = '\n';
+        let mut last = ' ';
+        for (column, c) in line.chars().enumerate() {
+            if index + 1 == place.line && column + 1 >= place.column {
+                break;
+            }
+            match (quote, c) {
+                (Some(sign), c) if c == sign && last != '\\' => quote = None,
+                (Some(_), _) => {}
+                (None, '#') if last.is_whitespace() => break,
+                (None, '"' | '\'') if matches!(before, '\n' | ':' | '-' | ',' | '[' | '{') => quote = Some(c),
+                (None, '[' | '{') if matches!(before, '\n' | ':' | '-' | ',' | '[' | '{') => {
+                    open.push((c, Place { line: index + 1, column: column + 1, width: 1 }));
+                }
+                (None, ']' | '}') => {
+                    open.pop();
+                }
+                (None, _) => {}
+            }
+            if !c.is_whitespace() {
+                before = c;
+            }
+            last = c;
+        }
+    }
+    open.pop()
 }
 
 fn clean(info: &str) -> String {

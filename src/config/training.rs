@@ -179,7 +179,8 @@ fn metrics(
         match RegexBuilder::new(expression).size_limit(EXPRESSION_LIMIT).build() {
             Err(error) => {
                 let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ");
+                let why =
+                    why.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").trim_end_matches('.');
                 let hint = "write a regular expression with one group around the number, as in `'loss=([0-9.]+)'`";
                 inquiry.say(&below, format!("{} is not a regular expression: {why}", quoted(expression)), hint);
             }

@@ -213,10 +213,15 @@ impl Builder<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let place = self.place(span);
                 let plain = style == ScalarStyle::Plain && tag.is_none();
+                let mut text = text.into_owned();
                 if tag.is_some() {
-                    self.tag(span);
+                    let word = self.tag(span);
+                    // Go on with what was meant, so that nothing more is said about it.
+                    if text.is_empty() {
+                        text = word;
+                    }
                 }
-                let kind = Kind::Scalar { text: text.into_owned(), plain };
+                let kind = Kind::Scalar { text, plain };
                 self.place_node(Node { place, kind }, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -290,7 +295,7 @@ impl Builder<'_> {
         if anchor != 0 {
             self.anchors.insert(anchor, (node.clone(), node.size()));
         }
-        let route = self.route();
+        let mut route = self.route();
         let mut problem = None;
         match self.frames.last_mut() {
             None => self.root = Some(node),
@@ -313,6 +318,7 @@ impl Builder<'_> {
                                     "write the keys out; what stages have in common stands once, in the model's own `train`",
                                 ));
                             } else if let Some(first) = first {
+                                route = route.key(&text);
                                 problem = Some((
                                     place,
                                     format!("{} is written twice: first in line {}", quoted(&text), first.place.line),
@@ -349,10 +355,12 @@ impl Builder<'_> {
         Reading { tree: self.root.filter(|_| !empty).map(|root| Tree { root }), problems: self.problems }
     }
 
-    fn tag(&mut self, span: Span) {
+    /// Says that a value carries a tag, and returns what stands in its place.
+    fn tag(&mut self, span: Span) -> String {
         let place = self.place(span);
-        let problem = syntax::tag(self.text, place, self.route());
+        let (problem, word) = syntax::tag(self.text, place, self.route());
         self.problems.push(problem);
+        word
     }
 
     fn problem(&self, place: Place, message: impl Into<String>, hint: Option<&str>) -> Problem {
@@ -376,5 +384,90 @@ impl Builder<'_> {
         let one_line = span.end.line() == span.start.line();
         let width = if one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
         Place { line: span.start.line().max(1), column: span.start.col() + 1, width }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Tree {
+        let reading = read(text);
+        assert_eq!(reading.problems, Vec::new(), "{text}");
+        reading.tree.expect("a tree")
+    }
+
+    fn said(text: &str) -> Vec<String> {
+        read(text).problems.into_iter().map(|problem| problem.message).collect()
+    }
+
+    #[test]
+    fn nodes_know_where_they_stand() {
+        let tree = tree("a:\n  b: [x, 'y z']\nc: {d: e}\n");
+        let at = |route: Route| tree.place(&route).map(|place| (place.line, place.column, place.width));
+        assert_eq!(at(Route::of(&["a"])), Some((1, 1, 1)));
+        assert_eq!(at(Route::of(&["a", "b"]).item(1)), Some((2, 10, 5)));
+        assert_eq!(at(Route::of(&["c", "d"])), Some((3, 8, 1)));
+        assert_eq!(at(Route::of(&["c", "x"])), None);
+        assert_eq!(tree.keys(&Route::root()), ["a", "c"]);
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let tree = tree("{ é: 1, 日本: x }\n");
+        assert_eq!(tree.place(&Route::of(&["日本"])).map(|place| place.column), Some(13));
+    }
+
+    #[test]
+    fn only_what_is_not_written_is_nothing() {
+        let tree = tree("[~, null, '~', \"null\", '', none]");
+        let Kind::List(items) = &tree.root.kind else { panic!("a list") };
+        let nothing: Vec<bool> = items.iter().map(Node::is_null).collect();
+        assert_eq!(nothing, [true, true, false, false, false, false]);
+    }
+
+    #[test]
+    fn duplicate_keys_are_found_at_any_depth_and_in_any_quotes() {
+        let reading = read("a: {b: [{c: 1, 'c': 2}]}\n\"a\": 3\n");
+        let routes: Vec<String> = reading.problems.iter().map(|problem| problem.route.to_string()).collect();
+        assert_eq!(routes, ["a.b[0].c", "a"]);
+    }
+
+    #[test]
+    fn references_are_expanded_within_bounds() {
+        let tree = tree("a: &x [1, 2]\nb: *x\n");
+        let value = |key: &str| tree.find(&Route::of(&[key])).map(|(_, node)| node.clone());
+        assert_eq!(value("a"), value("b"));
+        assert_eq!(said("a: &x [*x]"), ["this reference stands inside the value that it refers to"]);
+    }
+
+    #[test]
+    fn huge_and_deep_texts_end_soon() {
+        for unit in [
+            "[",
+            "{a: ",
+            "- ",
+            "a: &a [*a]\n",
+            "? ",
+            "'",
+            "\"",
+            "&a ",
+            "!",
+            "*",
+            "|\n",
+            "[a, ",
+            "a:\n",
+            "\\",
+            "{[",
+            ": ",
+            "#\n",
+            "---\n",
+        ] {
+            // Some are legal; what counts is that each comes back at all, and soon.
+            let _ = read(&unit.repeat(100_000 / unit.len()));
+        }
+        let flat = "a,".repeat(100_000);
+        assert!(!said(&format!("[{flat}]")).is_empty());
+        assert!(!said(&"x".repeat(TEXT_LIMIT + 1)).is_empty());
     }
 }
