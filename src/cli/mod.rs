@@ -9,8 +9,10 @@ mod demo;
 mod env_vars;
 mod failure;
 mod init;
+mod occasion;
 mod progress;
 mod read;
+mod reconcile;
 mod run;
 mod signals;
 
@@ -51,8 +53,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Demo { dir } => demo::demo(directory, &dir),
         Command::Init => init::init(directory),
         Command::Check { file } => read::check(directory, file.as_deref()),
-        Command::Plan(args) => run::run(directory, &args, run::Mode::Plan),
-        Command::Run(args) => run::run(directory, &args, run::Mode::Run),
+        Command::Plan(args) => run::run(directory, &args, &run::Mode::Plan),
+        Command::Run(args) => run::run(directory, &args, &run::Mode::Run),
         Command::Status { format, models, limit } => read::status(directory, format, &models, limit),
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
@@ -62,6 +64,11 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Approve(args) => by_hand::approve(directory, &args),
         Command::Reject(args) => by_hand::reject(directory, &args),
+        Command::Rollback { freeze, to } => by_hand::rollback(directory, &freeze, to.as_deref()),
+        Command::Freeze(args) => by_hand::freeze(directory, &args, true),
+        Command::Unfreeze(args) => by_hand::freeze(directory, &args, false),
+        Command::Train { run, again, reason } => run::train(directory, &run, again, reason),
+        Command::Reconcile { stage, run } => run::reconcile(directory, stage.as_deref(), &run),
         Command::Schema => print(&crate::config::json_schema()),
         // Answered before: a worker prints nothing and has exit codes of its own.
         Command::TrainWorker { .. } => Ok(0),
