@@ -217,17 +217,26 @@ async fn resolve_rollback(
 ) -> Result<Resolved, Failure> {
     let (model, target, group) = read::find_group(composed, group, model)?;
     let facts = look(composed, &group, to).await?;
-    let way = rollback::choose(&facts, to, &model).map_err(|reason| {
-        let exit = match reason.before_verdict() {
-            Some(BeforeVerdict::Usage) => failure::USAGE,
-            Some(_) | None => failure::BLOCKED,
-        };
-        let failure = Failure::new(exit, reason.message());
-        match reason.hint() {
-            Some(hint) => failure.hint(hint),
-            None => failure,
+    let way = match rollback::choose(&facts, to, &model) {
+        Ok(way) => way,
+        // It is current already: approving what is approved says so, and changes nothing.
+        Err(reason) if reason.says_nothing_to_do() => {
+            let version = facts.current_number().unwrap_or(VersionNumber(1));
+            let text = format!("rollback {group} by hand");
+            return Ok(Resolved { model, aim: Aim::Approve { target, version }, text, event: "rollback" });
         }
-    })?;
+        Err(reason) => {
+            let exit = match reason.before_verdict() {
+                Some(BeforeVerdict::Usage) => failure::USAGE,
+                Some(_) | None => failure::BLOCKED,
+            };
+            let failure = Failure::new(exit, reason.message());
+            return Err(match reason.hint() {
+                Some(hint) => failure.hint(hint),
+                None => failure,
+            });
+        }
+    };
     Ok(Resolved {
         model,
         aim: Aim::Rollback { target, replaces: way.replaces, to: way.to },

@@ -1,7 +1,7 @@
 //! A person goes back: the current version is put out, an older one returns, and the group is frozen.
 //!
 //! One step in each turn, the freeze first, so that nothing automatic can come between. A rollback that was
-//! killed half-way is recognised by its freeze and finished, never rolled back itself.
+//! killed half-way is recognised by its freeze and finished; one that is done is found done.
 
 use crate::facts::Facts;
 use crate::facts::GroupFacts;
@@ -45,7 +45,7 @@ pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) 
     let Some(current) = &group.current else {
         return Err(Box::new(Reason::NothingToRollBack { group: group.name.clone() }));
     };
-    if let Some(way) = unfinished(group, current) {
+    if let Some(way) = signed(group, current).filter(|way| to.is_none_or(|to| to == way.to)) {
         return Ok(way);
     }
     let chosen = match to {
@@ -53,8 +53,8 @@ pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) 
             let found = group.asked.iter().find(|version| version.number == number).ok_or_else(|| {
                 Box::new(Reason::NoSuchVersion { group: group.name.clone(), number, newest: group.newest })
             })?;
-            if found.number == current.number {
-                return Err(Box::new(Reason::AlreadyCurrent { version: known(found) }));
+            if found.content.fingerprint == current.content.fingerprint {
+                return Err(Box::new(Reason::AlreadyCurrent { version: known(current) }));
             }
             if found.is_banned() {
                 return Err(Box::new(Reason::LastRejected {
@@ -76,15 +76,16 @@ pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) 
     Ok(Way { replaces: current.number, to: chosen.number })
 }
 
-/// Recognises a rollback that was killed after it had restored and before it had put out.
-fn unfinished(group: &GroupFacts, current: &Version) -> Option<Way> {
+/// Recognises what an earlier rollback did, or had begun to do when it was killed, by the freeze that it left.
+///
+/// The same command again finishes it or finds it done; it never goes back further. Whoever wants that names the
+/// version, or unfreezes the group first.
+fn signed(group: &GroupFacts, current: &Version) -> Option<Way> {
     let freeze = group.frozen.as_ref().filter(|freeze| freeze.by.event == EVENT)?;
     let to = current.content.restores?;
     let replaced = group.formerly_current.first()?;
-    let half_way = current.registered_at >= freeze.since
-        && replaced.approval == Approval::Approved
-        && replaced.number < current.number;
-    half_way.then_some(Way { replaces: replaced.number, to })
+    let by_it = current.registered_at >= freeze.since && replaced.number < current.number;
+    by_it.then_some(Way { replaces: replaced.number, to })
 }
 
 /// Decides the next step of a rollback.
