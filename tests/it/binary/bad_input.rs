@@ -144,7 +144,8 @@ fn a_full_disk_is_told_as_such_and_the_next_run_goes_on() {
     }
     project.run(&["run"]).expect(0, &["ended by disk full", "churn-dev v1 is Approved"]);
     // While the registry is written: nothing is half done.
-    limited(1, "reject --group dev --version 1").expect(50, &["Free space on the disk"]);
+    limited(1, "reject --group dev --version 1")
+        .expect(50, &["branchline.db is full", "free some space and run this again"]);
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
     assert_eq!(super::harness::group(&status, "churn-dev")["versions"][0]["approval"], "Approved");
     project.run(&["reject", "--group", "dev", "--version", "1"]).expect(0, &["churn-dev v1 is Rejected"]);

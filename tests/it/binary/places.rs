@@ -47,6 +47,8 @@ fn a_subfolder_and_a_linked_worktree_share_the_main_home() {
 
     project.git.git(&["worktree", "add", "--quiet", "-b", "feature-w", "../linked"]);
     let linked = project.outside().join("linked");
+    std::fs::write(linked.join("train.sh"), format!("# another\n{TRAINS}")).expect("a file");
+    project.git.git(&["-C", "../linked", "commit", "--quiet", "--all", "-m", "another"]);
     project.run_in(&linked, &["run"]).expect(0, &["push to feature-w", "churn-feature v1 is PendingManualApproval"]);
     assert!(project.home().join("branchline.db").exists());
     for folder in [&sub, &linked, project.outside()] {
