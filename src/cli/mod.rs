@@ -16,6 +16,7 @@ mod reconcile;
 mod run;
 mod signals;
 
+use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
     if let Command::TrainWorker { dir } = &cli.command {
         return worker::main(dir);
     }
+    outlive_size_limit();
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {

@@ -15,6 +15,7 @@ use crate::model::name::TrainingName;
 use crate::model::stage::Does;
 use crate::model::stage::OnNewerPush;
 use crate::model::stage::Stage;
+use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::training::Training;
 use crate::model::training::TrainingOrigin;
@@ -352,7 +353,11 @@ fn after(
             if let Some(head) = push.overtaken.as_ref().filter(|_| !push.by_hand) {
                 return Err(superseded(push, head.clone()));
             }
-            let failed = attempts.iter().filter(|t| matches!(t.state, TrainingState::Failed { .. })).count() as u32;
+            // A full disk says nothing of the training: it uses no attempt up, and a later run tries again.
+            let failed = attempts
+                .iter()
+                .filter(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause != Cause::DiskFull))
+                .count() as u32;
             let exhausted = failed >= rules.max_attempts;
             let passing = attempts
                 .iter()
@@ -360,11 +365,11 @@ fn after(
                 .take_while(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause.is_transient()))
                 .count() as u32;
             let automatic = cause.is_transient() && passing <= AUTOMATIC_RETRIES;
-            let asked = goal.run_attempt > 1
+            let asked = (goal.run_attempt > 1 || *cause == Cause::DiskFull)
                 && (training.origin.run_key.as_str(), training.origin.run_attempt)
                     != (goal.by.run_key.as_str(), goal.run_attempt);
             if !exhausted && (automatic || asked) {
-                let because = if automatic {
+                let because = if automatic || *cause == Cause::DiskFull {
                     format!("attempt {} ended by {}: {message}", training.attempt, cause.as_str())
                 } else {
                     format!("attempt {} failed, and a person ran the job again", training.attempt)

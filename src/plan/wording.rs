@@ -5,6 +5,7 @@
 
 use crate::facts::model::Nearest;
 use crate::model::approval::Approval;
+use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::plan::gate::Answer;
@@ -401,6 +402,9 @@ impl Reason {
             }
             Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
             Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
+            Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
+                Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
+            }
             Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
                 "the attempts are used up: change the code, the settings or the data".to_owned()
             } else {

@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod binary;
 mod configs;
 mod events;
 mod git;
