@@ -1,6 +1,8 @@
 //! The one integration binary.
 
 mod configs;
+#[cfg(target_os = "linux")]
+mod crash;
 mod events;
 mod git;
 mod identity;
