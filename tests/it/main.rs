@@ -2,6 +2,8 @@
 
 mod binary;
 mod configs;
+#[cfg(target_os = "linux")]
+mod crash;
 mod events;
 mod git;
 mod identity;
