@@ -1,4 +1,4 @@
-//! Commands that only read: `check`, `status`, `show`.
+//! Commands that only read the registry's present: `status`, `show`.
 
 use crate::cli::args::Format;
 use crate::cli::block_on;
@@ -8,12 +8,10 @@ use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::print_json;
-use crate::config::SourceText;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
-use crate::model::stage::Does;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
@@ -25,38 +23,6 @@ use crate::report::json::VersionJson;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// Checks the file on disk.
-pub fn check(directory: Option<&Path>, file: Option<&Path>) -> Result<u8, Failure> {
-    let source = match file {
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
-            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
-        }
-        None => Place::find(directory, false)?.config_on_disk()?.ok_or_else(|| {
-            Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
-        })?,
-    };
-    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
-    let mut text = format!("{} is valid: project {}\n", source.file, config.project);
-    for stage in &config.stages {
-        let does = match &stage.does {
-            Does::Train { .. } => "trains".to_owned(),
-            Does::Promote { from } => {
-                let names: Vec<&str> = from.iter().map(|name| name.as_str()).collect();
-                format!("promotes from {}", names.join(", "))
-            }
-        };
-        let targets: Vec<&str> = stage.groups.keys().map(|target| target.as_str()).collect();
-        text.push_str(&format!("  {} ({}) {does} into {}\n", stage.name, stage.branches, targets.join(" and ")));
-    }
-    for model in config.models.values() {
-        let groups: Vec<&str> = model.groups.values().map(GroupName::as_str).collect();
-        text.push_str(&format!("  model {}: groups {}\n", model.name, groups.join(", ")));
-    }
-    print(&text)
-}
 
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
 /// nothing is committed yet.
