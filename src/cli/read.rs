@@ -12,6 +12,9 @@ use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::name::TrainingName;
+use crate::model::version::Version;
+use crate::model::version::VersionContent;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
@@ -23,6 +26,9 @@ use crate::report::json::VersionJson;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// How many attempts of one training are looked up.
+const ATTEMPTS_SHOWN: u32 = 20;
 
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
 /// nothing is committed yet.
@@ -135,7 +141,11 @@ pub fn show(
                 Failure::usage(format!("{group} has no {number}: {newest}"))
             })?;
             return match format {
-                Format::Text => print(&report::terminal::version(found, facts.current_number() == Some(number))),
+                Format::Text => {
+                    let attempts = composed.drive.ports.trainer.find(&attempt_names(&composed, found)).await;
+                    let attempts = attempts.map_err(|error| Failure::port(&error))?;
+                    print(&report::terminal::version(found, facts.current_number() == Some(number), &attempts))
+                }
                 Format::Json => print_json(&VersionJson::of(found)),
             };
         }
@@ -145,6 +155,16 @@ pub fn show(
             Format::Json => print_json(&versions.iter().map(VersionJson::of).collect::<Vec<_>>()),
         }
     })?
+}
+
+/// Names of trainings are derived: those of all attempts up to the one that made the version.
+fn attempt_names(composed: &Composed, version: &Version) -> Vec<TrainingName> {
+    let VersionContent { model, fingerprint, lineage, .. } = &version.content;
+    let (Some(stage), Some(last)) = (&lineage.stage, lineage.attempt) else { return Vec::new() };
+    let project = &composed.config.project;
+    (1..=last.min(ATTEMPTS_SHOWN))
+        .map(|attempt| TrainingName::derive(project, model, stage, fingerprint.digest(), attempt))
+        .collect()
 }
 
 /// Finds a group by its full name, or by target with a model.

@@ -51,9 +51,17 @@ pub fn text(views: &[FingerprintView], explain: bool) -> String {
 }
 
 fn push_fields(text: &mut String, fields: &CanonicalFields) {
-    for (name, value) in fields.pairs() {
-        text.push_str(&format!("  {} = {}\n", plain(&name), plain(&value)));
+    for (index, (name, value)) in fields.pairs().iter().enumerate() {
+        // These belong to the field before them: a path and its mode, a channel and its digest.
+        let continues = matches!(name.as_str(), "value" | "pattern" | "digest" | "mode" | "object") && index > 0;
+        let border = match (index, continues) {
+            (0, _) => "  ",
+            (_, true) => ", ",
+            (_, false) => "\n  ",
+        };
+        text.push_str(&format!("{border}{} = {}", plain(name), plain(value)));
     }
+    text.push('\n');
 }
 
 /// What `fingerprint --format json` prints.

@@ -47,7 +47,10 @@ pub struct HistoryView<'a> {
 /// Renders it for people.
 pub fn text(view: &HistoryView<'_>) -> String {
     if view.show_changes {
-        return rows_as_table(&format!("no change of {} is recorded{}\n", view.group, range(view)), &changes(view));
+        return rows_as_table(
+            &format!("no change of {} is recorded{}\n", view.group, range(view)),
+            &changes(view, Detail::Short),
+        );
     }
     if let Some(at) = view.at {
         return match view.periods.first() {
@@ -56,7 +59,7 @@ pub fn text(view: &HistoryView<'_>) -> String {
         };
     }
     let nothing = format!("nothing was current in {}{}\n", view.group, range(view));
-    let mut text = rows_as_table(&nothing, &periods(view));
+    let mut text = rows_as_table(&nothing, &periods(view, Detail::Short));
     if !view.changes.is_empty() {
         text.push_str(&format!(
             "{} recorded: branchline history {} --changes\n",
@@ -69,15 +72,24 @@ pub fn text(view: &HistoryView<'_>) -> String {
 
 /// Renders it as a CSV file with a header.
 pub fn csv(view: &HistoryView<'_>) -> String {
-    let (header, rows) = if view.show_changes { changes(view) } else { periods(view) };
+    let (header, rows) = rows(view, Detail::Full);
     let header = header.iter().map(|name| name.to_lowercase().replace(' ', "_")).collect();
-    let line = |cells: &Vec<String>| format!("{}\r\n", cells.iter().map(|c| csv_cell(c)).collect::<Vec<_>>().join(","));
+    let line = |cells: &Vec<String>| {
+        format!(
+            "{}\r\n",
+            cells
+                .iter()
+                .map(|cell| if cell == "-" { String::new() } else { csv_cell(cell) })
+                .collect::<Vec<_>>()
+                .join(",")
+        )
+    };
     std::iter::once(&header).chain(&rows).map(line).collect()
 }
 
 /// Renders it as a Markdown table.
 pub fn markdown(view: &HistoryView<'_>) -> String {
-    let (header, rows) = if view.show_changes { changes(view) } else { periods(view) };
+    let (header, rows) = rows(view, Detail::Short);
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let mut text = line(header.iter().map(|name| sentence_case(name)).collect());
     text.push_str(&line(vec!["---".to_owned(); header.len()]));
@@ -89,45 +101,68 @@ pub fn markdown(view: &HistoryView<'_>) -> String {
 
 type Rows = (Vec<&'static str>, Vec<Vec<String>>);
 
+/// How much of an id and of a time is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// What people recognise.
+    Short,
+    /// All of it.
+    Full,
+}
+
+impl Detail {
+    fn time(self, at: jiff::Timestamp) -> String {
+        match self {
+            Self::Short => time(at),
+            Self::Full => at.to_string(),
+        }
+    }
+}
+
 fn rows_as_table(nothing: &str, (header, rows): &Rows) -> String {
     if rows.is_empty() {
         return nothing.to_owned();
     }
+    // A column in which nobody has anything says nothing.
+    let told: Vec<usize> = (0..header.len()).filter(|at| rows.iter().any(|row| row[*at] != "-")).collect();
     let mut table = table();
-    table.set_header(header.clone());
+    table.set_header(told.iter().map(|at| header[*at]));
     for row in rows {
-        table.add_row(row.iter().map(|cell| plain(cell)));
+        table.add_row(told.iter().map(|at| plain(&row[*at])));
     }
     lines(&table)
 }
 
-fn periods(view: &HistoryView<'_>) -> Rows {
+fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
     let header =
-        vec!["VERSION", "SEMVER", "FROM", "UNTIL", "BY", "APPROVED BY", "PULL REQUEST", "COMMIT", "DATA", "REASON"];
+        vec!["VERSION", "SEMVER", "FROM", "UNTIL", "CHANGE", "APPROVED BY", "PULL REQUEST", "COMMIT", "DATA", "REASON"];
     let row = |(period, version): &(Period, Option<Version>)| {
         let lineage = version.as_ref().map(|version| &version.content.lineage);
         let pull = period.began.by.pull_request.or_else(|| lineage.and_then(|lineage| lineage.pull_request));
         vec![
             period.version.to_string(),
             version.as_ref().map_or_else(dash, |version| version.content.semver.to_string()),
-            time(period.from),
-            period.until.map_or_else(|| "now".to_owned(), time),
-            turn(&period.began),
+            detail.time(period.from),
+            period.until.map_or_else(|| "now".to_owned(), |until| detail.time(until)),
+            brief(period),
             period.approved.as_ref().map_or_else(|| "unknown".to_owned(), consent),
             pull.map_or_else(dash, |number| format!("#{number}")),
-            lineage.map_or_else(dash, |lineage| lineage.commit.short().to_owned()),
-            version.as_ref().map_or_else(dash, data),
+            lineage.map_or_else(dash, |lineage| match detail {
+                Detail::Short => lineage.commit.short().to_owned(),
+                Detail::Full => lineage.commit.to_string(),
+            }),
+            version.as_ref().map_or_else(dash, |version| data(version, detail)),
             reason(period).unwrap_or_else(dash),
         ]
     };
     (header, view.periods.iter().map(row).collect())
 }
 
-fn changes(view: &HistoryView<'_>) -> Rows {
+fn changes(view: &HistoryView<'_>, detail: Detail) -> Rows {
     let header = vec!["WHEN", "CHANGE", "VERSION", "CURRENT AFTER", "WHO", "EVENT", "PULL REQUEST", "RUN", "REASON"];
     let row = |entry: &HistoryEntry| {
         vec![
-            time(entry.at),
+            detail.time(entry.at),
             entry.action.as_str().to_owned(),
             entry.version.map_or_else(dash, |number| number.to_string()),
             entry.current.map_or_else(dash, |number| number.to_string()),
@@ -139,6 +174,10 @@ fn changes(view: &HistoryView<'_>) -> Rows {
         ]
     };
     (header, view.changes.iter().map(row).collect())
+}
+
+fn rows(view: &HistoryView<'_>, detail: Detail) -> Rows {
+    if view.show_changes { changes(view, detail) } else { periods(view, detail) }
 }
 
 /// What was current at one moment, line by line.
@@ -195,6 +234,16 @@ fn turn(turn: &Turn) -> String {
     format!("{}{version} by {}", turn.action.as_str(), who(&turn.by))
 }
 
+/// The change that began a period; who made it only where that is not who approved.
+fn brief(period: &Period) -> String {
+    let approver = period.approved.as_ref().map(|approved| &approved.by.actor);
+    if approver == Some(&period.began.by.actor) {
+        let version = period.began.version.map_or_else(String::new, |number| format!(" {number}"));
+        return format!("{}{version}", period.began.action.as_str());
+    }
+    turn(&period.began)
+}
+
 fn who(by: &Attribution) -> String {
     by.actor.clone().unwrap_or_else(|| "unknown".to_owned())
 }
@@ -207,8 +256,9 @@ fn reason(period: &Period) -> Option<String> {
     period.began.by.reason.clone().or_else(|| period.approved.as_ref().and_then(|approved| approved.by.reason.clone()))
 }
 
-fn data(version: &Version) -> String {
-    let short = |digest: &str| digest.chars().take(DIGEST_SHOWN).collect::<String>();
+fn data(version: &Version, detail: Detail) -> String {
+    let most = if detail == Detail::Full { usize::MAX } else { DIGEST_SHOWN };
+    let short = |digest: &str| digest.chars().take(most).collect::<String>();
     let datasets = &version.content.lineage.datasets;
     let list: Vec<String> =
         datasets.iter().map(|(channel, data)| format!("{channel} {}", short(&data.digest))).collect();

@@ -67,8 +67,10 @@ pub fn text(views: &[LogView]) -> String {
                 first.map_or_else(String::new, metrics),
             ]);
             for more in versions {
+                // A copy measures what it was copied from.
+                let same = first.is_some_and(|first| first.content.metrics == more.content.metrics);
                 let mut row = vec![String::new(); 5];
-                row.extend([version(more), metrics(more)]);
+                row.extend([version(more), if same { String::new() } else { metrics(more) }]);
                 table.add_row(row);
             }
         }

@@ -6,6 +6,8 @@
 use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
 use crate::model::metric::display_value;
+use crate::model::training::Training;
+use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
@@ -140,8 +142,8 @@ pub fn versions(group: &GroupFacts, versions: &[Version]) -> String {
     text
 }
 
-/// Renders everything known of one version.
-pub fn version(version: &Version, is_current: bool) -> String {
+/// Renders everything known of one version, with the attempts of its training that are still known.
+pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> String {
     let content = &version.content;
     let lineage = &content.lineage;
     let mut table = table();
@@ -200,6 +202,15 @@ pub fn version(version: &Version, is_current: bool) -> String {
     }
     if let Some(at) = lineage.trained_at {
         row("trained", time(at));
+    }
+    for earlier in attempts.iter().filter(|earlier| Some(earlier.attempt) != lineage.attempt) {
+        let how = match &earlier.state {
+            TrainingState::Failed { cause, message, .. } => format!("failed, cause {}: {message}", cause.as_str()),
+            TrainingState::Stopped { .. } => "was stopped".to_owned(),
+            TrainingState::Succeeded { .. } => "ended well".to_owned(),
+            TrainingState::Open | TrainingState::Prepared => "is open".to_owned(),
+        };
+        row("attempt", plain(&format!("{} {how}", earlier.attempt)));
     }
     if let Some(again) = &lineage.again {
         row("trained again", plain(again));

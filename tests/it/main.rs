@@ -7,6 +7,7 @@ mod identity;
 mod local_artifacts;
 mod local_registry;
 mod local_trainer;
+mod readers;
 mod stories;
 mod tidy;
 mod world;
