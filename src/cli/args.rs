@@ -46,6 +46,12 @@ pub enum Command {
     Check {
         /// The file; by default the repository's own.
         file: Option<PathBuf>,
+        /// Say which stage a branch of this name reaches, by which pattern, and what a push to it would do.
+        #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+        explain_branch: Option<String>,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
     },
     /// Show what `run` would do now, and why, without doing it.
     Plan(RunArgs),
@@ -78,6 +84,73 @@ pub enum Command {
         /// How many versions to list at most, newest first.
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: usize,
+    },
+    /// Show what a group stood for at any time: who approved it, from which pull request, commit and data.
+    History(HistoryArgs),
+    /// Show the commits that changed a model, with the versions that each of them gave.
+    Log {
+        /// Only these models.
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// The branch; by default the current one.
+        #[arg(long)]
+        branch: Option<String>,
+        /// How many commits of each model to show at most, newest first.
+        #[arg(long, default_value_t = 20, value_name = "N")]
+        limit: usize,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Compare two versions: metrics, settings, data, code, approval.
+    Diff {
+        /// The one: `dev:3`, `churn-dev:3`, or `prod` for the current version.
+        a: String,
+        /// The other.
+        b: String,
+        /// The model, where the groups are given by target.
+        #[arg(long)]
+        model: Option<String>,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Print the code id and the fingerprint of a commit, one line each.
+    Fingerprint {
+        /// Only these models.
+        #[arg(long = "model", value_name = "MODEL")]
+        models: Vec<String>,
+        /// The commit; by default what is checked out. Uncommitted changes never count.
+        #[arg(long)]
+        commit: Option<String>,
+        /// The stage whose settings count; by default that of the current branch.
+        #[arg(long)]
+        stage: Option<String>,
+        /// Show what went into each.
+        #[arg(long)]
+        explain: bool,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Say what a reason, a verdict or an exit code means, why it comes, and what to do.
+    Explain {
+        /// The code, as in `gate-failed`, `blocked` or `30`; without it, all are listed.
+        code: Option<String>,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+    /// Show the configuration.
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print what makes a shell complete commands and options.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
     },
     /// Copy an approved version into another group.
     Promote {
@@ -139,6 +212,69 @@ pub enum Command {
         /// Its folder.
         dir: PathBuf,
     },
+}
+
+/// What `config` does.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the file as it is on disk, or that of a branch or a commit.
+    Show {
+        /// With every default filled in, as it is meant.
+        #[arg(long)]
+        resolved: bool,
+        /// That of the head of this branch.
+        #[arg(long, conflicts_with = "commit")]
+        branch: Option<String>,
+        /// That of this commit.
+        #[arg(long)]
+        commit: Option<String>,
+        /// How to answer.
+        #[arg(long, default_value = "text")]
+        format: Format,
+    },
+}
+
+/// How `history` answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryFormat {
+    /// For people.
+    Table,
+    /// The same.
+    #[value(hide = true)]
+    Text,
+    /// For programs: a documented shape with a `schema` number.
+    Json,
+    /// For a spreadsheet.
+    Csv,
+    /// For a Markdown page.
+    Md,
+}
+
+/// Which part of which history.
+///
+/// A TIME is RFC 3339, a date, a date with a time (both UTC), or how long ago it was, such as `3d`.
+#[derive(Debug, Args)]
+pub struct HistoryArgs {
+    /// The group: in full, or by target with `--model`.
+    pub group: String,
+    /// The model, where the group is given by target.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Only what was current at this time: `2026-11-09 14:00` (UTC), RFC 3339, or how long ago, as in `3d`.
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["from", "to"])]
+    pub at: Option<String>,
+    /// Only what was current from this time on.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only what was current before this time.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Every recorded change instead of the periods: also what was registered, rejected or frozen.
+    #[arg(long)]
+    pub changes: bool,
+    /// How to answer.
+    #[arg(long, default_value = "table")]
+    pub format: HistoryFormat,
 }
 
 /// What `run` and `plan` act on.

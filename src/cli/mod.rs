@@ -4,23 +4,32 @@
 
 mod args;
 mod by_hand;
+mod check;
 mod compose;
 mod demo;
+mod diff;
 mod env_vars;
+mod explain;
 mod failure;
+mod fingerprint;
+mod history;
 mod init;
+mod log;
 mod occasion;
 mod progress;
 mod read;
 mod reconcile;
 mod run;
 mod signals;
+mod when;
 
 use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
+use crate::cli::args::ConfigCommand;
 use crate::cli::failure::Failure;
+use clap::CommandFactory as _;
 use clap::Parser as _;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -54,13 +63,31 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Demo { dir } => demo::demo(directory, &dir),
         Command::Init => init::init(directory),
-        Command::Check { file } => read::check(directory, file.as_deref()),
+        Command::Check { file, explain_branch, format } => {
+            check::check(directory, file.as_deref(), explain_branch.as_deref(), format)
+        }
         Command::Plan(args) => run::run(directory, &args, &run::Mode::Plan),
         Command::Run(args) => run::run(directory, &args, &run::Mode::Run),
         Command::Status { format, models, limit } => read::status(directory, format, &models, limit),
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
         }
+        Command::History(args) => history::history(directory, &args),
+        Command::Log { models, branch, limit, format } => {
+            log::log(directory, &models, branch.as_deref(), limit, format)
+        }
+        Command::Diff { a, b, model, format } => diff::diff(directory, &a, &b, model.as_deref(), format),
+        Command::Fingerprint { models, commit, stage, explain, format } => {
+            let (commit, stage) = (commit.as_deref(), stage.as_deref());
+            let question = fingerprint::Question { models: &models, commit, stage, explain, format };
+            fingerprint::fingerprint(directory, &question)
+        }
+        Command::Explain { code, format } => explain::explain(code.as_deref(), format),
+        Command::Config { command: ConfigCommand::Show { resolved, branch, commit, format } } => {
+            let (branch, commit) = (branch.as_deref(), commit.as_deref());
+            check::config_show(directory, &check::Shown { branch, commit, resolved, format })
+        }
+        Command::Completions { shell } => completions(shell),
         Command::Promote { model, from, to, version, by_hand } => {
             by_hand::promote(directory, model.as_deref(), &from, &to, version.as_deref(), &by_hand)
         }
@@ -75,6 +102,13 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         // Answered before: a worker prints nothing and has exit codes of its own.
         Command::TrainWorker { .. } => Ok(0),
     }
+}
+
+/// Prints what makes a shell complete commands and options.
+fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "branchline", &mut text);
+    print(&String::from_utf8_lossy(&text))
 }
 
 /// Prints to standard output. A reader that went away is not a failure.

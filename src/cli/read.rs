@@ -1,4 +1,4 @@
-//! Commands that only read: `check`, `status`, `show`.
+//! Commands that only read the registry's present: `status`, `show`.
 
 use crate::cli::args::Format;
 use crate::cli::block_on;
@@ -8,12 +8,13 @@ use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::print_json;
-use crate::config::SourceText;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
-use crate::model::stage::Does;
+use crate::model::name::TrainingName;
+use crate::model::version::Version;
+use crate::model::version::VersionContent;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
@@ -26,37 +27,8 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Checks the file on disk.
-pub fn check(directory: Option<&Path>, file: Option<&Path>) -> Result<u8, Failure> {
-    let source = match file {
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
-            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
-        }
-        None => Place::find(directory, false)?.config_on_disk()?.ok_or_else(|| {
-            Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
-        })?,
-    };
-    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
-    let mut text = format!("{} is valid: project {}\n", source.file, config.project);
-    for stage in &config.stages {
-        let does = match &stage.does {
-            Does::Train { .. } => "trains".to_owned(),
-            Does::Promote { from } => {
-                let names: Vec<&str> = from.iter().map(|name| name.as_str()).collect();
-                format!("promotes from {}", names.join(", "))
-            }
-        };
-        let targets: Vec<&str> = stage.groups.keys().map(|target| target.as_str()).collect();
-        text.push_str(&format!("  {} ({}) {does} into {}\n", stage.name, stage.branches, targets.join(" and ")));
-    }
-    for model in config.models.values() {
-        let groups: Vec<&str> = model.groups.values().map(GroupName::as_str).collect();
-        text.push_str(&format!("  model {}: groups {}\n", model.name, groups.join(", ")));
-    }
-    print(&text)
-}
+/// How many attempts of one training are looked up.
+const ATTEMPTS_SHOWN: u32 = 20;
 
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
 /// nothing is committed yet.
@@ -169,7 +141,11 @@ pub fn show(
                 Failure::usage(format!("{group} has no {number}: {newest}"))
             })?;
             return match format {
-                Format::Text => print(&report::terminal::version(found, facts.current_number() == Some(number))),
+                Format::Text => {
+                    let attempts = composed.drive.ports.trainer.find(&attempt_names(&composed, found)).await;
+                    let attempts = attempts.map_err(|error| Failure::port(&error))?;
+                    print(&report::terminal::version(found, facts.current_number() == Some(number), &attempts))
+                }
                 Format::Json => print_json(&VersionJson::of(found)),
             };
         }
@@ -179,6 +155,16 @@ pub fn show(
             Format::Json => print_json(&versions.iter().map(VersionJson::of).collect::<Vec<_>>()),
         }
     })?
+}
+
+/// Names of trainings are derived: those of all attempts up to the one that made the version.
+fn attempt_names(composed: &Composed, version: &Version) -> Vec<TrainingName> {
+    let VersionContent { model, fingerprint, lineage, .. } = &version.content;
+    let (Some(stage), Some(last)) = (&lineage.stage, lineage.attempt) else { return Vec::new() };
+    let project = &composed.config.project;
+    (1..=last.min(ATTEMPTS_SHOWN))
+        .map(|attempt| TrainingName::derive(project, model, stage, fingerprint.digest(), attempt))
+        .collect()
 }
 
 /// Finds a group by its full name, or by target with a model.

@@ -42,6 +42,7 @@ pub use crate::config::resolved::Model;
 pub use crate::config::route::Route;
 pub use crate::config::schema::SCHEMA_URL;
 pub use crate::config::schema::json_schema;
+pub use crate::config::view::resolved_json;
 pub use crate::config::view::resolved_yaml;
 
 /// Where the file is looked for, from the root of the repository; the first that exists counts.

@@ -39,6 +39,12 @@ pub fn resolved_yaml(config: &Config) -> String {
     serde_yaml::to_string(&view).unwrap_or_default()
 }
 
+/// As [`resolved_yaml`], for programs.
+pub fn resolved_json(config: &Config) -> serde_json::Value {
+    let view = ConfigView { rules: RulesView::of(config), models: models(config) };
+    serde_json::to_value(&view).unwrap_or_default()
+}
+
 /// The rules outside the models.
 #[derive(Serialize)]
 pub(in crate::config) struct RulesView {

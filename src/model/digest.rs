@@ -95,6 +95,18 @@ impl CanonicalFields {
         self
     }
 
+    /// Returns the fields as name and value, for people: values that are not UTF-8 are shown as well as they can.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs = Vec::new();
+        let mut rest = self.bytes.as_slice();
+        while let Some((name, after)) = cut(rest, b'=') {
+            let Some((value, after)) = cut(after, b'\n') else { break };
+            pairs.push((String::from_utf8_lossy(name).into_owned(), String::from_utf8_lossy(value).into_owned()));
+            rest = after;
+        }
+        pairs
+    }
+
     /// Returns the exact bytes that are hashed: what `branchline fingerprint` can show.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -106,9 +118,26 @@ impl CanonicalFields {
     }
 }
 
+/// Takes `<length>:<text><end>` from the front.
+fn cut(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    let length: usize = std::str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?;
+    let (text, rest) = bytes[colon + 1..].split_at_checked(length)?;
+    Some((text, rest.strip_prefix(&[end])?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_read_back_as_they_were_written() {
+        let mut fields = CanonicalFields::new("t/1");
+        fields.field("a=b", b"1\n1:b=1:2").field("", b"");
+        let pairs = fields.pairs();
+        let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, [("scheme", "t/1"), ("a=b", "1\n1:b=1:2"), ("", "")]);
+    }
 
     #[test]
     fn fields_cannot_imitate_each_other() {

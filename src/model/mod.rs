@@ -18,6 +18,7 @@ pub mod metric;
 pub mod name;
 pub mod settings;
 pub mod stage;
+pub mod timeline;
 pub mod training;
 pub mod verdict;
 pub mod version;

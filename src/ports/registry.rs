@@ -8,6 +8,7 @@ use crate::model::approval::Approval;
 pub use crate::model::change::ApprovalChange;
 pub use crate::model::change::Expected;
 pub use crate::model::change::Registration;
+use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
 use crate::model::history::HistoryEntry;
 use crate::model::name::GroupName;
@@ -70,6 +71,10 @@ pub trait Registry: Send + Sync {
         before: Option<VersionNumber>,
         limit: usize,
     ) -> Result<Vec<Version>, PortError>;
+
+    /// Reads the versions of a group that were trained from these commits, newest first for each commit in the
+    /// order asked. The cost grows with the commits asked for, not with the group.
+    async fn of_commits(&self, group: &GroupName, commits: &[CommitSha]) -> Result<Vec<Version>, PortError>;
 
     /// Registers a version, or finds the one that this very operation made before.
     async fn register(&self, registration: &Registration) -> Result<Registered, PortError>;

@@ -1,4 +1,11 @@
-//! An outcome as text, pure: for terminals and for programs. Nothing here writes anything anywhere.
+//! Values as text, pure: for terminals, for documents and for programs. Nothing here writes anything anywhere.
 
+pub mod branch;
+pub mod diff;
+pub mod escape;
+pub mod explain;
+pub mod fingerprint;
+pub mod history;
 pub mod json;
+pub mod log;
 pub mod terminal;

@@ -6,6 +6,8 @@
 use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
 use crate::model::metric::display_value;
+use crate::model::training::Training;
+use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
@@ -19,8 +21,8 @@ use anstyle::AnsiColor;
 use anstyle::Style;
 use comfy_table::Table;
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
 
 /// Renders what came of a run, or what a plan would do.
 pub fn outcome(outcome: &Outcome) -> String {
@@ -141,8 +143,8 @@ pub fn versions(group: &GroupFacts, versions: &[Version]) -> String {
     text
 }
 
-/// Renders everything known of one version.
-pub fn version(version: &Version, is_current: bool) -> String {
+/// Renders everything known of one version, with the attempts of its training that are still known.
+pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> String {
     let content = &version.content;
     let lineage = &content.lineage;
     let mut table = table();
@@ -161,11 +163,29 @@ pub fn version(version: &Version, is_current: bool) -> String {
         row("branch", plain(branch.as_str()));
     }
     row("repository", plain(&lineage.repository.to_string()));
+    if let Some(number) = lineage.pull_request {
+        row("pull request", format!("#{number}"));
+    }
     if let Some(actor) = &lineage.actor {
         row("actor", plain(actor));
     }
+    if let Some(url) = &lineage.run_url {
+        row("run", plain(url));
+    }
+    if let Some(stage) = &lineage.stage {
+        row("trained in", stage.to_string());
+    }
+    if let Some(signature) = &content.signature {
+        row("signature", plain(signature));
+    }
+    if let Some(image) = &lineage.image {
+        row("image", plain(image));
+    }
     for (channel, dataset) in &lineage.datasets {
         row("data", format!("{channel}: {}", plain(&dataset.to_string())));
+    }
+    if content.data_moved {
+        row("data moved", "yes: the data changed while it was trained".to_owned());
     }
     for (name, value) in &lineage.hyperparameters {
         row("hyperparameter", format!("{} = {}", plain(name), plain(value)));
@@ -180,6 +200,18 @@ pub fn version(version: &Version, is_current: bool) -> String {
         let attempt = lineage.attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
         let took = lineage.training_seconds.map_or_else(String::new, |s| format!(", {}", seconds(s)));
         row("training", format!("{training}{attempt}{took}"));
+    }
+    if let Some(at) = lineage.trained_at {
+        row("trained", time(at));
+    }
+    for earlier in attempts.iter().filter(|earlier| Some(earlier.attempt) != lineage.attempt) {
+        let how = match &earlier.state {
+            TrainingState::Failed { cause, message, .. } => format!("failed, cause {}: {message}", cause.as_str()),
+            TrainingState::Stopped { .. } => "was stopped".to_owned(),
+            TrainingState::Succeeded { .. } => "ended well".to_owned(),
+            TrainingState::Open | TrainingState::Prepared => "is open".to_owned(),
+        };
+        row("attempt", plain(&format!("{} {how}", earlier.attempt)));
     }
     if let Some(again) = &lineage.again {
         row("trained again", plain(again));
@@ -197,7 +229,7 @@ pub fn version(version: &Version, is_current: bool) -> String {
     lines(&table)
 }
 
-fn approval(version: &Version) -> String {
+pub(super) fn approval(version: &Version) -> String {
     let mut text = version.approval.to_string();
     match version.rejection {
         Some(Rejection::RolledBack) if version.approval == Approval::Rejected => text.push_str(" (rolled back)"),
@@ -222,7 +254,7 @@ fn origin(version: &Version) -> String {
     }
 }
 
-fn metrics(version: &Version) -> String {
+pub(super) fn metrics(version: &Version) -> String {
     let list: Vec<String> = version
         .content
         .metrics
@@ -244,7 +276,8 @@ fn verdict(verdict: Verdict) -> String {
     format!("{}{verdict}{}", style.render(), style.render_reset())
 }
 
-fn table() -> Table {
+/// Makes a table without borders.
+pub(super) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
     table.set_content_arrangement(comfy_table::ContentArrangement::Disabled);
@@ -252,7 +285,7 @@ fn table() -> Table {
 }
 
 /// Renders a table without the blanks that only fill its last column.
-fn lines(table: &Table) -> String {
+pub(super) fn lines(table: &Table) -> String {
     let mut text = String::new();
     for line in table.to_string().lines() {
         text.push_str(line.trim_end());

@@ -4,6 +4,7 @@
 use branchline::facts::GroupFacts;
 use branchline::facts::group::GroupLook;
 use branchline::model::artifact::Artifact;
+use branchline::model::git::CommitSha;
 use branchline::model::history::Attribution;
 use branchline::model::history::HistoryEntry;
 use branchline::model::name::GroupName;
@@ -145,6 +146,9 @@ impl Registry for Faulty<dyn Registry> {
         limit: usize,
     ) -> Result<Vec<Version>, PortError> {
         self.inner.list(group, before, limit).await
+    }
+    async fn of_commits(&self, group: &GroupName, commits: &[CommitSha]) -> Result<Vec<Version>, PortError> {
+        self.inner.of_commits(group, commits).await
     }
     async fn register(&self, registration: &Registration) -> Result<Registered, PortError> {
         self.faults.around(self.inner.register(registration)).await

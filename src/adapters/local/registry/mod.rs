@@ -20,6 +20,7 @@ use crate::adapters::local::registry::store::Store;
 use crate::facts::group::GroupFacts;
 use crate::facts::group::GroupLook;
 use crate::model::approval::Approval;
+use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
 use crate::model::history::HistoryEntry;
 use crate::model::name::GroupName;
@@ -155,6 +156,12 @@ impl Registry for LocalRegistry {
             None => Ok(Vec::new()),
         };
         Ok(self.read(format!("list the versions of {group}"), work).await?.unwrap_or_default())
+    }
+
+    async fn of_commits(&self, group: &GroupName, commits: &[CommitSha]) -> Result<Vec<Version>, PortError> {
+        let (name, commits) = (group.clone(), commits.to_vec());
+        let work = move |connection: &Connection| read::of_commits(connection, &name, &commits);
+        Ok(self.read(format!("look up commits in {group}"), work).await?.unwrap_or_default())
     }
 
     async fn register(&self, registration: &Registration) -> Result<Registered, PortError> {

@@ -8,6 +8,7 @@ use crate::facts::group::GroupLook;
 use crate::facts::group::MATCHING_LIMIT;
 use crate::facts::group::RECENT_LIMIT;
 use crate::facts::group::SemverHighWater;
+use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
 use crate::model::history::Freeze;
 use crate::model::history::HistoryAction;
@@ -46,6 +47,11 @@ pub(super) const BY_FINGERPRINT: &str =
     select_versions!("WHERE group_id = ?1 AND fingerprint = ?2 ORDER BY number DESC LIMIT ?3");
 pub(super) const BY_CONTENT: &str =
     select_versions!("WHERE group_id = ?1 AND content_id = ?2 ORDER BY number DESC LIMIT ?3");
+// The expression is that of the index, to the letter: else SQLite would not use it.
+pub(super) const BY_COMMIT: &str = select_versions!(
+    "WHERE group_id = ?1 AND (CASE WHEN json_valid(content) THEN content ->> '$.content.lineage.commit' END) = ?2
+     ORDER BY number DESC LIMIT ?3"
+);
 pub(super) const HIGHEST: &str = select_versions!("WHERE group_id = ?1 ORDER BY semver_key DESC, number DESC LIMIT 1");
 pub(super) const FORMER: &str = select_versions!(
     "INDEXED BY versions_once_current WHERE group_id = ?1 AND became_current IS NOT NULL
@@ -127,6 +133,20 @@ fn matching(connection: &Connection, name: &GroupName, id: i64, look: &GroupLook
         keep(many(connection, name, BY_CONTENT, params![id, content.digest().as_str(), most])?);
     }
     Ok(found.into_values().rev().take(MATCHING_LIMIT).collect())
+}
+
+/// Reads the versions that were trained from these commits.
+pub(super) fn of_commits(
+    connection: &Connection,
+    name: &GroupName,
+    commits: &[CommitSha],
+) -> rusqlite::Result<Vec<Version>> {
+    let Some(GroupRow { id, .. }) = group(connection, name)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for commit in commits {
+        found.extend(many(connection, name, BY_COMMIT, params![id, commit.as_str(), limit(MATCHING_LIMIT)])?);
+    }
+    Ok(found)
 }
 
 /// Reads versions below a number, newest first.

@@ -10,7 +10,7 @@ use rusqlite::TransactionBehavior;
 const APPLICATION_ID: i32 = 0x4252_4C4E;
 
 /// One script for each schema; a script that was released is never edited. `PRAGMA user_version` counts them.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// The schema that this release writes.
 pub(super) const SCHEMA: i32 = MIGRATIONS.len() as i32;
@@ -72,6 +72,13 @@ CREATE INDEX versions_approved ON versions (group_id, number) WHERE approval = '
 CREATE INDEX versions_pending ON versions (group_id, number)
     WHERE approval = 'PendingManualApproval' AND superseded = 0;
 CREATE INDEX versions_once_current ON versions (group_id, became_current) WHERE became_current IS NOT NULL;
+";
+
+/// Versions by the commit that was trained, for `branchline log`. A damaged row has no commit here, so that it
+/// stops neither the update nor a write; it is named where it is read.
+const VERSION_2: &str = "
+CREATE INDEX versions_by_commit ON versions
+    (group_id, (CASE WHEN json_valid(content) THEN content ->> '$.content.lineage.commit' END), number);
 ";
 
 /// What a database file turns out to be.

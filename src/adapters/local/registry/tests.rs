@@ -11,6 +11,7 @@ use crate::adapters::local::registry::write;
 use crate::facts::group::GroupLook;
 use crate::model::approval::Approval;
 use crate::model::digest::Sha256Digest;
+use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
 use crate::model::history::Attribution;
 use crate::model::history::HistoryAction;
@@ -35,6 +36,7 @@ const QUERIES: &[&str] = &[
     read::BY_NUMBER,
     read::BY_FINGERPRINT,
     read::BY_CONTENT,
+    read::BY_COMMIT,
     read::HIGHEST,
     read::FORMER,
     read::BY_OPERATION,
@@ -103,6 +105,8 @@ fn steps_of_a_look(count: u32) -> Vec<i32> {
     assert_eq!(facts.current_number(), Some(VersionNumber(1)));
     assert_eq!(facts.newest, Some(VersionNumber(count)));
     assert_eq!(facts.matching.len(), 1);
+    let elsewhere = CommitSha::parse(&"e".repeat(40)).expect("commit");
+    assert_eq!(read::of_commits(&connection, &group(), &[elsewhere]).expect("look up"), []);
     let again = write::register(&connection, &registration(1), jiff::Timestamp::UNIX_EPOCH).expect("register");
     assert!(matches!(again, Registered::Found(_)), "{again:?}");
     let stale = Registration { expected: registration(2).expected, ..registration(count + 7) };

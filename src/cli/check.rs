@@ -1,0 +1,193 @@
+//! `check` and `config show`: what the configuration says, and what it means.
+
+use crate::cli::args::Format;
+use crate::cli::compose::Place;
+use crate::cli::failure;
+use crate::cli::failure::Failure;
+use crate::cli::log;
+use crate::cli::print;
+use crate::cli::print_json;
+use crate::config::Config;
+use crate::config::Problems;
+use crate::config::SourceText;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use crate::model::name::GroupName;
+use crate::model::stage::Does;
+use crate::report::branch::BranchJson;
+use crate::report::json::JSON_SCHEMA;
+use crate::report::terminal::plain;
+use serde::Serialize;
+use std::path::Path;
+
+/// Checks the file on disk, and answers what a branch reaches under it.
+pub fn check(
+    directory: Option<&Path>,
+    file: Option<&Path>,
+    branch: Option<&str>,
+    format: Format,
+) -> Result<u8, Failure> {
+    let source = match file {
+        Some(path) => {
+            let path = directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
+            let bytes = std::fs::read(&path)
+                .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
+            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
+        }
+        None => on_disk(&Place::find(directory, false)?)?,
+    };
+    let config = match crate::config::load(&source, &source) {
+        Ok(config) => config,
+        Err(problems) if format == Format::Json => {
+            print_json(&CheckJson::invalid(&source, &problems))?;
+            return Ok(failure::CONFIGURATION);
+        }
+        Err(problems) => return Err(Failure::problems(&problems)),
+    };
+    if let Some(name) = branch {
+        let answer = explain_branch(&config, name)?;
+        return match format {
+            Format::Text => print(&answer.text()),
+            Format::Json => print_json(&answer),
+        };
+    }
+    match format {
+        Format::Text => print(&valid(&source, &config)),
+        Format::Json => print_json(&CheckJson::valid(&source, &config)),
+    }
+}
+
+fn explain_branch(config: &Config, name: &str) -> Result<BranchJson, Failure> {
+    let branch = BranchName::parse(name).map_err(|error| Failure::usage(plain(&error.to_string())))?;
+    let groups: Vec<_> =
+        config.groups().map(|(model, target, group)| (model.to_string(), target.clone(), group.to_string())).collect();
+    Ok(BranchJson::of(&branch, &config.stages, config.stage_of_branch(&branch), &groups))
+}
+
+fn valid(source: &SourceText, config: &Config) -> String {
+    let mut text = format!("{} is valid: project {}\n", source.file, config.project);
+    for stage in &config.stages {
+        let does = match &stage.does {
+            Does::Train { .. } => "trains".to_owned(),
+            Does::Promote { from } => {
+                let names: Vec<&str> = from.iter().map(|name| name.as_str()).collect();
+                format!("promotes from {}", names.join(", "))
+            }
+        };
+        let targets: Vec<&str> = stage.groups.keys().map(|target| target.as_str()).collect();
+        text.push_str(&format!("  {} ({}) {does} into {}\n", stage.name, stage.branches, targets.join(" and ")));
+    }
+    for model in config.models.values() {
+        let groups: Vec<&str> = model.groups.values().map(GroupName::as_str).collect();
+        text.push_str(&format!("  model {}: groups {}\n", model.name, groups.join(", ")));
+    }
+    text
+}
+
+fn on_disk(place: &Place) -> Result<SourceText, Failure> {
+    place
+        .config_on_disk()?
+        .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))
+}
+
+#[derive(Serialize)]
+struct CheckJson {
+    schema: u32,
+    file: String,
+    valid: bool,
+    project: Option<String>,
+    problems: Vec<ProblemJson>,
+}
+
+#[derive(Serialize)]
+struct ProblemJson {
+    file: String,
+    line: usize,
+    column: usize,
+    message: String,
+    hint: Option<String>,
+}
+
+impl CheckJson {
+    fn valid(source: &SourceText, config: &Config) -> Self {
+        Self {
+            schema: JSON_SCHEMA,
+            file: source.file.clone(),
+            valid: true,
+            project: Some(config.project.to_string()),
+            problems: Vec::new(),
+        }
+    }
+
+    fn invalid(source: &SourceText, problems: &Problems) -> Self {
+        let problems = problems.iter().map(|(file, problem)| ProblemJson {
+            file: file.to_owned(),
+            line: problem.place.line,
+            column: problem.place.column,
+            message: problem.message.clone(),
+            hint: problem.hint.clone(),
+        });
+        Self {
+            schema: JSON_SCHEMA,
+            file: source.file.clone(),
+            valid: false,
+            project: None,
+            problems: problems.collect(),
+        }
+    }
+}
+
+/// Which file `config show` shows.
+pub struct Shown<'a> {
+    /// That of a branch's head.
+    pub branch: Option<&'a str>,
+    /// That of a commit.
+    pub commit: Option<&'a str>,
+    /// With every default filled in.
+    pub resolved: bool,
+    /// How to answer.
+    pub format: Format,
+}
+
+#[derive(Serialize)]
+struct ShownJson {
+    schema: u32,
+    file: String,
+    commit: Option<CommitSha>,
+    text: String,
+    resolved: serde_json::Value,
+}
+
+/// Shows the configuration: the file on disk, or that of a branch or a commit.
+pub fn config_show(directory: Option<&Path>, shown: &Shown<'_>) -> Result<u8, Failure> {
+    let place = Place::find(directory, false)?;
+    let commit = match (shown.branch, shown.commit) {
+        (_, Some(text)) => Some(place.git.resolve_commit(text).map_err(|error| Failure::git(&error))?),
+        (Some(branch), None) => Some(log::start(&place, Some(branch))?.1),
+        (None, None) => None,
+    };
+    let source = match &commit {
+        Some(commit) => place.config_text(commit)?.ok_or_else(|| place.no_config(commit))?,
+        None => on_disk(&place)?,
+    };
+    if shown.format == Format::Text && !shown.resolved {
+        // As it is, also where it has problems: `check` names them.
+        return print(&source.text.lines().map(|line| format!("{}\n", plain_line(line))).collect::<String>());
+    }
+    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
+    match shown.format {
+        Format::Text => print(&crate::config::resolved_yaml(&config)),
+        Format::Json => print_json(&ShownJson {
+            schema: JSON_SCHEMA,
+            file: source.file.clone(),
+            commit,
+            text: source.text,
+            resolved: crate::config::resolved_json(&config),
+        }),
+    }
+}
+
+/// A line of a file of a commit, which may be a stranger's: tabs stay, nothing moves the cursor.
+fn plain_line(line: &str) -> String {
+    line.split('\t').map(plain).collect::<Vec<_>>().join("\t")
+}
