@@ -121,3 +121,28 @@ fn the_first_configuration_says_what_merging_it_begins() {
     );
     assert!(!project.home().exists());
 }
+
+#[test]
+fn a_pull_request_is_told_what_merging_begins_and_writes_nothing() {
+    let project = checked_out();
+    project.git.switch("feature-x");
+    project.git.write("train.sh", &format!("# better\n{TRAINS}"));
+    let head = project.git.commit("better");
+    let side = |branch: &str, sha: &str| serde_json::json!({ "ref": branch, "sha": sha, "repo": { "id": 4711, "full_name": "acme/churn", "default_branch": "main" } });
+    let base = project.git.git(&["rev-parse", "dev"]);
+    let payload = serde_json::json!({
+        "action": "opened",
+        "number": 7,
+        "pull_request": {
+            "number": 7, "title": "Better", "draft": false, "merged": false, "merge_commit_sha": null,
+            "user": { "login": "ada" }, "head": side("feature-x", &head), "base": side("dev", &base),
+        },
+        "repository": { "id": 4711, "full_name": "acme/churn", "default_branch": "main" },
+        "sender": { "login": "ada" },
+    });
+    let path = project.outside().join("pull.json");
+    fs::write(&path, payload.to_string()).expect("a file");
+    let path = path.display().to_string();
+    project.run(&["run", "--event", "pull_request", "--payload", &path]).expect(0, &["pull request #7", "passed"]);
+    assert!(!project.home().exists(), "a pull request wrote something");
+}

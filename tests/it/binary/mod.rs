@@ -4,6 +4,7 @@
 //! sentence, what stands on which stream, and what is left behind.
 
 mod bad_input;
+mod by_hand;
 mod ci;
 mod demo;
 mod ends;

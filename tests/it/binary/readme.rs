@@ -22,6 +22,7 @@ pub fn demo_excerpt() -> Vec<String> {
 fn commands() -> BTreeSet<Vec<String>> {
     let text = readme();
     let lines = text.lines().filter_map(|line| line.trim().strip_prefix("$ branchline "));
+    let lines = lines.map(|line| line.split(" #").next().unwrap_or(line));
     lines.map(words).collect()
 }
 

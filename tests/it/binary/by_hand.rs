@@ -1,0 +1,61 @@
+//! What a person does by hand, from the command line to the registry: each decision with its reason.
+
+use super::harness::Project;
+use super::harness::TRAINS;
+use super::harness::group;
+
+/// Two approved versions in `prod`, the second one current.
+fn two_releases() -> Project {
+    let project = Project::with_script(TRAINS);
+    for number in ["1", "2"] {
+        project.git.switch("dev");
+        project.git.write("train.sh", &format!("# {number}\n{TRAINS}"));
+        project.git.commit(number);
+        project.run(&["run"]).expect(0, &[&format!("churn-dev v{number} is Approved")]);
+        project.git.switch("prod");
+        project.git.git(&["merge", "--quiet", "dev"]);
+        project.run(&["run"]).expect(0, &[&format!("churn-prod v{number} is PendingManualApproval")]);
+        project.run(&["approve", "--group", "prod", "--version", number]).expect(0, &["becomes current"]);
+    }
+    project
+}
+
+#[test]
+fn a_rollback_brings_back_freezes_and_is_lifted_again() {
+    let project = two_releases();
+    project.run(&["rollback", "--group", "prod"]).expect(2, &["--reason <REASON>"]);
+    project
+        .run(&["rollback", "--group", "prod", "--reason", "false alarms"])
+        .expect(0, &["0.1.0 (churn-prod v1) comes back", "churn-prod v3 is Approved", "branchline unfreeze --group"]);
+    let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
+    let prod = group(&status, "churn-prod");
+    assert_eq!((&prod["current"], &prod["versions"][1]["rejection"]), (&3.into(), &"rolled-back".into()));
+    assert_eq!(prod["frozen"]["by"]["reason"], "false alarms");
+
+    project.git.switch("dev");
+    project.git.write("train.sh", &format!("# 3\n{TRAINS}"));
+    project.git.commit("3");
+    project.run(&["run"]).expect(0, &["churn-dev v3 is Approved"]);
+    project.git.switch("prod");
+    project.git.git(&["merge", "--quiet", "dev"]);
+    project.run(&["run"]).expect(30, &["churn-prod is frozen since", "\"false alarms\"", "branchline unfreeze"]);
+    project.run(&["unfreeze", "--group", "prod", "--reason", "mended"]).expect(0, &["may change by itself again"]);
+    project.run(&["run"]).expect(0, &["churn-prod v4 is PendingManualApproval"]);
+    // The one that was rolled back never returns by itself.
+    project.git.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    project.run(&["run"]).expect(30, &["was rolled back: it does not return by itself"]);
+}
+
+#[test]
+fn training_again_and_reconciling_by_hand() {
+    let project = Project::with_script(TRAINS);
+    project.run(&["run"]).expect(0, &[]);
+    project.run(&["train", "--model", "churn", "--again"]).expect(2, &["reason"]);
+    project
+        .run(&["train", "--model", "churn", "--again", "--reason", "new Python"])
+        .expect(0, &["asked for by hand: \"new Python\"", "churn-dev v2 is Approved"]);
+    project.run(&["reconcile"]).expect(0, &["churn (dev at ", "not trained"]);
+    let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
+    let versions = group(&status, "churn-dev")["versions"].as_array().expect("versions").len();
+    assert_eq!(versions, 2, "reconcile begins nothing");
+}
