@@ -23,6 +23,7 @@ use crate::adapters::local::joblog::LogWriter;
 use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::LogScan;
 use crate::adapters::local::metrics::MetricsError;
+use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::pack_directory;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Group;
@@ -114,6 +115,8 @@ fn write_down(folder: &TrainingFolder, end: End) -> Result<(), PortError> {
     let _ = fs::remove_file(folder.reserve());
     let record = EndRecord { ended_at: system::now(), end };
     match folder.write_end(&record) {
+        // It has its name already, and only its folder could not be synced: then it holds, and so must the archive.
+        Err(error) if error.kind == PortErrorKind::DiskFull && folder.end()?.is_some() => folder.write_end(&record),
         Err(error) if error.kind == PortErrorKind::DiskFull => {
             let _ = fs::remove_file(folder.model_archive());
             let end = End::Failed {
@@ -262,8 +265,7 @@ impl Run<'_> {
         let metrics = self.metrics(output)?;
         let archive = self.folder.model_archive();
         let packed = pack_directory(&model, &archive, &mut |_, _| {}).map_err(|error| {
-            let cause = if error.is_disk_full() { Cause::DiskFull } else { Cause::Code };
-            self.failed(cause, format!("could not pack the model: {}", chain(&error)))
+            self.failed(packing_cause(&error), format!("could not pack the model: {}", chain(&error)))
         })?;
         let artifact = Artifact {
             name: "model.tar.gz".to_owned(),
@@ -320,6 +322,16 @@ impl Run<'_> {
     }
 }
 
+/// Tells whose fault it is that a model was not packed. A disk that refuses the archive is not the code's: another
+/// attempt may end differently.
+fn packing_cause(error: &PackError) -> Cause {
+    match error {
+        PackError::Write { .. } if error.is_disk_full() => Cause::DiskFull,
+        PackError::Write { .. } => Cause::LostWorker,
+        PackError::Read { .. } | PackError::Unsupported { .. } => Cause::Code,
+    }
+}
+
 /// Reads the output until nobody can write any more. It never waits for anything but the output itself, so that
 /// the command is never held up.
 fn pump(mut reader: PipeReader, output: Arc<Mutex<Output>>) -> mpsc::Receiver<()> {
@@ -371,4 +383,23 @@ fn chain(error: &dyn std::error::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn unwritable(kind: io::ErrorKind) -> Cause {
+        packing_cause(&PackError::Write { path: PathBuf::from("model.tar.gz"), source: io::Error::from(kind) })
+    }
+
+    #[test]
+    fn a_disk_that_fails_is_not_blamed_on_the_code() {
+        assert_eq!(unwritable(io::ErrorKind::StorageFull), Cause::DiskFull);
+        assert!(unwritable(io::ErrorKind::Other).is_transient());
+        let unreadable =
+            PackError::Read { path: PathBuf::from("model"), source: io::Error::from(io::ErrorKind::NotFound) };
+        assert_eq!(packing_cause(&unreadable), Cause::Code);
+    }
 }

@@ -6,7 +6,8 @@
  * CRASH_AT     the number of the call, from 1; 0 strikes nowhere
  * CRASH_HOW    before | half | after: SIGKILL before the call, after half of what it writes, after it
  *              lost: the call is done, and told as failed (EIO)
- *              full: this and every later call that needs room fails (ENOSPC) until the process ends
+ *              full: this and every later call that needs room fails (ENOSPC) until the process ends, or until it
+ *              removes a file of at least 64 KiB: then there is room again
  *              stop: SIGSTOP before the call
  *              clock: from the call of that number on, the wall clock is CRASH_JUMP seconds off
  * CRASH_MARK   a file that is made at the strike and holds the process id; where it exists, nothing is struck
@@ -123,6 +124,12 @@ static void note(long number, const char *name, const char *path) {
     if (size > 0) syscall(SYS_write, log_fd, line, (size_t)size < sizeof line ? (size_t)size : sizeof line - 1);
 }
 
+/* A file that goes makes room. */
+static void removes(const char *path) {
+    struct stat about;
+    if (atomic_load(&full) && !stat(path, &about) && about.st_size >= 64 << 10) atomic_store(&full, 0);
+}
+
 /* Only the first to make the mark strikes. */
 static int claim(void) {
     char text[32];
@@ -144,12 +151,14 @@ static enum how meet(const char *name, const char *path, enum kind kind) {
     long number = atomic_fetch_add(&calls, 1) + 1;
     note(number, name, path);
     if (!mine || !at || how == CLOCK) return NONE;
+    if (!strncmp(name, "unlink", 6)) removes(path);
     if (atomic_load(&full)) return kind == OTHER ? NONE : FULL;
-    if (how == FULL ? number < at || kind == OTHER : number != at) return NONE;
+    if (number != at || (how == FULL && kind == OTHER)) return NONE;
     if (how == HALF && kind != BYTES) return NONE;
     if (!claim()) return NONE;
     if (how == BEFORE) die();
-    if (how == STOP) syscall(SYS_kill, getpid(), SIGSTOP);
+    /* To this thread, so that it goes no further; the others stop with it. */
+    if (how == STOP) syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGSTOP);
     if (how == FULL) atomic_store(&full, 1);
     return how;
 }

@@ -2,6 +2,7 @@
 
 use crate::crash::shim::Call;
 use crate::crash::shim::Program;
+use crate::crash::shim::Role;
 use crate::world::repository::Repository;
 use branchline::adapters::local::LocalArtifacts;
 use branchline::adapters::local::home::Home;
@@ -52,6 +53,9 @@ pub const MEETING_SCRIPT: &str = "echo ran >> \"$SM_OUTPUT_DATA_DIR/ran\"
 sleep 0.5
 cp score \"$SM_MODEL_DIR/model.txt\"
 ";
+
+/// How many calls, at least, it takes to ask for the end of a training: the request is the first that is written.
+const STOPPING: u32 = 8;
 
 /// A kind of story.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +111,12 @@ impl Kind {
             Self::Restore => "restore",
             Self::StopOlder => "stop an older training",
         }
+    }
+
+    /// Tells whether a call belongs to what this kind is about. What follows once an older training is stopped is a
+    /// training like any other.
+    pub fn is_struck_at(self, call: &Call) -> bool {
+        self != Self::StopOlder || (call.role == Role::Main && call.number <= STOPPING)
     }
 
     /// The name of all its steps, where they are struck together.
