@@ -122,6 +122,7 @@ impl Drive {
 fn errored(model: &ModelName, reason: Reason) -> ModelOutcome {
     ModelOutcome {
         model: model.clone(),
+        at: None,
         verdict: Verdict::Errored,
         reasons: vec![reason],
         steps: Vec::new(),
@@ -375,6 +376,7 @@ impl<'a> ModelLoop<'a> {
         };
         ModelOutcome {
             model: self.task.rules.model.clone(),
+            at: None,
             verdict,
             reasons,
             steps: std::mem::take(&mut self.steps),

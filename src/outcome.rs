@@ -32,6 +32,8 @@ pub struct Outcome {
 pub struct ModelOutcome {
     /// The model.
     pub model: ModelName,
+    /// Which branch head it is about, where a run looks at several: `dev at 1a2b3c4`.
+    pub at: Option<String>,
     /// How it ended.
     pub verdict: Verdict,
     /// Why, most important first.
@@ -167,7 +169,7 @@ impl ModelOutcome {
             .iter()
             .map(|step| StepRecord { step: step.clone(), result: StepResult::Planned, note: String::new() })
             .collect();
-        Self { model: plan.model, verdict, reasons: plan.reasons, steps, versions: Vec::new() }
+        Self { model: plan.model, at: None, verdict, reasons: plan.reasons, steps, versions: Vec::new() }
     }
 
     /// Tells whether anything was written.

@@ -4,6 +4,7 @@ use crate::apply::Applied;
 use crate::apply::register::stale_text;
 use crate::outcome::StepResult;
 use crate::plan::step::ApprovalStep;
+use crate::plan::step::FreezeStep;
 use crate::plan::step::SupersedeStep;
 use crate::ports::Changed;
 use crate::ports::PortError;
@@ -18,6 +19,12 @@ pub(super) async fn set(step: &ApprovalStep, ports: &Ports) -> Result<Applied, P
 pub(super) async fn supersede(step: &SupersedeStep, ports: &Ports) -> Result<Applied, PortError> {
     let changed = ports.registry.supersede(&step.group, step.number, &step.by).await?;
     Ok(applied(changed, &format!("{} {} is superseded", step.group, step.number)))
+}
+
+pub(super) async fn set_frozen(step: &FreezeStep, frozen: bool, ports: &Ports) -> Result<Applied, PortError> {
+    let changed = ports.registry.set_frozen(&step.group, frozen, &step.by).await?;
+    let state = if frozen { "frozen" } else { "not frozen any more" };
+    Ok(applied(changed, &format!("{} is {state}", step.group)))
 }
 
 fn applied(changed: Changed, note: &str) -> Applied {

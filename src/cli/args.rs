@@ -173,6 +173,37 @@ pub enum Command {
     Approve(ApprovalArgs),
     /// Reject a version: it never returns by itself.
     Reject(ApprovalArgs),
+    /// Bring back the version that was current before, put out the current one, and freeze the group.
+    Rollback {
+        #[command(flatten)]
+        freeze: FreezeArgs,
+        /// The version to bring back; by default the last one that was current.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+    /// Stop every automatic change of a group.
+    Freeze(FreezeArgs),
+    /// Allow automatic changes of a group again.
+    Unfreeze(FreezeArgs),
+    /// Train a commit by hand, also again.
+    Train {
+        #[command(flatten)]
+        run: RunArgs,
+        /// Train although it was trained already; the result becomes a new version.
+        #[arg(long, requires = "reason")]
+        again: bool,
+        /// Why.
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Finish what is open on every stage branch; begin nothing new.
+    Reconcile {
+        /// Only this stage.
+        #[arg(long)]
+        stage: Option<String>,
+        #[command(flatten)]
+        run: RunArgs,
+    },
     /// Print the JSON Schema of `branchline.yaml`.
     Schema,
     /// Supervise one training.
@@ -286,6 +317,33 @@ pub struct ApprovalArgs {
     pub model: Option<String>,
     #[command(flatten)]
     pub by_hand: ByHandArgs,
+}
+
+/// Which group is rolled back, frozen or unfrozen, and why.
+#[derive(Debug, Args)]
+pub struct FreezeArgs {
+    /// The group: in full, or by target with `--model`.
+    #[arg(long)]
+    pub group: String,
+    /// The model, where the group is given by target.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Why: it stands in the history, and wherever the freeze is shown.
+    #[arg(long)]
+    pub reason: String,
+    /// Say what would be done, without doing it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+impl FreezeArgs {
+    /// Returns what every command by hand takes.
+    pub fn by_hand(&self) -> ByHandArgs {
+        ByHandArgs { reason: Some(self.reason.clone()), dry_run: self.dry_run, format: self.format }
+    }
 }
 
 /// What every command by hand takes.

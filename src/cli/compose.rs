@@ -105,11 +105,16 @@ impl Place {
         Ok(None)
     }
 
-    /// Says that there is no configuration, and what to do.
+    /// Says that a commit has no configuration, and what to do.
     pub fn no_config(&self, commit: &CommitSha) -> Failure {
-        let on_disk = self.config_on_disk().ok().flatten().is_some();
         let failure = Failure::configuration(format!("commit {} has no branchline.yaml", commit.short()));
-        if on_disk {
+        if let Ok(Head::Branch { branch, commit: head }) = self.git.head()
+            && head != *commit
+            && self.config_text(&head).ok().flatten().is_some()
+        {
+            return failure.hint(format!("{branch} has one: merge {branch} into that branch"));
+        }
+        if self.config_on_disk().ok().flatten().is_some() {
             failure.hint("branchline.yaml is there, but not committed: git add branchline.yaml && git commit")
         } else {
             failure.hint("write one: branchline init")

@@ -15,6 +15,8 @@ pub const USAGE: u8 = 2;
 pub const CONFIGURATION: u8 = 20;
 /// Exit code of an event that cannot be read.
 pub const EVENT: u8 = 21;
+/// Exit code of a rule that says no.
+pub const BLOCKED: u8 = 30;
 /// Exit code of a state that could not be found out.
 pub const ERRORED: u8 = 50;
 /// Exit code of a fault of ours.

@@ -15,12 +15,15 @@ mod fingerprint;
 mod history;
 mod init;
 mod log;
+mod occasion;
 mod progress;
 mod read;
+mod reconcile;
 mod run;
 mod signals;
 mod when;
 
+use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
@@ -45,6 +48,7 @@ pub fn main() -> ExitCode {
     if let Command::TrainWorker { dir } = &cli.command {
         return worker::main(dir);
     }
+    outlive_size_limit();
     match dispatch(cli) {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
@@ -62,8 +66,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Check { file, explain_branch, format } => {
             check::check(directory, file.as_deref(), explain_branch.as_deref(), format)
         }
-        Command::Plan(args) => run::run(directory, &args, run::Mode::Plan),
-        Command::Run(args) => run::run(directory, &args, run::Mode::Run),
+        Command::Plan(args) => run::run(directory, &args, &run::Mode::Plan),
+        Command::Run(args) => run::run(directory, &args, &run::Mode::Run),
         Command::Status { format, models, limit } => read::status(directory, format, &models, limit),
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
@@ -89,6 +93,11 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         }
         Command::Approve(args) => by_hand::approve(directory, &args),
         Command::Reject(args) => by_hand::reject(directory, &args),
+        Command::Rollback { freeze, to } => by_hand::rollback(directory, &freeze, to.as_deref()),
+        Command::Freeze(args) => by_hand::freeze(directory, &args, true),
+        Command::Unfreeze(args) => by_hand::freeze(directory, &args, false),
+        Command::Train { run, again, reason } => run::train(directory, &run, again, reason),
+        Command::Reconcile { stage, run } => run::reconcile(directory, stage.as_deref(), &run),
         Command::Schema => print(&crate::config::json_schema()),
         // Answered before: a worker prints nothing and has exit codes of its own.
         Command::TrainWorker { .. } => Ok(0),

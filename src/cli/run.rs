@@ -1,36 +1,45 @@
-//! `run` and `plan`: on the push of a branch, or on an event.
+//! `run`, `plan`, `train` and `reconcile`: on the push of a branch, on an event, or on every branch head.
 
 use crate::adapters::git::ChangedFile;
 use crate::adapters::git::Uncommitted;
 use crate::cli::args::Format;
 use crate::cli::args::RunArgs;
 use crate::cli::block_on;
+use crate::cli::by_hand;
 use crate::cli::compose;
+use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
-use crate::cli::env_vars;
-use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::notice;
+use crate::cli::occasion;
+use crate::cli::occasion::Occasion;
+use crate::cli::occasion::Ready;
+use crate::cli::occasion::Subject;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::progress::TerminalProgress;
+use crate::cli::read;
+use crate::cli::reconcile;
+use crate::cli::reconcile::Heads;
 use crate::cli::signals::Signals;
 use crate::config::Config;
 use crate::config::SourceText;
-use crate::event::BranchMoved;
+use crate::event::Command;
 use crate::event::Event;
 use crate::event::EventKind;
-use crate::event::Run;
-use crate::event::RunnerVariables;
-use crate::event::Trust;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
-use crate::model::git::RepositoryId;
+use crate::model::history::Attribution;
+use crate::model::name::ModelName;
+use crate::model::name::StageName;
 use crate::model::stage::Does;
+use crate::model::verdict::Verdict;
+use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
+use crate::plan::goal::Aim;
 use crate::plan::reason::Reason;
+use crate::plan::route;
 use crate::plan::route::Route;
-use crate::plan::route::route;
 use crate::report;
 use crate::report::json::OutcomeJson;
 use std::path::Path;
@@ -38,214 +47,304 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Whether to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
     /// Look and say.
     Plan,
     /// Look, say and do.
     Run,
+    /// A person asks for this very commit to be trained.
+    Train {
+        /// The reason to train it although it was trained already.
+        again: Option<String>,
+    },
 }
 
 /// Runs or plans.
-pub fn run(directory: Option<&Path>, args: &RunArgs, mode: Mode) -> Result<u8, Failure> {
+pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, Failure> {
     let in_ci = compose::in_ci() || args.event.is_some();
     let place = Place::find(directory, in_ci)?;
-    let event = event(&place, args)?;
-    let outcome = prepare(&place, args, &event)?;
-    match outcome {
-        Prepared::Settled(outcome) => show(args.format, &outcome, outcome.exit_code()),
-        Prepared::Ready { rules, settings } => act(&place, args, mode, &event, rules, &settings),
+    let event = occasion::event(&place, args)?;
+    match occasion::occasion(&place, args, &event)? {
+        Occasion::Settled(verdict, reason) => {
+            let outcome = Outcome { verdict, ..Outcome::skipped(describe(&place, &event), *reason) };
+            show(args.format, &outcome, outcome.exit_code())
+        }
+        Occasion::Ready(ready) => {
+            let Ready { subject, rules, rules_branch, settings } = *ready;
+            let reaction = Reaction { place: &place, args, mode, event: &event, subject };
+            reaction.run(rules, rules_branch, &settings)
+        }
     }
 }
 
-/// What there is to do, before anything is opened.
-enum Prepared {
-    Settled(Outcome),
-    Ready { rules: SourceText, settings: SourceText },
+/// Trains a commit by hand.
+pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Option<String>) -> Result<u8, Failure> {
+    run(directory, args, &Mode::Train { again: reason.filter(|_| again) })
 }
 
-/// Reads the event: given, from the CI host, or as if a branch had just been pushed.
-fn event(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
-    let mut variables = RunnerVariables::from_lookup(env_vars::get);
-    if let Some(name) = &args.event {
-        let path = args.payload.as_deref().ok_or_else(|| Failure::usage("--event needs --payload"))?;
-        variables.event_name = Some(name.clone());
-        return crate::event::parse(&variables, &payload(path)?).map_err(|error| Failure::event(&error));
-    }
-    let by_hand = args.branch.is_some() || args.commit.is_some();
-    if env_vars::get(env_vars::GITHUB_EVENT_NAME).is_some() && !by_hand {
-        let path = env_vars::get(env_vars::GITHUB_EVENT_PATH).ok_or_else(|| {
-            Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
-                .hint("run this inside a GitHub Actions job, or pass --event and --payload")
-        })?;
-        return crate::event::parse(&variables, &payload(Path::new(&path))?).map_err(|error| Failure::event(&error));
-    }
-    pushed(place, args, &variables)
-}
-
-fn payload(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        Failure::new(failure::EVENT, format!("could not read the payload {}: {error}", path.display()))
-    })
-}
-
-/// Acts as if a branch had just been pushed.
-fn pushed(place: &Place, args: &RunArgs, variables: &RunnerVariables) -> Result<Event, Failure> {
-    let named = args
-        .branch
-        .as_deref()
-        .map(|text| BranchName::parse(text).map_err(|error| Failure::usage(error.to_string())))
-        .transpose()?;
-    let (branch, head) = match named {
-        Some(branch) => {
-            let head = place.git.branch_head(&branch, place.heads()).map_err(|error| Failure::git(&error))?;
-            (branch, head)
-        }
-        None => {
-            let (branch, head) = place.current_branch()?;
-            (branch, Some(head))
-        }
-    };
-    let after = match (&args.commit, head) {
-        (Some(text), _) => place.git.resolve_commit(text).map_err(|error| Failure::git(&error))?,
-        (None, Some(head)) => head,
-        (None, None) => {
-            return Err(Failure::usage(format!("there is no branch {branch} here"))
-                .hint("fetch it first, or name the commit too: --commit SHA"));
-        }
-    };
-    let default_branch = args
-        .default_branch
-        .as_deref()
-        .map(|text| BranchName::parse(text).map_err(|error| Failure::usage(error.to_string())))
-        .transpose()?
-        .or_else(|| place.git.default_branch());
-    let _ = variables;
-    Ok(Event {
-        name: "push".to_owned(),
-        kind: EventKind::BranchMoved(BranchMoved { branch, before: None, after, created: false, forced: false }),
-        trust: Trust::Own,
-        repository: None,
-        repository_id: RepositoryId::default(),
-        default_branch,
-        actor: None,
-        rerun_by: None,
-        started_on: None,
-        run: Run { key: None, attempt: 1, url: None, workflow: None },
-    })
-}
-
-/// Finds whose file counts.
-fn prepare(place: &Place, args: &RunArgs, event: &Event) -> Result<Prepared, Failure> {
-    let commit = match &event.kind {
-        EventKind::BranchMoved(moved) => moved.after.clone(),
-        EventKind::NotOurs(why) => {
-            return Ok(Prepared::Settled(Outcome::skipped(
-                describe(place, event),
-                Reason::NotOurs { why: why.to_string() },
-            )));
-        }
-        EventKind::BranchDeleted { branch, .. } => {
-            return Ok(Prepared::Settled(Outcome::skipped(
-                describe(place, event),
-                Reason::BranchDeleted { branch: branch.clone() },
-            )));
-        }
-        EventKind::PullRequest(_)
-        | EventKind::MergeGroup(_)
-        | EventKind::ByHand(_)
-        | EventKind::Hint(_)
-        | EventKind::Tick { .. } => {
-            return Ok(Prepared::Settled(Outcome::skipped(
-                describe(place, event),
-                Reason::NotYet { what: format!("`{}` events are not acted on in this release", event.name) },
-            )));
-        }
-    };
-    place.git.commit(&commit).map_err(|error| Failure::git(&error))?;
-    let settings = place.config_text(&commit)?;
-    if !place.in_ci {
-        let settings = settings.ok_or_else(|| place.no_config(&commit))?;
-        return Ok(Prepared::Ready { rules: settings.clone(), settings });
-    }
-    let default_branch = args
-        .default_branch
-        .as_deref()
-        .and_then(|text| BranchName::parse(text).ok())
-        .or_else(|| event.rules_branch().cloned())
-        .or_else(|| place.git.default_branch());
-    let Some(default_branch) = default_branch else {
-        return Err(Failure::configuration("cannot tell which branch is the default one, whose rules count in CI")
-            .hint("name it: --default-branch main"));
-    };
-    let rules = rules_of(place, &default_branch)?;
-    match (rules, settings) {
-        (Some(rules), Some(settings)) => Ok(Prepared::Ready { rules, settings }),
-        (None, Some(settings)) => Ok(Prepared::Settled(Outcome::skipped(
-            describe(place, event),
-            Reason::NoRules { branch: default_branch, begins: begins(&settings)? },
-        ))),
-        (_, None) => Err(place.no_config(&commit)),
-    }
-}
-
-fn rules_of(place: &Place, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
-    let head = place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error))?;
-    let Some(head) = head else {
-        return Err(Failure::configuration(format!(
-            "the rules of the default branch {branch} count here, but this checkout does not have that branch"
-        ))
-        .hint("check out with `fetch-depth: 0`"));
-    };
-    place.config_text(&head)
-}
-
-/// What merging the first configuration will begin, in a clause.
-fn begins(settings: &SourceText) -> Result<String, Failure> {
-    let config = crate::config::load(settings, settings).map_err(|problems| Failure::problems(&problems))?;
-    let models: Vec<&str> = config.models.keys().map(|model| model.as_str()).collect();
-    let trains: Vec<String> = config
-        .stages
-        .iter()
-        .filter(|stage| matches!(stage.does, Does::Train { .. }))
-        .map(|stage| stage.branches.to_string())
-        .collect();
-    Ok(format!("pushes to {} train {}", trains.join(", "), models.join(", ")))
-}
-
-fn act(
-    place: &Place,
-    args: &RunArgs,
-    mode: Mode,
-    event: &Event,
-    rules: SourceText,
-    settings: &SourceText,
-) -> Result<u8, Failure> {
+/// Finishes what is open on every stage branch.
+pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) -> Result<u8, Failure> {
+    let place = Place::find(directory, compose::in_ci())?;
+    let (composed, _) = read::open(&place)?;
+    let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
+    let only = compose::chosen_models(&composed.config, &args.models)?;
     block_on(async {
-        let cancelled = CancellationToken::new();
-        let progress = Arc::new(TerminalProgress::new(true));
-        let repository = compose::repository_id(place, &event.repository_id);
-        let composed = compose::compose(place, rules, settings, repository, progress.clone(), cancelled.clone())?;
-        let only = compose::chosen_models(&composed.config, &args.models)?;
-        let by = compose::attribution(place, event, None);
-        let signals = Signals::listen(cancelled);
-        let text = describe(place, event);
-        let outcome = match route(&composed.config, event, &by, &only) {
-            Route::Nothing(reason) => Outcome::skipped(text, *reason),
-            Route::Tasks(tasks) => {
-                if args.event.is_none() && !place.in_ci {
-                    say_uncommitted(place, &composed.config, event);
-                }
-                let models = match mode {
-                    Mode::Plan => composed.drive.plan(&tasks).await,
-                    Mode::Run => composed.drive.run(tasks).await,
-                };
-                Outcome::of_models(text, models)
-            }
+        let signals = Signals::listen(composed.drive.cancelled.clone());
+        let by = Attribution {
+            actor: place.git.user_name(),
+            event: "reconcile".to_owned(),
+            run_key: format!("local/{}", uuid::Uuid::new_v4()),
+            ..Attribution::default()
         };
-        progress.finish();
+        let models = reconcile::heads(&place, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
+        let outcome = reconcile::outcome("reconcile".to_owned(), models);
         show(args.format, &outcome, signals.exit_code(&outcome))
     })?
+}
+
+fn known_stage(config: &Config, text: &str) -> Result<StageName, Failure> {
+    StageName::parse(text).ok().filter(|name| config.stage(name).is_some()).ok_or_else(|| {
+        let known: Vec<&str> = config.stages.iter().map(|stage| stage.name.as_str()).collect();
+        Failure::usage(format!("there is no stage `{}`", report::terminal::plain(text)))
+            .hint(format!("the stages are: {}", known.join(", ")))
+    })
+}
+
+/// One event and how to react to it.
+struct Reaction<'a> {
+    place: &'a Place,
+    args: &'a RunArgs,
+    mode: &'a Mode,
+    event: &'a Event,
+    subject: Subject,
+}
+
+impl Reaction<'_> {
+    fn run(self, rules: SourceText, rules_branch: Option<BranchName>, settings: &SourceText) -> Result<u8, Failure> {
+        block_on(async {
+            let cancelled = CancellationToken::new();
+            let progress = Arc::new(TerminalProgress::new(true));
+            let repository = compose::repository_id(self.place, &self.event.repository_id);
+            let ignored = rules_branch.and_then(|branch| ignored_rules(&rules, settings, branch));
+            let composed =
+                compose::compose(self.place, rules, settings, repository, progress.clone(), cancelled.clone())?;
+            let only = compose::chosen_models(&composed.config, &self.args.models)?;
+            let signals = Signals::listen(cancelled);
+            let mut outcome = self.react(&composed, &only).await?;
+            outcome.reasons.extend(ignored);
+            progress.finish();
+            show(self.args.format, &outcome, signals.exit_code(&outcome))
+        })?
+    }
+
+    async fn react(&self, composed: &Composed, only: &[ModelName]) -> Result<Outcome, Failure> {
+        let by = compose::attribution(self.place, self.event, None);
+        let text = describe(self.place, self.event);
+        match &self.subject {
+            Subject::Push => self.push(composed, &by, text, only).await,
+            Subject::Deleted(branch) => self.deleted(composed, &by, text, branch, only).await,
+            Subject::Heads => {
+                let models = reconcile::heads(self.place, composed, Heads::All(None), &by, only).await?;
+                Ok(reconcile::outcome(text, models))
+            }
+            Subject::ByHand(command) => self.dispatched(composed, &by, text, command, only).await,
+            Subject::Prediction { base, tree } => Ok(self.predict(composed, &by, text, base, tree, only).await),
+        }
+    }
+
+    async fn push(
+        &self,
+        composed: &Composed,
+        by: &Attribution,
+        text: String,
+        only: &[ModelName],
+    ) -> Result<Outcome, Failure> {
+        let mut tasks = match route::route(&composed.config, self.event, by, only) {
+            Route::Nothing(reason) => return Ok(Outcome::skipped(text, *reason)),
+            Route::Tasks(tasks) => tasks,
+        };
+        if let Mode::Train { again: asked } = self.mode {
+            for task in &mut tasks {
+                match &mut task.goal.aim {
+                    Aim::Train { again, by_hand, .. } => {
+                        again.clone_from(asked);
+                        *by_hand = true;
+                    }
+                    _ => {
+                        return Err(Failure::usage(
+                            "this branch belongs to a stage that promotes: nothing is trained there",
+                        )
+                        .hint("name a branch of a training stage: branchline train --branch BRANCH"));
+                    }
+                }
+                task.goal.by.reason.clone_from(asked);
+            }
+        }
+        if self.args.event.is_none() && !self.place.in_ci {
+            say_uncommitted(self.place, &composed.config, self.event);
+        }
+        if *self.mode == Mode::Plan {
+            return Ok(Outcome::of_models(text, composed.drive.plan(&tasks).await));
+        }
+        if let Some(reason) = too_many(composed, &tasks).await {
+            return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) });
+        }
+        let trained_in = tasks.first().and_then(|task| match &task.goal.aim {
+            Aim::Train { stage, .. } => Some(stage.clone()),
+            _ => None,
+        });
+        let mut models = composed.drive.run(tasks).await;
+        // What waited above for this very result can go on now.
+        let settled = models.iter().any(|model| !model.versions.is_empty());
+        if let (Some(stage), true) = (trained_in, settled) {
+            let above = reconcile::heads(self.place, composed, Heads::Above(&stage), by, only).await?;
+            models.extend(above.into_iter().filter(ModelOutcome::wrote));
+        }
+        Ok(Outcome::of_models(text, models))
+    }
+
+    /// Ends the open trainings of a branch that is gone.
+    async fn deleted(
+        &self,
+        composed: &Composed,
+        by: &Attribution,
+        text: String,
+        branch: &BranchName,
+        only: &[ModelName],
+    ) -> Result<Outcome, Failure> {
+        match route::deleted(&composed.config, branch, by, only) {
+            Route::Nothing(reason) => Ok(Outcome::skipped(text, *reason)),
+            Route::Tasks(tasks) if *self.mode == Mode::Plan => {
+                Ok(Outcome::of_models(text, composed.drive.plan(&tasks).await))
+            }
+            Route::Tasks(tasks) => Ok(Outcome::of_models(text, composed.drive.run(tasks).await)),
+        }
+    }
+
+    async fn dispatched(
+        &self,
+        composed: &Composed,
+        by: &Attribution,
+        text: String,
+        command: &Command,
+        only: &[ModelName],
+    ) -> Result<Outcome, Failure> {
+        let by = Attribution { reason: command.reason().map(|reason| reason.as_str().to_owned()), ..by.clone() };
+        if let Some(resolved) = by_hand::of_command(composed, command).await? {
+            let task = resolved.task(composed, by, self.event.run.attempt)?;
+            let models = match self.mode {
+                Mode::Plan => composed.drive.plan(std::slice::from_ref(&task)).await,
+                Mode::Run | Mode::Train { .. } => composed.drive.run(vec![task]).await,
+            };
+            return Ok(Outcome::of_models(resolved.text().to_owned(), models));
+        }
+        match command {
+            Command::Reconcile { stage } => {
+                let models = reconcile::heads(self.place, composed, Heads::All(stage.as_ref()), &by, only).await?;
+                Ok(reconcile::outcome(text, models))
+            }
+            Command::Run | Command::Train { .. } => self.train_dispatched(composed, &by, text, command).await,
+            _ => Ok(Outcome::skipped(
+                text,
+                Reason::NotYet { what: format!("`{}` by dispatch", command.action().as_str()) },
+            )),
+        }
+    }
+
+    /// `train` and `run` by dispatch: on the branch that the person chose.
+    async fn train_dispatched(
+        &self,
+        composed: &Composed,
+        by: &Attribution,
+        text: String,
+        command: &Command,
+    ) -> Result<Outcome, Failure> {
+        let started_on = self.event.started_on.as_ref().ok_or_else(|| {
+            Failure::usage("this dispatch was not started on a branch").hint("choose a branch, not a tag")
+        })?;
+        let commit = match command {
+            Command::Train { commit: Some(text), .. } => {
+                self.place.git.resolve_commit(text.as_str()).map_err(|error| Failure::git(&error))?
+            }
+            _ => match &started_on.sha {
+                Some(sha) => sha.clone(),
+                None => {
+                    self.place.git.resolve_commit(started_on.branch.as_str()).map_err(|error| Failure::git(&error))?
+                }
+            },
+        };
+        let config = composed.drive.observer.config_at(&commit);
+        let config = config.as_ref().as_ref().map_err(|why| Failure::configuration(why.clone()))?;
+        let (only, asked) = match command {
+            Command::Train { model, again, reason, .. } => (
+                model.iter().cloned().collect(),
+                again.then(|| reason.as_ref().map_or_else(String::new, |reason| reason.as_str().to_owned())),
+            ),
+            _ => (Vec::new(), None),
+        };
+        match route::push(config, &started_on.branch, &commit, by, self.event.run.attempt, &only) {
+            Route::Nothing(reason) => Ok(Outcome::skipped(text, *reason)),
+            Route::Tasks(mut tasks) => {
+                for task in &mut tasks {
+                    if let Aim::Train { again, by_hand, .. } = &mut task.goal.aim {
+                        again.clone_from(&asked);
+                        *by_hand = matches!(command, Command::Train { .. });
+                    }
+                }
+                Ok(Outcome::of_models(text, composed.drive.run(tasks).await))
+            }
+        }
+    }
+
+    /// What merging would do: planned on the tree of the merge, and never applied.
+    async fn predict(
+        &self,
+        composed: &Composed,
+        by: &Attribution,
+        text: String,
+        base: &BranchName,
+        tree: &CommitSha,
+        only: &[ModelName],
+    ) -> Outcome {
+        let mut tasks = match route::push(&composed.config, base, tree, by, self.event.run.attempt, only) {
+            Route::Nothing(reason) => return Outcome::skipped(text, *reason),
+            Route::Tasks(tasks) => tasks,
+        };
+        for task in &mut tasks {
+            task.goal.predicts = true;
+        }
+        let trains =
+            composed.config.stage_of_branch(base).is_some_and(|stage| matches!(stage.does, Does::Train { .. }));
+        let models = composed.drive.plan(&tasks).await;
+        let mut outcome = Outcome::of_models(text, models);
+        outcome.reasons.push(Reason::Predicted { base: base.clone(), trains });
+        outcome
+    }
+}
+
+/// Tells a pusher that the rules which their own file changes gained nothing.
+fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: BranchName) -> Option<Reason> {
+    if rules.text == settings.text {
+        return None;
+    }
+    let held = crate::config::load(rules, rules).ok()?;
+    let own = crate::config::load(settings, settings).ok()?;
+    let changes: Vec<String> = crate::config::rules_differ(&held, &own).iter().map(ToString::to_string).collect();
+    (!changes.is_empty()).then_some(Reason::RulesIgnored { branch, changes })
+}
+
+/// Refuses an event that asks for more trainings than the rules allow, before the first one.
+async fn too_many(composed: &Composed, tasks: &[crate::plan::goal::Task]) -> Option<Reason> {
+    let allowed = composed.config.limits.max_trainings_per_event?;
+    let planned = composed.drive.plan(tasks).await;
+    let asked = planned.iter().flat_map(|model| &model.steps).filter(|record| record.step.kind() == "train").count();
+    let asked = u32::try_from(asked).unwrap_or(u32::MAX);
+    (asked > allowed).then(|| Reason::LimitReached {
+        limit: "limits.max_trainings_per_event".to_owned(),
+        allowed,
+        asked,
+    })
 }
 
 /// Prints an outcome and passes its exit code on.

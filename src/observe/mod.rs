@@ -103,6 +103,11 @@ impl Observer {
                     self.observe_training(task, ports, stage, branch, commit, &mut facts).await?;
                 }
             }
+            Aim::Abandon { stage, branch } => {
+                if let Some(stage) = task.rules.stage(stage) {
+                    self.observe_older(task, ports, stage, branch, None, &mut facts).await?;
+                }
+            }
             Aim::Promote { stage, branch, commit } => {
                 if let Some(stage) = task.rules.stage(stage) {
                     self.observe_promotion(task, ports, stage, branch, commit, &mut facts).await?;
@@ -116,6 +121,15 @@ impl Observer {
                 let look = GroupLook { fingerprint, ..GroupLook::default() };
                 facts.groups.insert(to.clone(), self.look(&task.rules, ports, to, &look).await?);
                 facts.groups.insert(from.clone(), source);
+            }
+            Aim::Freeze { target } | Aim::Unfreeze { target } => {
+                let look = GroupLook::default();
+                facts.groups.insert(target.clone(), self.look(&task.rules, ports, target, &look).await?);
+            }
+            Aim::Rollback { target, replaces, to } => {
+                let numbers = vec![*replaces, *to];
+                let look = GroupLook { numbers, with_former: true, ..GroupLook::default() };
+                facts.groups.insert(target.clone(), self.look(&task.rules, ports, target, &look).await?);
             }
             Aim::Approve { target, version } | Aim::Reject { target, version } => {
                 let look = GroupLook { numbers: vec![*version], with_former: true, ..GroupLook::default() };
@@ -184,8 +198,10 @@ impl Observer {
     ) -> Result<(), PortError> {
         let rules = &task.rules;
         let content = self.content(commit, &rules.model, &stage.name, ports).await?;
-        facts.commit = Some(self.commit_facts(commit, [(stage.name.clone(), content.clone())])?);
-        facts.head = Some(self.head_facts(branch, commit, &rules.model, &stage.name, ports).await?);
+        facts.commit = Some(self.commit_facts(commit, task.goal.predicts, [(stage.name.clone(), content.clone())])?);
+        if !task.goal.predicts {
+            facts.head = Some(self.head_facts(branch, commit, &rules.model, &stage.name, ports).await?);
+        }
         let fingerprint = content.as_ref().ok().and_then(|content| content.fingerprint.clone());
         let look = GroupLook { fingerprint: fingerprint.clone(), ..GroupLook::default() };
         let above: Vec<&Stage> = rules.training_stages_above(&stage.name).collect();
@@ -207,7 +223,7 @@ impl Observer {
                 facts.trainings.extend(attempts(rules, ports, name, fingerprint).await?);
             }
         }
-        if stage.on_newer_push == OnNewerPush::Stop {
+        if stage.on_newer_push == OnNewerPush::Stop && !task.goal.predicts {
             self.observe_older(task, ports, stage, branch, fingerprint.as_ref(), facts).await?;
         }
         Ok(())
@@ -267,8 +283,8 @@ impl Observer {
         for source in sources {
             contents.push((source.clone(), self.content(commit, &rules.model, source, ports).await?));
         }
-        facts.commit = Some(self.commit_facts(commit, contents.clone())?);
-        if let Some(first) = sources.first() {
+        facts.commit = Some(self.commit_facts(commit, task.goal.predicts, contents.clone())?);
+        if let (Some(first), false) = (sources.first(), task.goal.predicts) {
             facts.head = Some(self.head_facts(branch, commit, &rules.model, first, ports).await?);
         }
         let known: Vec<&ContentFacts> = contents.iter().filter_map(|(_, content)| content.as_ref().ok()).collect();
@@ -294,16 +310,16 @@ impl Observer {
     fn commit_facts(
         &self,
         commit: &CommitSha,
+        predicts: bool,
         content: impl IntoIterator<Item = (StageName, Result<ContentFacts, ContentProblem>)>,
     ) -> Result<CommitFacts, PortError> {
-        let info =
-            self.git.commit(commit).map_err(|error| unreadable(&format!("read commit {}", commit.short()), error))?;
-        Ok(CommitFacts {
-            commit: commit.clone(),
-            tree: info.tree,
-            subject: info.subject,
-            content: content.into_iter().collect(),
-        })
+        // A prediction judges the tree of a merge that nobody has committed yet.
+        let (tree, subject) = match self.git.commit(commit) {
+            Ok(info) => (info.tree, info.subject),
+            Err(_) if predicts => (commit.clone(), "the merge".to_owned()),
+            Err(error) => return Err(unreadable(&format!("read commit {}", commit.short()), error)),
+        };
+        Ok(CommitFacts { commit: commit.clone(), tree, subject, content: content.into_iter().collect() })
     }
 
     async fn head_facts(

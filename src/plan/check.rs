@@ -60,8 +60,7 @@ fn check_steps(goal: &Goal, rules: &ModelRules, facts: &Facts, steps: &[Step], b
                     if seen.owner.as_ref().is_some_and(|owner| owner.is_foreign_to(&facts.repository)) {
                         broken.push(format!("`{}` writes to a group of another repository", step.kind()));
                     }
-                    let again = matches!(goal.aim, Aim::Train { again: Some(_), .. });
-                    if seen.frozen.is_some() && !goal.aim.is_by_hand() && !again {
+                    if seen.frozen.is_some() && !goal.aim.is_by_hand() {
                         broken.push(format!("`{}` changes the frozen {group} by itself", step.kind()));
                     }
                 }
@@ -105,6 +104,11 @@ fn check_steps(goal: &Goal, rules: &ModelRules, facts: &Facts, steps: &[Step], b
                     broken.push("a rejection rejects, and says what kind it is".to_owned());
                 }
             }
+            Step::Freeze(_) | Step::Unfreeze(_) => {
+                if !goal.aim.is_by_hand() {
+                    broken.push("only a person freezes or unfreezes".to_owned());
+                }
+            }
             Step::Train(_) | Step::Stop(_) | Step::Supersede(_) => {}
         }
     }
@@ -126,7 +130,8 @@ fn check_registration<'a>(
         .iter()
         .find(|(_, name)| *name == &registration.group)
         .and_then(|(target, _)| rules.stage_of_target(target)?.groups.get(target).copied());
-    if registration.approval == Approval::Approved && rule != Some(ApprovalRule::Auto) {
+    let by_rollback = matches!(goal.aim, Aim::Rollback { .. });
+    if registration.approval == Approval::Approved && rule != Some(ApprovalRule::Auto) && !by_rollback {
         broken.push(format!("a version enters {} approved, but its rule is manual", registration.group));
     }
     if registration.superseded && registration.approval == Approval::Approved {
@@ -143,9 +148,15 @@ fn check_registration<'a>(
 /// The groups that a goal may write to.
 fn reachable_groups(goal: &Goal, rules: &ModelRules, stage: Option<&Stage>) -> BTreeSet<GroupName> {
     let targets: Vec<_> = match &goal.aim {
-        Aim::Train { .. } | Aim::Promote { .. } => stage.map(|stage| stage.groups.keys().collect()).unwrap_or_default(),
+        Aim::Train { .. } | Aim::Promote { .. } | Aim::Abandon { .. } => {
+            stage.map(|stage| stage.groups.keys().collect()).unwrap_or_default()
+        }
         Aim::PromoteByHand { to, .. } => vec![to],
-        Aim::Approve { target, .. } | Aim::Reject { target, .. } => vec![target],
+        Aim::Approve { target, .. }
+        | Aim::Reject { target, .. }
+        | Aim::Rollback { target, .. }
+        | Aim::Freeze { target }
+        | Aim::Unfreeze { target } => vec![target],
     };
     targets.into_iter().filter_map(|target| rules.groups.get(target).cloned()).collect()
 }

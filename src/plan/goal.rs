@@ -75,6 +75,9 @@ pub struct Goal {
     pub by: Attribution,
     /// The number of the run's attempt, from 1.
     pub run_attempt: u32,
+    /// Whether this only asks what a merge would do: `commit` is then the tree of the merge, which no branch
+    /// points at, and nothing is ever applied.
+    pub predicts: bool,
 }
 
 /// What should become true.
@@ -93,6 +96,16 @@ pub enum Aim {
         again: Option<String>,
         /// Whether a first attempt may be started. `reconcile` only finishes what others began.
         may_start: bool,
+        /// Whether a person asked for this very commit: then a frozen group or a branch that has moved on does
+        /// not stop it, though its result enters pending and marked where the branch has moved on.
+        by_hand: bool,
+    },
+    /// Nothing of a branch that is gone goes on.
+    Abandon {
+        /// The stage that it reached.
+        stage: StageName,
+        /// The branch.
+        branch: BranchName,
     },
     /// A promoting stage's groups hold a version of the commit's content.
     Promote {
@@ -129,22 +142,52 @@ pub enum Aim {
         /// Which version.
         version: VersionNumber,
     },
+    /// A person puts the current version out, brings an older one back, and freezes the group.
+    Rollback {
+        /// The group's target.
+        target: TargetName,
+        /// The version that is put out: current when the command began.
+        replaces: VersionNumber,
+        /// The version that comes back.
+        to: VersionNumber,
+    },
+    /// A person stops every automatic change of a group.
+    Freeze {
+        /// The group's target.
+        target: TargetName,
+    },
+    /// A person allows automatic changes again.
+    Unfreeze {
+        /// The group's target.
+        target: TargetName,
+    },
 }
 
 impl Aim {
     /// Tells whether a person asks by hand, and so may change a frozen group.
     pub fn is_by_hand(&self) -> bool {
         match self {
-            Self::Train { .. } | Self::Promote { .. } => false,
-            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => true,
+            Self::Train { by_hand, .. } => *by_hand,
+            Self::Promote { .. } | Self::Abandon { .. } => false,
+            Self::PromoteByHand { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Rollback { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. } => true,
         }
     }
 
     /// Returns the stage whose branch moved.
     pub fn stage(&self) -> Option<&StageName> {
         match self {
-            Self::Train { stage, .. } | Self::Promote { stage, .. } => Some(stage),
-            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+            Self::Train { stage, .. } | Self::Promote { stage, .. } | Self::Abandon { stage, .. } => Some(stage),
+            Self::PromoteByHand { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Rollback { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. } => None,
         }
     }
 
@@ -152,15 +195,26 @@ impl Aim {
     pub fn commit(&self) -> Option<&CommitSha> {
         match self {
             Self::Train { commit, .. } | Self::Promote { commit, .. } => Some(commit),
-            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+            Self::Abandon { .. }
+            | Self::PromoteByHand { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Rollback { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. } => None,
         }
     }
 
     /// Returns the branch that moved.
     pub fn branch(&self) -> Option<&BranchName> {
         match self {
-            Self::Train { branch, .. } | Self::Promote { branch, .. } => Some(branch),
-            Self::PromoteByHand { .. } | Self::Approve { .. } | Self::Reject { .. } => None,
+            Self::Train { branch, .. } | Self::Promote { branch, .. } | Self::Abandon { branch, .. } => Some(branch),
+            Self::PromoteByHand { .. }
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Rollback { .. }
+            | Self::Freeze { .. }
+            | Self::Unfreeze { .. } => None,
         }
     }
 }

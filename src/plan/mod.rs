@@ -5,11 +5,13 @@
 
 pub mod approve;
 pub mod check;
+pub mod freeze;
 pub mod gate;
 pub mod goal;
 pub mod promote;
 pub mod reason;
 pub mod register;
+pub mod rollback;
 pub mod route;
 pub mod step;
 pub mod train;
@@ -69,10 +71,13 @@ impl ModelPlan {
 pub fn plan(goal: &Goal, rules: &ModelRules, facts: &Facts) -> ModelPlan {
     let answer = match &goal.aim {
         Aim::Train { .. } => train::plan(goal, rules, facts),
+        Aim::Abandon { branch, .. } => train::plan_abandon(branch, facts),
         Aim::Promote { .. } => promote::plan(goal, rules, facts),
         Aim::PromoteByHand { .. } => promote::plan_by_hand(goal, rules, facts),
         Aim::Approve { .. } => approve::plan_approve(goal, rules, facts),
         Aim::Reject { .. } => approve::plan_reject(goal, facts),
+        Aim::Rollback { .. } => rollback::plan(goal, facts),
+        Aim::Freeze { .. } | Aim::Unfreeze { .. } => freeze::plan(goal, facts),
     };
     let (decision, reasons) = answer;
     ModelPlan { model: rules.model.clone(), decision, reasons }

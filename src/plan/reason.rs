@@ -332,6 +332,72 @@ pub enum Reason {
         /// It was the current one.
         was_current: bool,
     },
+    /// A person stops automatic changes.
+    Freezing {
+        /// The group.
+        group: GroupName,
+    },
+    /// A person allows automatic changes again.
+    Unfreezing {
+        /// The group.
+        group: GroupName,
+        /// The mark that is lifted.
+        freeze: Freeze,
+    },
+    /// The group is frozen already.
+    AlreadyFrozen {
+        /// The group.
+        group: GroupName,
+        /// The mark.
+        freeze: Freeze,
+    },
+    /// The group is not frozen.
+    NotFrozen {
+        /// The group.
+        group: GroupName,
+    },
+    /// A person goes back.
+    RollingBack {
+        /// The version that is put out.
+        from: Known,
+        /// The version that comes back.
+        to: Known,
+    },
+    /// The group went back.
+    RolledBack {
+        /// The version that is current now.
+        version: Known,
+        /// The version that was put out.
+        replaced: Known,
+    },
+    /// There is nothing to go back to.
+    NothingToRollBack {
+        /// The group.
+        group: GroupName,
+    },
+    /// The commit's own file changes rules, which do not count.
+    RulesIgnored {
+        /// The branch whose rules count.
+        branch: BranchName,
+        /// What the commit would change: `gates.accuracy.min: 0.8 -> 0.5`.
+        changes: Vec<String>,
+    },
+    /// A limit of the rules.
+    LimitReached {
+        /// The limit: `limits.max_trainings_per_event`.
+        limit: String,
+        /// What it allows.
+        allowed: u32,
+        /// What was asked.
+        asked: u32,
+    },
+    /// A prediction of what merging would do.
+    Predicted {
+        /// The base branch.
+        base: BranchName,
+        /// Whether it would train.
+        trains: bool,
+    },
     /// It is so already.
     AlreadySo {
         /// The version.
@@ -392,6 +458,18 @@ pub enum Reason {
         branch: BranchName,
         /// What merging the file will begin.
         begins: String,
+    },
+    /// The event is privileged and brings foreign code.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// The pull request cannot be merged as it is.
+    MergeConflict {
+        /// The base branch.
+        base: BranchName,
+        /// Paths that conflict.
+        paths: Vec<String>,
     },
     /// Not built into this release yet.
     NotYet {
@@ -465,6 +543,13 @@ impl Reason {
 
     /// Tells whether this only says that the world is as wanted: noise after a run that made it so.
     pub fn says_nothing_to_do(&self) -> bool {
-        matches!(self, Self::AlreadyRegistered { .. } | Self::AlreadyCurrent { .. } | Self::AlreadySo { .. })
+        matches!(
+            self,
+            Self::AlreadyRegistered { .. }
+                | Self::AlreadyCurrent { .. }
+                | Self::AlreadySo { .. }
+                | Self::AlreadyFrozen { .. }
+                | Self::NotFrozen { .. }
+        )
     }
 }

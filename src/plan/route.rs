@@ -29,18 +29,18 @@ pub fn route(config: &Config, event: &Event, by: &Attribution, only: &[ModelName
         EventKind::BranchMoved(moved) => push(config, &moved.branch, &moved.after, by, event.run.attempt, only),
         EventKind::BranchDeleted { branch, .. } => nothing(Reason::BranchDeleted { branch: branch.clone() }),
         EventKind::NotOurs(not_ours) => nothing(Reason::NotOurs { why: not_ours.to_string() }),
-        EventKind::PullRequest(_) => not_yet("pull requests are not reported on in this release"),
-        EventKind::MergeGroup(_) => not_yet("merge queues are not reported on in this release"),
-        EventKind::ByHand(command) => {
-            not_yet(&format!("`{}` by dispatch is not acted on in this release", command.action().as_str()))
+        EventKind::PullRequest(_)
+        | EventKind::MergeGroup(_)
+        | EventKind::ByHand(_)
+        | EventKind::Hint(_)
+        | EventKind::Tick { .. } => {
+            nothing(Reason::NotYet { what: format!("`{}` has no branch of its own", event.name) })
         }
-        EventKind::Hint(_) => not_yet("hints from the cloud are not acted on in this release"),
-        EventKind::Tick { .. } => not_yet("schedules are not acted on in this release"),
     }
 }
 
-/// Routes a push: each model is trained, or promoted, as the branch's stage does.
-fn push(
+/// Routes the push of a branch: each model is trained, or promoted, as the branch's stage does.
+pub fn push(
     config: &Config,
     branch: &BranchName,
     commit: &CommitSha,
@@ -59,6 +59,7 @@ fn push(
             commit: commit.clone(),
             again: None,
             may_start: true,
+            by_hand: false,
         },
         Does::Promote { .. } => {
             Aim::Promote { stage: stage.name.clone(), branch: branch.clone(), commit: commit.clone() }
@@ -70,9 +71,29 @@ fn push(
         .filter(|model| only.is_empty() || only.contains(model))
         .filter_map(|model| {
             Some(Task {
-                goal: Goal { aim: aim.clone(), by: by.clone(), run_attempt },
+                goal: Goal { aim: aim.clone(), by: by.clone(), run_attempt, predicts: false },
                 rules: model_rules(config, model)?,
             })
+        })
+        .collect();
+    Route::Tasks(tasks)
+}
+
+/// Routes the end of a branch: its open trainings are abandoned.
+pub fn deleted(config: &Config, branch: &BranchName, by: &Attribution, only: &[ModelName]) -> Route {
+    let gone = || nothing(Reason::BranchDeleted { branch: branch.clone() });
+    let Some(stage) = config.stage_of_branch(branch) else { return gone() };
+    if matches!(stage.does, Does::Promote { .. }) {
+        return gone();
+    }
+    let aim = Aim::Abandon { stage: stage.name.clone(), branch: branch.clone() };
+    let tasks = config
+        .models
+        .keys()
+        .filter(|model| only.is_empty() || only.contains(model))
+        .filter_map(|model| {
+            let goal = Goal { aim: aim.clone(), by: by.clone(), run_attempt: 1, predicts: false };
+            Some(Task { goal, rules: model_rules(config, model)? })
         })
         .collect();
     Route::Tasks(tasks)
@@ -90,10 +111,6 @@ pub fn model_rules(config: &Config, model: &ModelName) -> Option<ModelRules> {
         max_attempts: found.max_attempts,
         max_runtime: config.limits.max_runtime,
     })
-}
-
-fn not_yet(what: &str) -> Route {
-    nothing(Reason::NotYet { what: what.to_owned() })
 }
 
 fn nothing(reason: Reason) -> Route {

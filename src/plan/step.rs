@@ -37,6 +37,10 @@ pub enum Step {
     Reject(ApprovalStep),
     /// Mark a pending version as overtaken.
     Supersede(SupersedeStep),
+    /// Stop every automatic change of a group.
+    Freeze(FreezeStep),
+    /// Allow automatic changes of a group again.
+    Unfreeze(FreezeStep),
 }
 
 /// Begins a training.
@@ -100,6 +104,15 @@ pub struct SupersedeStep {
     pub by: Attribution,
 }
 
+/// Sets or lifts a freeze.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FreezeStep {
+    /// The group.
+    pub group: GroupName,
+    /// Who, from where and why.
+    pub by: Attribution,
+}
+
 impl Step {
     /// Returns the word that stands for the step in JSON and in tables.
     pub fn kind(&self) -> &'static str {
@@ -113,6 +126,8 @@ impl Step {
             Self::Approve(_) => "approve",
             Self::Reject(_) => "reject",
             Self::Supersede(_) => "supersede",
+            Self::Freeze(_) => "freeze",
+            Self::Unfreeze(_) => "unfreeze",
         }
     }
 
@@ -124,6 +139,7 @@ impl Step {
             Self::Register(step) | Self::Promote(step) | Self::Restore(step) => Some(&step.registration.group),
             Self::Approve(step) | Self::Reject(step) => Some(&step.change.group),
             Self::Supersede(step) => Some(&step.group),
+            Self::Freeze(step) | Self::Unfreeze(step) => Some(&step.group),
         }
     }
 
@@ -136,7 +152,9 @@ impl Step {
             | Self::Copy(_)
             | Self::Approve(_)
             | Self::Reject(_)
-            | Self::Supersede(_) => None,
+            | Self::Supersede(_)
+            | Self::Freeze(_)
+            | Self::Unfreeze(_) => None,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::model::name::TrainingName;
 use crate::model::stage::Does;
 use crate::model::stage::OnNewerPush;
 use crate::model::stage::Stage;
+use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::training::Training;
 use crate::model::training::TrainingOrigin;
@@ -47,6 +48,7 @@ pub(crate) struct Push<'a> {
     pub(crate) content: &'a ContentFacts,
     pub(crate) fingerprint: &'a Fingerprint,
     pub(crate) again: Option<&'a str>,
+    pub(crate) by_hand: bool,
     /// `None`: the branch stands for this very fingerprint. `Some`: it has moved on, to this commit or away.
     pub(crate) overtaken: Option<Option<CommitSha>>,
 }
@@ -84,7 +86,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
     }
     for target in push.stage.groups.keys() {
         let group = group(facts, target)?;
-        if let (Some(freeze), false) = (&group.frozen, push.again.is_some()) {
+        if let (Some(freeze), false) = (&group.frozen, push.by_hand) {
             return Err(settled(
                 Verdict::Blocked,
                 Reason::Frozen {
@@ -107,7 +109,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
 
 /// Takes the push apart, or says why the model cannot be judged at this commit.
 fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<Push<'a>, Answered> {
-    let Aim::Train { stage, branch, again, .. } = &goal.aim else {
+    let Aim::Train { stage, branch, again, by_hand, .. } = &goal.aim else {
         return Err(broken("a training plan was asked for something else"));
     };
     let (Some(stage), Some(commit)) = (rules.stage(stage), facts.commit.as_ref()) else {
@@ -128,7 +130,7 @@ fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<P
         }
         Some(HeadFacts::Gone) => Some(None),
     };
-    Ok(Push { stage, branch, commit, content, fingerprint, again: again.as_deref(), overtaken })
+    Ok(Push { stage, branch, commit, content, fingerprint, again: again.as_deref(), by_hand: *by_hand, overtaken })
 }
 
 /// Returns a model's content at a commit, or settles with the reason why it has none.
@@ -207,7 +209,7 @@ fn satisfied(push: &Push<'_>, rules: &ModelRules, facts: &Facts) -> Result<Optio
                 && !matches!(t.state, TrainingState::Stopped { .. })
                 && register::registered_from(facts, push, &t.name).is_none()
         });
-        if !begun {
+        if !begun && !push.by_hand {
             return Err(superseded(push, head.clone()));
         }
     }
@@ -336,7 +338,7 @@ fn after(
                 },
             )
         }
-        TrainingState::Stopped { .. } => match &push.overtaken {
+        TrainingState::Stopped { .. } => match push.overtaken.as_ref().filter(|_| !push.by_hand) {
             Some(head) => Err(superseded(push, head.clone())),
             None => begin(
                 goal,
@@ -348,10 +350,14 @@ fn after(
             ),
         },
         TrainingState::Failed { cause, message, log_tail } => {
-            if let Some(head) = &push.overtaken {
+            if let Some(head) = push.overtaken.as_ref().filter(|_| !push.by_hand) {
                 return Err(superseded(push, head.clone()));
             }
-            let failed = attempts.iter().filter(|t| matches!(t.state, TrainingState::Failed { .. })).count() as u32;
+            // A full disk says nothing of the training: it uses no attempt up, and a later run tries again.
+            let failed = attempts
+                .iter()
+                .filter(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause != Cause::DiskFull))
+                .count() as u32;
             let exhausted = failed >= rules.max_attempts;
             let passing = attempts
                 .iter()
@@ -359,11 +365,11 @@ fn after(
                 .take_while(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause.is_transient()))
                 .count() as u32;
             let automatic = cause.is_transient() && passing <= AUTOMATIC_RETRIES;
-            let asked = goal.run_attempt > 1
+            let asked = (goal.run_attempt > 1 || *cause == Cause::DiskFull)
                 && (training.origin.run_key.as_str(), training.origin.run_attempt)
                     != (goal.by.run_key.as_str(), goal.run_attempt);
             if !exhausted && (automatic || asked) {
-                let because = if automatic {
+                let because = if automatic || *cause == Cause::DiskFull {
                     format!("attempt {} ended by {}: {message}", training.attempt, cause.as_str())
                 } else {
                     format!("attempt {} failed, and a person ran the job again", training.attempt)
@@ -456,7 +462,6 @@ fn last_took(push: &Push<'_>, facts: &Facts) -> Option<f64> {
 
 /// Ends older open trainings of the branch that nobody wants any more.
 fn stop_older(rules: &ModelRules, goal: &Goal, facts: &Facts) -> (Vec<Step>, Vec<Reason>) {
-    let (mut steps, mut reasons) = (Vec::new(), Vec::new());
     let stops = goal
         .aim
         .stage()
@@ -465,8 +470,24 @@ fn stop_older(rules: &ModelRules, goal: &Goal, facts: &Facts) -> (Vec<Step>, Vec
     // An old event must not stop what the branch's newest push began.
     let ours_is_newest = matches!(facts.head, None | Some(HeadFacts::Here));
     if !stops || !ours_is_newest {
-        return (steps, reasons);
+        return (Vec::new(), Vec::new());
     }
+    end(facts, StopCause::NewerPush)
+}
+
+/// Decides for a branch that is gone: its open trainings end, unless another branch head wants them.
+pub(super) fn plan_abandon(branch: &BranchName, facts: &Facts) -> Answered {
+    let (steps, mut reasons) = end(facts, StopCause::BranchDeleted);
+    if steps.is_empty() {
+        reasons.push(Reason::BranchDeleted { branch: branch.clone() });
+        return (Decision::Settled(Verdict::Skipped), reasons);
+    }
+    (Decision::Act(steps), reasons)
+}
+
+/// Ends every open training that no other branch head wants.
+fn end(facts: &Facts, cause: StopCause) -> (Vec<Step>, Vec<Reason>) {
+    let (mut steps, mut reasons) = (Vec::new(), Vec::new());
     for training in &facts.older_open {
         let wanted = facts.wanted_elsewhere.iter().find(|other| other.fingerprint == training.origin.fingerprint);
         match wanted {
@@ -474,8 +495,8 @@ fn stop_older(rules: &ModelRules, goal: &Goal, facts: &Facts) -> (Vec<Step>, Vec
                 reasons.push(Reason::TrainingLeft { training: training.name.clone(), wanted_by: other.branch.clone() })
             }
             None => {
-                reasons.push(Reason::TrainingStopped { training: training.name.clone(), cause: StopCause::NewerPush });
-                steps.push(Step::Stop(StopStep { training: training.name.clone(), cause: StopCause::NewerPush }));
+                reasons.push(Reason::TrainingStopped { training: training.name.clone(), cause });
+                steps.push(Step::Stop(StopStep { training: training.name.clone(), cause }));
             }
         }
     }

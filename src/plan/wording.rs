@@ -5,6 +5,7 @@
 
 use crate::facts::model::Nearest;
 use crate::model::approval::Approval;
+use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::plan::gate::Answer;
@@ -58,6 +59,16 @@ impl Reason {
             Self::DataMoved { .. } => "data-moved",
             Self::Approving { .. } => "approving",
             Self::Rejecting { .. } => "rejecting",
+            Self::Freezing { .. } => "freezing",
+            Self::Unfreezing { .. } => "unfreezing",
+            Self::AlreadyFrozen { .. } => "already-frozen",
+            Self::NotFrozen { .. } => "not-frozen",
+            Self::RollingBack { .. } => "rolling-back",
+            Self::RolledBack { .. } => "rolled-back",
+            Self::NothingToRollBack { .. } => "nothing-to-roll-back",
+            Self::RulesIgnored { .. } => "rules-ignored",
+            Self::LimitReached { .. } => "limit-reached",
+            Self::Predicted { .. } => "predicted",
             Self::AlreadySo { .. } => "already-so",
             Self::OlderThanCurrent { .. } => "older-than-current",
             Self::NoSuchVersion { .. } => "no-such-version",
@@ -67,6 +78,8 @@ impl Reason {
             Self::BranchDeleted { .. } => "branch-deleted",
             Self::NotOurs { .. } => "not-ours",
             Self::NoRules { .. } => "no-rules",
+            Self::Refused { .. } => "refused",
+            Self::MergeConflict { .. } => "merge-conflict",
             Self::NotYet { .. } => "not-yet",
             Self::PortFailed { .. } => "port-failed",
             Self::TooBusy { .. } => "too-busy",
@@ -236,6 +249,42 @@ impl Reason {
                 }
                 text
             }
+            Self::Freezing { group } => {
+                format!("{group} is frozen: nothing changes it by itself until it is unfrozen")
+            }
+            Self::Unfreezing { group, freeze } => format!(
+                "{group} may change by itself again; it was frozen since {}{}{}",
+                time(freeze.since),
+                by(freeze.by.actor.as_deref()),
+                quoted(freeze.by.reason.as_deref())
+            ),
+            Self::AlreadyFrozen { group, freeze } => format!(
+                "nothing to do: {group} is frozen already, since {}{}{}",
+                time(freeze.since),
+                by(freeze.by.actor.as_deref()),
+                quoted(freeze.by.reason.as_deref())
+            ),
+            Self::NotFrozen { group } => format!("nothing to do: {group} is not frozen"),
+            Self::RollingBack { from, to } => {
+                format!("rollback: {to} comes back, {from} is put out, and the group is frozen")
+            }
+            Self::RolledBack { version, replaced } => format!(
+                "{version} is current; {replaced} stands as rolled back and does not return by itself; the group is frozen"
+            ),
+            Self::NothingToRollBack { group } => {
+                format!("{group} has nothing to go back to: no other version was ever current and still may be")
+            }
+            Self::RulesIgnored { branch, changes } => format!(
+                "this commit changes rules, but those of {branch} count until it is merged there: {}",
+                changes.join("; ")
+            ),
+            Self::LimitReached { limit, allowed, asked } => {
+                format!("{limit} allows {allowed}, and this event asks for {asked}: nothing was started")
+            }
+            Self::Predicted { base, trains } => {
+                let what = if *trains { "merging will train" } else { "merging would do this" };
+                format!("a prediction for the merge into {base}: {what}; nothing was written")
+            }
             Self::AlreadySo { version, approval } => format!("nothing to do: {version} is {approval} already"),
             Self::OlderThanCurrent { version, current } => {
                 format!("{version} is older than the current {current}: approving it would change nothing")
@@ -256,6 +305,10 @@ impl Reason {
             Self::NoRules { branch, begins } => format!(
                 "{branch} has no branchline.yaml yet, so no rules apply and nothing was done. Once it is merged there, {begins}"
             ),
+            Self::Refused { why } => why.clone(),
+            Self::MergeConflict { base, paths } => {
+                format!("this cannot be merged into {base} as it is: {} conflict", paths.join(", "))
+            }
             Self::NotYet { what } => format!("not yet: {what}"),
             Self::PortFailed { message, may_pass, .. } => {
                 let again = if *may_pass { " (running it again may help)" } else { "" };
@@ -349,6 +402,9 @@ impl Reason {
             }
             Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
             Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
+            Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
+                Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
+            }
             Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
                 "the attempts are used up: change the code, the settings or the data".to_owned()
             } else {
@@ -395,8 +451,25 @@ impl Reason {
             | Self::NotPromotable { .. }
             | Self::BranchDeleted { .. }
             | Self::NotOurs { .. }
+            | Self::Refused { .. }
+            | Self::Freezing { .. }
+            | Self::Unfreezing { .. }
+            | Self::AlreadyFrozen { .. }
+            | Self::NotFrozen { .. }
+            | Self::RollingBack { .. }
+            | Self::Predicted { .. }
+            | Self::RulesIgnored { .. }
             | Self::NoRules { .. }
             | Self::NotYet { .. } => None,
+            Self::RolledBack { version, .. } => Some(format!(
+                "when the cause is mended: branchline unfreeze --group {} --reason \"...\"",
+                version.version.group
+            )),
+            Self::NothingToRollBack { group } => Some(format!("branchline show {group}")),
+            Self::MergeConflict { base, .. } => Some(format!("merge {base} into the branch and push again")),
+            Self::LimitReached { limit, .. } => {
+                Some(format!("narrow the run with --model, or raise {limit} on the default branch"))
+            }
             Self::NoStage { branch, .. } => {
                 Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
             }

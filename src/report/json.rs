@@ -33,6 +33,7 @@ pub struct OutcomeJson {
 #[derive(Debug, Serialize)]
 struct ModelJson {
     model: ModelName,
+    at: Option<String>,
     verdict: &'static str,
     reasons: Vec<ReasonJson>,
     steps: Vec<StepJson>,
@@ -173,6 +174,7 @@ impl VersionJson {
 fn model(outcome: &ModelOutcome) -> ModelJson {
     ModelJson {
         model: outcome.model.clone(),
+        at: outcome.at.clone(),
         verdict: outcome.verdict.as_str(),
         reasons: outcome.reasons.iter().map(reason).collect(),
         steps: outcome

@@ -45,7 +45,8 @@ pub fn outcome(outcome: &Outcome) -> String {
 fn push_model(text: &mut String, model: &ModelOutcome) {
     let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
     let word = if planned { "would go on".to_owned() } else { verdict(model.verdict) };
-    text.push_str(&format!("\n{}{}{}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
+    let at = model.at.as_ref().map_or_else(String::new, |at| format!(" ({})", plain(at)));
+    text.push_str(&format!("\n{}{}{}{at}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
     for reason in &model.reasons {
         push_reason(text, reason, "  ");
     }

@@ -87,6 +87,18 @@ enum Act {
     Approve(Address),
     /// A person rejects.
     Reject(Address),
+    /// A person goes back.
+    Rollback(Rollback),
+    /// A person stops automatic changes of a group.
+    Freeze(String),
+    /// A person allows them again.
+    Unfreeze(String),
+    /// A person trains again.
+    Again(Again),
+    /// The host says that a branch was deleted.
+    Deleted(String),
+    /// The branch was pushed, and the run leaves at once.
+    PushAndLeave(String),
     /// What every named group holds now: its lines, newest first.
     Groups(BTreeMap<String, Vec<String>>),
 }
@@ -144,6 +156,21 @@ struct Promotion {
 struct Address {
     group: String,
     version: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rollback {
+    group: String,
+    #[serde(default)]
+    to: Option<u32>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Again {
+    branch: String,
+    reason: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -239,6 +266,44 @@ impl<'a> Teller<'a> {
                 };
                 self.by_hand(number, scene, aim).await;
             }
+            Act::Rollback(rollback) => self.rollback(number, scene, rollback).await,
+            Act::Freeze(group) => {
+                self.by_hand(number, scene, |config| Aim::Freeze { target: target(config, group) }).await;
+            }
+            Act::Unfreeze(group) => {
+                self.by_hand(number, scene, |config| Aim::Unfreeze { target: target(config, group) }).await;
+            }
+            Act::Again(asked) => {
+                let commit = self.resolve(&asked.branch);
+                self.drive(number, scene, &commit, |config, by| {
+                    let mut tasks = tasks_of_push(config, by, &asked.branch, &commit);
+                    for task in &mut tasks {
+                        if let Aim::Train { again, by_hand, .. } = &mut task.goal.aim {
+                            *again = Some(asked.reason.clone());
+                            *by_hand = true;
+                        }
+                    }
+                    tasks
+                })
+                .await;
+            }
+            Act::Deleted(branch) => {
+                let head = self.resolve("HEAD");
+                let name = BranchName::parse(branch).expect("a branch");
+                self.drive(number, scene, &head, |config, by| {
+                    match branchline::plan::route::deleted(config, &name, by, &[]) {
+                        branchline::plan::route::Route::Tasks(tasks) => tasks,
+                        branchline::plan::route::Route::Nothing(reason) => panic!("{}", reason.message()),
+                    }
+                })
+                .await;
+            }
+            Act::PushAndLeave(branch) => {
+                let commit = self.resolve(branch);
+                self.laptop.patience = Patience::For(std::time::Duration::ZERO);
+                self.drive(number, scene, &commit, |config, by| tasks_of_push(config, by, branch, &commit)).await;
+                self.laptop.patience = Patience::UntilDone;
+            }
             Act::Groups(expected) => {
                 let found = self.ending().await;
                 for (group, lines) in expected {
@@ -288,6 +353,37 @@ impl<'a> Teller<'a> {
             None => self.laptop.repository.git(&["rev-parse", name]),
         };
         CommitSha::parse(&text).expect("a commit id")
+    }
+
+    /// Settles the way back as the command does, then goes it; after a fault the command is typed again.
+    async fn rollback(&self, number: usize, scene: &Scene, rollback: &Rollback) {
+        let head = self.resolve("HEAD");
+        loop {
+            let (config, drive) = self.laptop.run_for(&head);
+            let target = target(&config, &rollback.group);
+            let model = config.models.keys().next().expect("a model").clone();
+            let group = config.group(&model, &target).expect("a group");
+            let to = rollback.to.map(VersionNumber);
+            let look = GroupLook { numbers: to.into_iter().collect(), with_former: true, ..GroupLook::default() };
+            let facts = drive.ports.registry.look(group, &look).await.expect("readable group");
+            let way = branchline::plan::rollback::choose(&facts, to, &model)
+                .unwrap_or_else(|reason| panic!("{} scene {number}: {}", self.name, reason.message()));
+            let by = Attribution {
+                event: "rollback".to_owned(),
+                run_key: format!("run/{number}"),
+                reason: Some("it declines everything".to_owned()),
+                ..Attribution::default()
+            };
+            let tasks = vec![task(&config, &model, Aim::Rollback { target, replaces: way.replaces, to: way.to }, &by)];
+            let models = drive.run(tasks.clone()).await;
+            if self.laptop.faults.take_struck() {
+                continue;
+            }
+            let outcome = branchline::outcome::Outcome::of_models(format!("scene {number}"), models);
+            self.compare(number, scene, &outcome);
+            self.nothing_is_left(number, &drive, &tasks, &outcome).await;
+            return;
+        }
     }
 
     async fn by_hand(&self, number: usize, scene: &Scene, aim: impl Fn(&Config) -> Aim) {
@@ -450,7 +546,7 @@ fn tasks_of_push(config: &Config, by: &Attribution, branch: &str, commit: &Commi
 
 fn task(config: &Config, model: &ModelName, aim: Aim, by: &Attribution) -> Task {
     Task {
-        goal: Goal { aim, by: by.clone(), run_attempt: 1 },
+        goal: Goal { aim, by: by.clone(), run_attempt: 1, predicts: false },
         rules: model_rules(config, model).expect("a known model"),
     }
 }

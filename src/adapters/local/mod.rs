@@ -25,4 +25,5 @@ pub use artifacts::LocalArtifacts;
 pub use datasets::LocalDatasets;
 pub use home::Home;
 pub use prepare::SourceMaterial;
+pub use process::outlive_size_limit;
 pub use trainer::LocalTrainer;

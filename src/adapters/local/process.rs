@@ -17,6 +17,16 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// What is left of a group after its first process ended by itself gets less: nobody waits for its result.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
 
+/// Makes a write beyond the file size limit (`ulimit -f`) an error that can be told, instead of a signal that ends
+/// this process. Commands that it starts keep the system's behaviour.
+pub fn outlive_size_limit() {
+    #[cfg(unix)]
+    {
+        // Without it the signal ends the process: no worse than before.
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
+    }
+}
+
 /// A running command with all its children.
 pub(super) struct Group {
     child: Child,

@@ -64,6 +64,7 @@ const LOOK: Duration = Duration::from_millis(40);
 
 /// Supervises the training in this folder. Failures of ours go to standard error, which is `worker.log`.
 pub fn main(folder: &Path) -> ExitCode {
+    process::outlive_size_limit();
     let result = match TrainingFolder::at(folder) {
         Some(found) if found.exists() => supervise(&found),
         Some(_) | None => Err(PortError::because(

@@ -1,0 +1,143 @@
+//! A person goes back: the current version is put out, an older one returns, and the group is frozen.
+//!
+//! One step in each turn, the freeze first, so that nothing automatic can come between. A rollback that was
+//! killed half-way is recognised by its freeze and finished; one that is done is found done.
+
+use crate::facts::Facts;
+use crate::facts::GroupFacts;
+use crate::model::approval::Approval;
+use crate::model::change::ApprovalChange;
+use crate::model::name::ModelName;
+use crate::model::verdict::Verdict;
+use crate::model::version::Rejection;
+use crate::model::version::Version;
+use crate::model::version::VersionNumber;
+use crate::plan::Answered;
+use crate::plan::Decision;
+use crate::plan::goal::Aim;
+use crate::plan::goal::Goal;
+use crate::plan::group;
+use crate::plan::known;
+use crate::plan::reason::Reason;
+use crate::plan::refuse_foreign;
+use crate::plan::register::restoring;
+use crate::plan::settled;
+use crate::plan::step::ApprovalStep;
+use crate::plan::step::FreezeStep;
+use crate::plan::step::Step;
+use crate::plan::train::broken;
+
+/// The event name under which a rollback signs its freeze.
+const EVENT: &str = "rollback";
+
+/// What a rollback does, settled before it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The version that is put out.
+    pub replaces: VersionNumber,
+    /// The version that comes back.
+    pub to: VersionNumber,
+}
+
+/// Chooses the way back from what the group holds now: the version that was named, or the last one that was
+/// current, is not rejected, and differs in content or data from the one that is put out.
+pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) -> Result<Way, Box<Reason>> {
+    let Some(current) = &group.current else {
+        return Err(Box::new(Reason::NothingToRollBack { group: group.name.clone() }));
+    };
+    if let Some(way) = signed(group, current).filter(|way| to.is_none_or(|to| to == way.to)) {
+        return Ok(way);
+    }
+    let chosen = match to {
+        Some(number) => {
+            let found = group.asked.iter().find(|version| version.number == number).ok_or_else(|| {
+                Box::new(Reason::NoSuchVersion { group: group.name.clone(), number, newest: group.newest })
+            })?;
+            if found.content.fingerprint == current.content.fingerprint {
+                return Err(Box::new(Reason::AlreadyCurrent { version: known(current) }));
+            }
+            if found.is_banned() {
+                return Err(Box::new(Reason::LastRejected {
+                    version: known(found),
+                    rejection: found.rejection,
+                    model: model.clone(),
+                }));
+            }
+            found
+        }
+        None => group
+            .formerly_current
+            .iter()
+            .find(|former| {
+                former.approval != Approval::Rejected && former.content.fingerprint != current.content.fingerprint
+            })
+            .ok_or_else(|| Box::new(Reason::NothingToRollBack { group: group.name.clone() }))?,
+    };
+    Ok(Way { replaces: current.number, to: chosen.number })
+}
+
+/// Recognises what an earlier rollback did, or had begun to do when it was killed, by the freeze that it left.
+///
+/// The same command again finishes it or finds it done; it never goes back further. Whoever wants that names the
+/// version, or unfreezes the group first.
+fn signed(group: &GroupFacts, current: &Version) -> Option<Way> {
+    let freeze = group.frozen.as_ref().filter(|freeze| freeze.by.event == EVENT)?;
+    let to = current.content.restores?;
+    let replaced = group.formerly_current.first()?;
+    let by_it = current.registered_at >= freeze.since && replaced.number < current.number;
+    by_it.then_some(Way { replaces: replaced.number, to })
+}
+
+/// Decides the next step of a rollback.
+pub(super) fn plan(goal: &Goal, facts: &Facts) -> Answered {
+    decide(goal, facts).unwrap_or_else(|answer| answer)
+}
+
+fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
+    let Aim::Rollback { target, replaces, to } = &goal.aim else {
+        return Err(broken("a rollback was asked for"));
+    };
+    let group = group(facts, target)?;
+    refuse_foreign(facts, group)?;
+    let find = |number: VersionNumber| {
+        group.asked.iter().find(|version| version.number == number).ok_or_else(|| {
+            settled(Verdict::Errored, Reason::NoSuchVersion { group: group.name.clone(), number, newest: group.newest })
+        })
+    };
+    let (replaced, older) = (find(*replaces)?, find(*to)?);
+    let reason = Reason::RollingBack { from: known(replaced), to: known(older) };
+    if group.frozen.is_none() {
+        let step = Step::Freeze(FreezeStep { group: group.name.clone(), by: goal.by.clone() });
+        return Ok((Decision::Act(vec![step]), vec![reason]));
+    }
+    let restored = group
+        .current
+        .as_ref()
+        .filter(|current| current.content.restores == Some(older.number) && current.number > replaced.number);
+    let Some(restored) = restored else {
+        if group.current.as_ref().is_some_and(|current| current.number != replaced.number) {
+            return Err(settled(
+                Verdict::Errored,
+                Reason::TooBusy { what: format!("the current version of {}", group.name) },
+            ));
+        }
+        let (step, why) = restoring(goal, facts, target, group, older, Approval::Approved);
+        return Ok((Decision::Act(vec![step]), vec![reason, why]));
+    };
+    if replaced.approval == Approval::Rejected {
+        return Ok(settled(
+            Verdict::Passed,
+            Reason::RolledBack { version: known(restored), replaced: known(replaced) },
+        ));
+    }
+    let change = ApprovalChange {
+        group: group.name.clone(),
+        number: replaced.number,
+        from: replaced.approval,
+        to: Approval::Rejected,
+        rejection: Some(Rejection::RolledBack),
+        expected_current: group.current_number(),
+        by: goal.by.clone(),
+    };
+    Ok((Decision::Act(vec![Step::Reject(ApprovalStep { change })]), vec![reason]))
+}

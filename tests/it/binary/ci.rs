@@ -1,0 +1,123 @@
+//! Events of a CI host: payloads and variables instead of arguments, and whose rules count.
+
+use super::harness::Project;
+use super::harness::TRAINS;
+use super::harness::configuration;
+use std::fs;
+use std::path::PathBuf;
+
+/// A clone as a CI job has it: `origin` is the repository itself, with `main` as the default branch.
+fn checked_out() -> Project {
+    let project = Project::with_script(TRAINS);
+    project.git.git(&["branch", "main"]);
+    fetched(&project);
+    project
+}
+
+fn fetched(project: &Project) {
+    project.git.git(&["remote", "add", "origin", "."]);
+    project.git.git(&["fetch", "--quiet", "origin"]);
+}
+
+fn push_payload(project: &Project, branch: &str) -> PathBuf {
+    let after = project.git.git(&["rev-parse", branch]);
+    let payload = serde_json::json!({
+        "ref": format!("refs/heads/{branch}"),
+        "before": "0".repeat(40),
+        "after": after,
+        "created": true,
+        "deleted": false,
+        "forced": false,
+        "repository": { "id": 4711, "full_name": "acme/churn", "default_branch": "main" },
+        "sender": { "login": "ada" },
+    });
+    let path = project.outside().join("payload.json");
+    fs::write(&path, payload.to_string()).expect("a file");
+    path
+}
+
+#[test]
+fn a_push_event_trains_under_the_rules_of_the_default_branch() {
+    let project = checked_out();
+    // The pushed commit would let itself in under a lower gate; the default branch's counts.
+    let strict = configuration("    gates: { accuracy: { min: 0.95 } }\n");
+    let lax = configuration("    gates: { accuracy: { min: 0.1 } }\n");
+    project.git.switch("main");
+    project.git.write("branchline.yaml", &strict);
+    project.git.commit("strict");
+    project.git.switch("dev");
+    project.git.write("branchline.yaml", &lax);
+    project.git.commit("lax");
+    project.git.git(&["fetch", "--quiet", "origin"]);
+    let payload = push_payload(&project, "dev").display().to_string();
+    project
+        .run(&["run", "--event", "push", "--payload", &payload])
+        .expect(30, &["missed its gates: accuracy 0.9, wanted >= 0.95"]);
+}
+
+#[test]
+fn variables_of_the_runner_stand_for_the_flags() {
+    let mut project = checked_out();
+    let payload = push_payload(&project, "dev").display().to_string();
+    let flags = ["run", "--event", "push", "--payload", &payload];
+    let planned = project.run(&[&["plan"], &flags[1..], &["--format", "json"]].concat()).expect(0, &[]).json();
+    for (name, value) in [
+        ("CI", "true"),
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_EVENT_NAME", "push"),
+        ("GITHUB_EVENT_PATH", payload.as_str()),
+        ("GITHUB_REF", "refs/heads/dev"),
+        ("GITHUB_ACTOR", "ada"),
+        ("GITHUB_RUN_ID", "77"),
+        ("GITHUB_RUN_ATTEMPT", "1"),
+        ("GITHUB_REPOSITORY", "acme/churn"),
+        ("GITHUB_SERVER_URL", "https://github.com"),
+    ] {
+        project.set(name, value);
+    }
+    let by_variables = project.run(&["plan", "--format", "json"]).expect(0, &[]).json();
+    assert_eq!(by_variables["event"], planned["event"]);
+    assert_eq!(by_variables["models"], planned["models"]);
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
+    let lineage = &super::harness::group(&status, "churn-dev")["versions"][0]["lineage"];
+    assert_eq!(lineage["actor"], "ada", "{lineage:#}");
+}
+
+#[test]
+fn events_that_cannot_be_read_or_are_not_ours() {
+    let mut project = checked_out();
+    let broken = project.outside().join("broken.json");
+    fs::write(&broken, "{").expect("a file");
+    let broken = broken.display().to_string();
+    project.run(&["run", "--event", "push", "--payload", &broken]).expect(21, &["it is not JSON"]);
+    project
+        .run(&["run", "--event", "push", "--payload", "nowhere.json"])
+        .expect(21, &["could not read the payload nowhere.json"]);
+    project.run(&["run", "--event", "push"]).expect(2, &["--payload <FILE>"]);
+    let payload = push_payload(&project, "dev").display().to_string();
+    project.run(&["run", "--event", "zork", "--payload", &payload]).expect(0, &["the event `zork`", "skipped"]);
+    assert!(!project.home().exists(), "an event that is not ours leaves no trace");
+    project.set("GITHUB_EVENT_NAME", "push");
+    project.run(&["run"]).expect(21, &["GITHUB_EVENT_PATH is not"]);
+}
+
+#[test]
+fn the_first_configuration_says_what_merging_it_begins() {
+    let project = Project::with_script(TRAINS);
+    project.git.git(&["switch", "--quiet", "--orphan", "main"]);
+    project.git.git(&["commit", "--quiet", "--allow-empty", "-m", "before Branchline"]);
+    project.git.git(&["switch", "--quiet", "dev"]);
+    fetched(&project);
+    let payload = push_payload(&project, "dev").display().to_string();
+    let said =
+        project.run(&["run", "--event", "push", "--payload", &payload, "--format", "json"]).expect(0, &[]).json();
+    assert_eq!((&said["verdict"], &said["reasons"][0]["code"]), (&"skipped".into(), &"no-rules".into()));
+    let message = said["reasons"][0]["message"].as_str().expect("a message");
+    assert_eq!(
+        message,
+        "main has no branchline.yaml yet, so no rules apply and nothing was done. Once it is merged there, pushes to \
+         feature-*, feature/**, dev train churn"
+    );
+    assert!(!project.home().exists());
+}

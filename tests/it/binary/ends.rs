@@ -1,0 +1,84 @@
+//! Signals: a run ends quickly and cleanly, takes its training with it, and the next run goes on.
+
+use super::harness::PROGRAM;
+use super::harness::Project;
+use super::harness::TRAINS;
+use rustix::process::Pid;
+use rustix::process::Signal;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use std::time::Instant;
+
+/// The bound that is promised.
+const AT_MOST: Duration = Duration::from_secs(7);
+
+#[test]
+fn sigint_and_sigterm_end_a_run_and_its_training_and_the_next_run_goes_on() {
+    for (signal, exit) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let project = Project::empty();
+        // The first time it writes down its process id and that of a child and never ends; then it trains.
+        let marks = project.outside().join("marks");
+        fs::create_dir(&marks).expect("a folder");
+        let m = marks.display();
+        let script = format!(
+            "if [ ! -e {m}/go ]; then sleep 600 & echo $! > {m}/child.new; mv {m}/child.new {m}/child; wait; fi\n{TRAINS}"
+        );
+        project.git.write("branchline.yaml", &super::harness::configuration(""));
+        project.git.write("train.sh", &script);
+        project.git.commit("long");
+
+        let run = project
+            .command(project.git.root(), PROGRAM)
+            .arg("run")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("started");
+        until("training has begun", || marks.join("child").exists());
+        let child = number(&marks.join("child"));
+        assert!(alive(child));
+        let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
+        let sent = now();
+        rustix::process::kill_process(pid, signal).expect("a running process");
+        let output = run.wait_with_output().expect("it ended");
+        let took = sent.elapsed();
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(exit), "{out}");
+        assert!(took < AT_MOST, "took {took:?}");
+        for sentence in ["churn  cancelled", "stopped by a signal", "run the same again"] {
+            assert!(out.contains(sentence), "not said: {sentence}\n{out}");
+        }
+        until("the training's process group is gone", || !alive(child));
+
+        fs::write(marks.join("go"), "").expect("a file");
+        project.run(&["run"]).expect(0, &["was stopped before it ended", "churn-dev v1 is Approved"]);
+        project.run(&["run"]).expect(0, &["not trained"]);
+    }
+}
+
+fn number(path: &Path) -> i32 {
+    fs::read_to_string(path).expect("readable").trim().parse().expect("a process id")
+}
+
+/// A zombie counts as gone: nobody but its parent can tell the difference.
+fn alive(pid: i32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = state.rsplit(')').next().unwrap_or_default().trim().chars().next();
+    state.is_some_and(|state| state != 'Z')
+}
+
+/// Waits for a state, never for a duration.
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the promise is about real time")]
+fn now() -> Instant {
+    Instant::now()
+}

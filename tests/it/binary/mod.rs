@@ -1,0 +1,14 @@
+//! The real program, as a person or a CI job starts it: in real repositories, in a scrubbed environment.
+//!
+//! What is decided and why is told by the stories; here it is what comes out: exit codes, the essential
+//! sentence, what stands on which stream, and what is left behind.
+
+mod bad_input;
+mod ci;
+mod demo;
+mod ends;
+mod harness;
+mod places;
+mod readme;
+mod refusals;
+mod setup;

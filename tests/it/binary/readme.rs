@@ -1,0 +1,73 @@
+//! Keeps README.md honest: its commands exist, and what it shows of the demo is what the demo says.
+
+use super::harness::Project;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+}
+
+/// The fenced block under the heading `The demo`, without lines that stand for something left out.
+pub fn demo_excerpt() -> Vec<String> {
+    let text = readme();
+    let section = text.split("\n## The demo").nth(1).expect("README.md has a section `The demo`");
+    let block = section.split("```").nth(1).expect("the section shows output");
+    let lines = block.lines().skip(1).map(str::trim);
+    lines.filter(|line| !line.is_empty() && *line != "...").map(str::to_owned).collect()
+}
+
+/// Every `branchline ...` that the README shows after a `$`.
+fn commands() -> BTreeSet<Vec<String>> {
+    let text = readme();
+    let lines = text.lines().filter_map(|line| line.trim().strip_prefix("$ branchline "));
+    lines.map(words).collect()
+}
+
+/// Splits a line as a shell would: the README quotes with `"` only.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in line.split('"').enumerate() {
+        if number % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        }
+    }
+    words
+}
+
+#[test]
+fn every_command_in_the_readme_is_real() {
+    let project = Project::empty();
+    let help = project.run(&["--help"]).expect(0, &[]).out;
+    let commands = commands();
+    assert!(commands.len() >= 8, "README.md shows too little: {commands:?}");
+    for words in &commands {
+        let command = words[0].as_str();
+        let listed = help.lines().any(|line| line.split_whitespace().next() == Some(command));
+        assert!(listed || command.starts_with("--"), "README.md: `branchline {command}` does not exist");
+        if command.starts_with("--") {
+            continue;
+        }
+        let own = project.run(&[command, "--help"]).expect(0, &[]).out;
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(own.contains(flag.as_str()), "README.md: `branchline {command}` has no {flag}");
+        }
+        // What is left of `--help` is the number of words: clap refuses one too many before anything is done.
+        let mut args: Vec<&str> = words.iter().map(String::as_str).collect();
+        args.push("--help");
+        project.run(&args).expect(0, &[]);
+    }
+}
+
+#[test]
+fn the_configuration_in_the_readme_is_valid() {
+    let text = readme();
+    let block = text.split("```yaml\n").nth(1).expect("README.md shows a branchline.yaml");
+    let yaml = block.split("```").next().expect("it ends");
+    let project = Project::empty();
+    project.git.write("branchline.yaml", yaml);
+    project.run(&["check"]).expect(0, &["branchline.yaml is valid"]);
+}
