@@ -78,7 +78,7 @@ impl BranchJson {
         };
         let compare_with = chosen.and_then(|stage| stage.compare_with.clone());
         let others = stages.iter().filter(|stage| Some(&stage.name) != chosen.map(|chosen| &chosen.name));
-        Self {
+        let mut answer = Self {
             schema: JSON_SCHEMA,
             branch: branch.clone(),
             stage: chosen.map(|stage| stage.name.clone()),
@@ -100,9 +100,14 @@ impl BranchJson {
                     Some(ExcludedJson { stage: stage.name.clone(), pattern: excluding(&stage.branches, branch)? })
                 })
                 .collect(),
-            nearest: if chosen.is_none() { nearest(stages, branch) } else { Vec::new() },
+            nearest: Vec::new(),
             stages: stages.iter().map(|stage| format!("{} ({})", stage.name, stage.branches)).collect(),
+        };
+        // Who was taken out on purpose did not misspell anything.
+        if chosen.is_none() && answer.excluded_by.is_empty() {
+            answer.nearest = nearest(stages, branch);
         }
+        answer
     }
 
     /// Renders it for people.
@@ -254,7 +259,6 @@ mod tests {
             answer("feature/old-1").text(),
             "no stage has the branch feature/old-1: a push to it is skipped\n  \
              feature takes it out again by `!feature/old-*`\n  \
-             nearest patterns: `feature/**` (feature), `feature-*` (feature)\n  \
              the stages are: feature (feature-*, feature/**, !feature/old-*), dev (dev, feature/long)\n"
         );
         let near = |branch: &str| answer(branch).nearest.into_iter().map(|n| n.pattern).collect::<Vec<_>>();

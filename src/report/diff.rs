@@ -177,7 +177,7 @@ impl DiffJson {
                 format!("{total} watched {word}: {}{more}", plain(&paths.join(", ")))
             }
             (_, _, Some(why)) => plain(why),
-            _ => "the watched files are the same".to_owned(),
+            _ => "the watched files are the same, but not the settings that shape the result".to_owned(),
         }
     }
 }

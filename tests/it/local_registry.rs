@@ -600,7 +600,7 @@ async fn a_newer_registry_is_refused_and_left_alone() {
         look.chain(),
         format!(
             "could not look at the group risk-churn-prod: {shown} was written by a newer Branchline \
-             (schema 7; this one knows up to 1): upgrade"
+             (schema 7; this one knows up to 2): upgrade"
         )
     );
     let kinds = [look.kind, write.kind, LocalRegistry::open(&home.path, home.clock.clone()).err().expect("newer").kind];

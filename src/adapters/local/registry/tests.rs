@@ -137,6 +137,20 @@ fn every_query_goes_by_an_index() {
 }
 
 #[test]
+fn a_registry_of_the_first_schema_learns_to_find_commits() {
+    let mut connection = filled(3);
+    connection.execute("UPDATE versions SET content = '{' WHERE number = 2", []).expect("damage");
+    connection.execute_batch("DROP INDEX versions_by_commit; PRAGMA user_version = 1").expect("as it was");
+    assert_eq!(schema::inspect(&mut connection).expect("inspect"), Found::Older);
+    assert_eq!(schema::migrate(&mut connection).expect("migrate"), Found::Registry);
+    let commit = registration(1).content.lineage.commit;
+    let elsewhere = CommitSha::parse(&"e".repeat(40)).expect("commit");
+    let found = read::of_commits(&connection, &group(), &[elsewhere, commit]).expect("look up");
+    let numbers: Vec<u32> = found.iter().map(|version| version.number.0).collect();
+    assert_eq!(numbers, [3, 1], "newest first, and a damaged row stops nobody");
+}
+
+#[test]
 fn a_full_disk_is_named_and_leaves_nothing_behind() {
     let mut connection = filled(3);
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("count");
