@@ -98,5 +98,5 @@ fn watched(composed: &Composed, model: &ModelName, side: &Side) -> Option<Watche
         stage.or_else(|| settings.values().next()).map(|settings| settings.watched.clone())
     };
     let then = composed.drive.observer.config_at(&lineage.commit);
-    then.as_ref().as_ref().ok().and_then(of).or_else(|| of(&composed.config))
+    then.ok().and_then(|config| of(&config)).or_else(|| of(&composed.config))
 }

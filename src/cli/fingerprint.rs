@@ -53,11 +53,11 @@ pub fn fingerprint(directory: Option<&Path>, question: &Question<'_>) -> Result<
         None => log::start(&place, None)?,
     };
     let config = composed.drive.observer.config_at(&commit);
-    let config = config.as_ref().as_ref().map_err(|why| Failure::configuration(why.clone()))?;
+    let config = config.map_err(Failure::configuration)?;
     let mut views = Vec::new();
     let mut missing = Vec::new();
     for model in config.models.keys().filter(|model| only.is_empty() || only.contains(model)) {
-        let (stage, settings) = stage_of(config, model, branch.as_ref(), question.stage)?;
+        let (stage, settings) = stage_of(&config, model, branch.as_ref(), question.stage)?;
         let drive = &composed.drive;
         let content = block_on(drive.observer.content(&commit, model, &stage, &drive.ports))?;
         let content: ContentFacts = match content.map_err(|error| Failure::port(&error))? {

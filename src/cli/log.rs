@@ -76,8 +76,8 @@ fn one(
     limit: usize,
 ) -> Result<LogView, Failure> {
     let config = composed.drive.observer.config_at(head);
-    let config = config.as_ref().as_ref().map_err(|why| Failure::configuration(why.clone()))?;
-    let (_, settings) = stage_of(config, model, branch, None)?;
+    let config = config.map_err(Failure::configuration)?;
+    let (_, settings) = stage_of(&config, model, branch, None)?;
     let History { commits, end } =
         place.git.history(head, &settings.watched, limit).map_err(|error| Failure::git(&error))?;
     let ids: Vec<CommitSha> = commits.iter().map(|commit| commit.id.clone()).collect();

@@ -64,8 +64,8 @@ async fn head(
 ) -> Vec<ModelOutcome> {
     let config = composed.drive.observer.config_at(commit);
     // A branch without a readable configuration has nothing open that this program began.
-    let Ok(config) = config.as_ref() else { return Vec::new() };
-    let Route::Tasks(tasks) = push(config, branch, commit, by, 1, only) else { return Vec::new() };
+    let Ok(config) = config else { return Vec::new() };
+    let Route::Tasks(tasks) = push(&config, branch, commit, by, 1, only) else { return Vec::new() };
     let tasks = tasks.into_iter().map(without_first_attempts).collect();
     let mut outcomes = composed.drive.run(tasks).await;
     for outcome in &mut outcomes {

@@ -275,7 +275,7 @@ impl Reaction<'_> {
             },
         };
         let config = composed.drive.observer.config_at(&commit);
-        let config = config.as_ref().as_ref().map_err(|why| Failure::configuration(why.clone()))?;
+        let config = config.map_err(Failure::configuration)?;
         let (only, asked) = match command {
             Command::Train { model, again, reason, .. } => (
                 model.iter().cloned().collect(),
@@ -283,7 +283,7 @@ impl Reaction<'_> {
             ),
             _ => (Vec::new(), None),
         };
-        match route::push(config, &started_on.branch, &commit, by, self.event.run.attempt, &only) {
+        match route::push(&config, &started_on.branch, &commit, by, self.event.run.attempt, &only) {
             Route::Nothing(reason) => Ok(Outcome::skipped(text, *reason)),
             Route::Tasks(mut tasks) => {
                 for task in &mut tasks {
