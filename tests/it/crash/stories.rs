@@ -98,7 +98,9 @@ impl Kind {
 
     /// The kind of step that a call belongs to.
     pub fn step_of(self, call: &Call) -> &'static str {
-        let in_registry = call.path.contains("/home/branchline.db") || call.path.ends_with("/home");
+        // SQLite syncs the folder of its file; making the folder is everybody's.
+        let in_registry =
+            call.path.contains("/home/branchline.db") || (call.path.ends_with("/home") && call.name == "fsync");
         let in_artifacts = call.path.contains("/artifacts") || call.path.contains("/tmp/blob-");
         match self {
             Self::Train if in_artifacts => "copy",

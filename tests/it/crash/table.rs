@@ -257,6 +257,30 @@ fn rows(jobs: &[Job<'_>]) -> Vec<Row> {
     rows
 }
 
+/// The order of the rows: that of the steps' lives, and from the plain faults to the crowded ones.
+fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
+    const STEPS: [&str; 10] = [
+        "train",
+        "copy",
+        "register",
+        "train, copy, register",
+        "stop an older training",
+        "promote",
+        "promote to two groups",
+        "approve",
+        "reject",
+        "restore",
+    ];
+    const FAULTS: [&str; 6] =
+        ["killed before a write", "killed during a write", "killed after a write", "answer lost", "disk full", "lease"];
+    let place = |list: &[&str], text: &str| list.iter().position(|known| text.starts_with(known));
+    rows.sort_by_key(|row| {
+        let step = STEPS.iter().position(|step| *step == row.step);
+        (step.unwrap_or(STEPS.len()), place(&FAULTS, row.fault).unwrap_or(FAULTS.len()), row.fault)
+    });
+    rows
+}
+
 fn render(rows: &[Row]) -> String {
     let mut text = String::from("| Step | Fault | Points | Duplicates | Lost | After the next run |\n");
     text.push_str("|---|---|--:|--:|--:|---|\n");
@@ -297,7 +321,7 @@ fn the_fault_table_shows_zeros() {
         jobs.extend(strikes(told));
         jobs.extend(meetings(told));
     }
-    let rows = rows(&jobs);
+    let rows = in_order(rows(&jobs));
     let table = render(&rows);
     let points: usize = rows.iter().map(|row| row.points).sum();
     say(&format!(
