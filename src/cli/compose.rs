@@ -125,7 +125,7 @@ pub fn in_ci() -> bool {
 /// Everything that a run needs, put together.
 pub struct Composed {
     /// The configuration: rules and settings.
-    pub config: Config,
+    pub config: Arc<Config>,
     /// The loop.
     pub drive: Arc<Drive>,
 }
@@ -140,6 +140,7 @@ pub fn compose(
     cancelled: CancellationToken,
 ) -> Result<Composed, Failure> {
     let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
+    let config = Arc::new(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let home = Home::at(place.home.clone());
     let worker = std::env::current_exe().map_err(|error| Failure::io("find this program's own file", &error))?;
@@ -153,9 +154,10 @@ pub fn compose(
         clock,
         progress,
     };
-    let observer = Arc::new(Observer::new(Arc::clone(&place.git), repository, place.heads(), rules));
+    let observer = Observer::new(Arc::clone(&place.git), repository, place.heads(), rules)
+        .with_loaded(settings.clone(), Arc::clone(&config));
     let drive = Drive {
-        observer,
+        observer: Arc::new(observer),
         ports,
         patience: match config.wait() {
             Wait::Done => Patience::UntilDone,

@@ -49,7 +49,7 @@ impl Observer {
         ports: &Ports,
     ) -> Result<Result<ContentFacts, ContentProblem>, PortError> {
         let config = self.config_at(commit);
-        let settings = match config.as_ref() {
+        let settings = match &config {
             Ok(config) => match config.models.get(model).and_then(|model| model.settings.get(stage)) {
                 Some(settings) => settings,
                 None => return Ok(Err(ContentProblem::NoSuchModel)),

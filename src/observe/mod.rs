@@ -54,7 +54,8 @@ pub struct Observer {
     repository: RepositoryId,
     heads: Heads,
     rules: SourceText,
-    configs: Mutex<HashMap<CommitSha, Arc<Result<Config, String>>>>,
+    loaded: Option<(SourceText, Arc<Config>)>,
+    configs: Mutex<HashMap<CommitSha, Result<Arc<Config>, String>>>,
     contents: Mutex<HashMap<ContentKey, Result<ContentFacts, ContentProblem>>>,
 }
 
@@ -68,9 +69,16 @@ impl Observer {
             repository,
             heads,
             rules,
+            loaded: None,
             configs: Mutex::new(HashMap::new()),
             contents: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// Hands over what these settings came to under the run's rules, so that they are not read again.
+    pub fn with_loaded(mut self, settings: SourceText, config: Arc<Config>) -> Self {
+        self.loaded = Some((settings, config));
+        self
     }
 
     /// Returns the repository.
@@ -129,10 +137,7 @@ impl Observer {
     pub fn training_spec(&self, step: &TrainStep) -> Result<TrainingSpec, PortError> {
         let doing = || format!("prepare training {}", step.name);
         let config = self.config_at(&step.origin.commit);
-        let config = config
-            .as_ref()
-            .as_ref()
-            .map_err(|problem| PortError::because(PortErrorKind::Configuration, doing(), problem.clone()))?;
+        let config = config.map_err(|problem| PortError::because(PortErrorKind::Configuration, doing(), problem))?;
         let settings =
             config.models.get(&step.origin.model).and_then(|model| model.settings.get(&step.origin.stage)).ok_or_else(
                 || {
@@ -156,21 +161,26 @@ impl Observer {
     }
 
     /// Returns the configuration with this commit's settings under the run's rules.
-    pub fn config_at(&self, commit: &CommitSha) -> Arc<Result<Config, String>> {
+    pub fn config_at(&self, commit: &CommitSha) -> Result<Arc<Config>, String> {
         if let Some(known) = locked(&self.configs).get(commit) {
-            return Arc::clone(known);
+            return known.clone();
         }
-        let loaded = Arc::new(self.load_at(commit));
-        locked(&self.configs).insert(commit.clone(), Arc::clone(&loaded));
+        let loaded = self.load_at(commit);
+        locked(&self.configs).insert(commit.clone(), loaded.clone());
         loaded
     }
 
-    fn load_at(&self, commit: &CommitSha) -> Result<Config, String> {
+    fn load_at(&self, commit: &CommitSha) -> Result<Arc<Config>, String> {
         let text = read_config(&self.git, commit).map_err(|error| error.to_string())?;
         let Some(settings) = text else {
             return Err(format!("commit {} has no branchline.yaml", commit.short()));
         };
-        crate::config::load(&self.rules, &settings).map_err(|problems| problems.to_string())
+        match &self.loaded {
+            Some((known, config)) if *known == settings => Ok(Arc::clone(config)),
+            Some(_) | None => {
+                crate::config::load(&self.rules, &settings).map(Arc::new).map_err(|problems| problems.to_string())
+            }
+        }
     }
 
     async fn observe_training(

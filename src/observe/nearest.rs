@@ -38,7 +38,7 @@ impl Observer {
             let Some(stage) = rules.stage(source) else { continue };
             let config = self.config_at(commit);
             let settings =
-                config.as_ref().as_ref().ok().and_then(|config| config.models.get(&rules.model)?.settings.get(source));
+                config.as_ref().ok().and_then(|config| config.models.get(&rules.model)?.settings.get(source));
             for target in stage.groups.keys() {
                 let Some(group) = facts.groups.get(target) else { continue };
                 let versions = group.recent.iter().filter(approved);

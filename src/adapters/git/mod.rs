@@ -10,6 +10,7 @@ mod changes;
 mod checkout;
 mod commits;
 mod error;
+mod folders;
 mod links;
 mod merge;
 mod near;

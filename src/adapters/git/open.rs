@@ -2,6 +2,7 @@
 
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::Unsupported;
+use crate::adapters::git::folders::Folders;
 use crate::model::git::ObjectId;
 use git2::Config;
 use git2::ErrorCode;
@@ -16,9 +17,11 @@ use std::sync::PoisonError;
 /// Objects of a merge in memory are written here and found first; the repository on disk is never written.
 const IN_MEMORY_PRIORITY: i32 = 1_000;
 
-/// A repository, opened for reading. References and objects are read when asked for, never remembered.
+/// A repository, opened for reading. References are read when asked for, never remembered; large folders, which
+/// cannot change, are.
 pub struct GitRepository {
     repo: Mutex<Repository>,
+    folders: Mutex<Folders>,
     work_dir: Option<PathBuf>,
     main_work_dir: Option<PathBuf>,
     git_dir: PathBuf,
@@ -55,6 +58,7 @@ impl GitRepository {
             common_dir: plain(repo.commondir()),
             root: OnceLock::new(),
             repo: Mutex::new(repo),
+            folders: Mutex::new(Folders::default()),
         })
     }
 
@@ -86,6 +90,11 @@ impl GitRepository {
     /// Locks the repository. A panic of another holder leaves nothing half-written: everything here only reads.
     pub(super) fn repo(&self) -> MutexGuard<'_, Repository> {
         self.repo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the remembered folders. Always taken after the repository.
+    pub(super) fn folders(&self) -> MutexGuard<'_, Folders> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -73,7 +73,7 @@ impl GitRepository {
         let mut missing = Vec::new();
         let globs: Vec<&str> = selector.glob_texts().collect();
         for literal in &selector.literals {
-            let entry = lookup(&repo, root, literal).map_err(WatchError::Git)?;
+            let entry = self.find(&repo, root, literal).map_err(WatchError::Git)?;
             let matched = globs.iter().position(|glob| glob == literal).is_some_and(|index| glob_hits[index]);
             match entry {
                 Some(entry) => {
@@ -91,6 +91,12 @@ impl GitRepository {
         Ok(found)
     }
 
+    /// As [`lookup`], remembering large folders on the way.
+    fn find(&self, repo: &Repository, root: Oid, path: &str) -> Result<Option<Entry>, GitError> {
+        let mut folders = self.folders();
+        descend(root, path, |folder, name| folders.child(repo, folder, name))
+    }
+
     fn missing(&self, repo: &Repository, root: Oid, literal: &str) -> MissingPath {
         let on_disk = self.work_dir().is_some_and(|work_dir| {
             let relative = Path::new(literal);
@@ -103,7 +109,7 @@ impl GitRepository {
     pub fn tree_object(&self, commit: &ObjectId, path: &str) -> Result<Option<TreeObject>, GitError> {
         let repo = self.repo();
         let root = tree_id(&repo, commit)?;
-        let Some(entry) = lookup(&repo, root, plain(path))? else { return Ok(None) };
+        let Some(entry) = self.find(&repo, root, plain(path))? else { return Ok(None) };
         Ok(Some(TreeObject { mode: mode_text(entry.mode), id: object_id(entry.id)?, kind: entry.kind() }))
     }
 
@@ -113,7 +119,7 @@ impl GitRepository {
     pub fn read_file(&self, commit: &ObjectId, path: &str) -> Result<Option<Vec<u8>>, GitError> {
         let repo = self.repo();
         let root = tree_id(&repo, commit)?;
-        let Some(entry) = lookup(&repo, root, plain(path))? else { return Ok(None) };
+        let Some(entry) = self.find(&repo, root, plain(path))? else { return Ok(None) };
         let what = match entry.kind() {
             ObjectKind::File | ObjectKind::Executable => return blob(&repo, entry.id, path).map(Some),
             ObjectKind::Symlink => "a symbolic link",
@@ -218,7 +224,7 @@ impl Entry {
     }
 }
 
-fn find_tree(repo: &Repository, id: Oid) -> Result<git2::Tree<'_>, GitError> {
+pub(super) fn find_tree(repo: &Repository, id: Oid) -> Result<git2::Tree<'_>, GitError> {
     repo.find_tree(id).map_err(|error| failed(repo, format!("read the folder {id} from the repository"), error))
 }
 
@@ -233,6 +239,18 @@ pub(super) fn entries(repo: &Repository, tree: Oid) -> Result<Vec<Entry>, GitErr
 
 /// Finds the entry at a path below a tree. The cost grows with the depth of the path only.
 pub(super) fn lookup(repo: &Repository, root: Oid, path: &str) -> Result<Option<Entry>, GitError> {
+    descend(root, path, |folder, name| {
+        let tree = find_tree(repo, folder)?;
+        Ok(tree.get_name_bytes(name).map(|entry| (entry.filemode(), entry.id())))
+    })
+}
+
+/// Goes down a path. `child` tells mode and id of what a folder has under a name.
+fn descend(
+    root: Oid,
+    path: &str,
+    mut child: impl FnMut(Oid, &[u8]) -> Result<Option<(i32, Oid)>, GitError>,
+) -> Result<Option<Entry>, GitError> {
     let mut at = Entry { name: Vec::new(), mode: FOLDER, id: root };
     if path.is_empty() {
         return Ok(Some(at));
@@ -241,9 +259,8 @@ pub(super) fn lookup(repo: &Repository, root: Oid, path: &str) -> Result<Option<
         if !at.is_folder() {
             return Ok(None);
         }
-        let tree = find_tree(repo, at.id)?;
-        match tree.get_name_bytes(part.as_bytes()) {
-            Some(entry) => at = Entry { name: part.into(), mode: entry.filemode(), id: entry.id() },
+        match child(at.id, part.as_bytes())? {
+            Some((mode, id)) => at = Entry { name: part.into(), mode, id },
             None => return Ok(None),
         }
     }
