@@ -27,7 +27,6 @@ const JUMP: i64 = 400 * 24 * 60 * 60;
 /// this many is struck.
 const STRIDE: u32 = 3;
 const SAME: &str = "same end state";
-const DISK_FULL: &str = "told as failed: disk full; another attempt when a person asks";
 
 /// What came of one strike.
 #[derive(Debug, Default)]
@@ -118,23 +117,7 @@ fn strike(told: &Told, strike: Strike) -> Case {
             says.push(format!("the struck run: exit {:?}:\n{}", finished.code, finished.said));
         }
     }
-    let disk_full = strike.role == Role::Worker && strike.how == How::Full && finished.code == Some(40);
-    if disk_full && finished.said.contains("disk full") {
-        return disk_full_training(kind, program, says);
-    }
     Case { struck, ..Case::after(kind, program, &told.wanted, says) }
-}
-
-/// A disk that was full during training is an answer: it is repeated, and not tried again by itself.
-fn disk_full_training(kind: Kind, program: &Program, mut says: Vec<String>) -> Case {
-    let again = program.run(kind.act());
-    if again.code != Some(40) || !again.said.contains("disk full") {
-        says.push(format!("the next run: exit {:?}:\n{}", again.code, again.said));
-    }
-    let found = Holdings::of(program);
-    let duplicates = found.versions.values().map(Vec::len).sum::<usize>() + found.trainings.len().saturating_sub(1);
-    let verdict = if says.is_empty() { DISK_FULL } else { "NOT the same end state" };
-    Case { struck: true, duplicates, lost: 0, verdict, says }
 }
 
 fn fault(how: How) -> &'static str {
