@@ -8,6 +8,7 @@ mod local_artifacts;
 mod local_registry;
 mod local_trainer;
 mod plan_properties;
+mod prune;
 mod stories;
 mod tidy;
 mod world;

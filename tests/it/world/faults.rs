@@ -1,6 +1,10 @@
 //! One decorator around the ports that write: it counts writes, and lets one of them fail before it happens, or
 //! lets it happen and loses the answer. To the loop, either looks like a crash at that point.
 
+use branchline::facts::holdings::Held;
+use branchline::facts::holdings::HeldArtifact;
+use branchline::facts::holdings::HeldTraining;
+use branchline::facts::holdings::Leftover;
 use branchline::facts::GroupFacts;
 use branchline::facts::group::GroupLook;
 use branchline::model::artifact::Artifact;
@@ -128,6 +132,18 @@ impl Trainer for Faulty<dyn Trainer> {
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
         self.faults.around(self.inner.stop(name, cause)).await
     }
+    async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
+        self.inner.held(project).await
+    }
+    async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        self.faults.around(self.inner.remove(name)).await
+    }
+    async fn leftovers(&self) -> Result<Held<Leftover>, PortError> {
+        self.inner.leftovers().await
+    }
+    async fn sweep(&self, name: &str) -> Result<bool, PortError> {
+        self.faults.around(self.inner.sweep(name)).await
+    }
     async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {
         self.inner.log_tail(name, lines).await
     }
@@ -163,6 +179,12 @@ impl Registry for Faulty<dyn Registry> {
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         self.faults.around(self.inner.set_frozen(group, frozen, by)).await
     }
+    async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
+        self.inner.groups().await
+    }
+    async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
+        self.faults.around(self.inner.forget(group, number, by)).await
+    }
     async fn history(
         &self,
         group: &GroupName,
@@ -180,6 +202,12 @@ impl ArtifactStore for Faulty<dyn ArtifactStore> {
     }
     async fn verify(&self, artifact: &Artifact) -> Result<(), PortError> {
         self.inner.verify(artifact).await
+    }
+    async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
+        self.inner.held().await
+    }
+    async fn remove(&self, artifact: &Artifact) -> Result<bool, PortError> {
+        self.faults.around(self.inner.remove(artifact)).await
     }
     async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), PortError> {
         self.inner.fetch(artifact, to).await
