@@ -1,12 +1,12 @@
 //! One decorator around the ports that write: it counts writes, and lets one of them fail before it happens, or
 //! lets it happen and loses the answer. To the loop, either looks like a crash at that point.
 
+use branchline::facts::GroupFacts;
+use branchline::facts::group::GroupLook;
 use branchline::facts::holdings::Held;
 use branchline::facts::holdings::HeldArtifact;
 use branchline::facts::holdings::HeldTraining;
 use branchline::facts::holdings::Leftover;
-use branchline::facts::GroupFacts;
-use branchline::facts::group::GroupLook;
 use branchline::model::artifact::Artifact;
 use branchline::model::history::Attribution;
 use branchline::model::history::HistoryEntry;
