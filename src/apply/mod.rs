@@ -2,6 +2,7 @@
 
 mod approve;
 mod copy;
+pub mod prune;
 mod register;
 mod train;
 

@@ -204,6 +204,8 @@ pub enum Command {
         #[command(flatten)]
         run: RunArgs,
     },
+    /// Take away what nothing current, pending or kept by `keep` needs. Only says so without `--yes`.
+    Prune(PruneArgs),
     /// Print the JSON Schema of `branchline.yaml`.
     Schema,
     /// Supervise one training.
@@ -275,6 +277,20 @@ pub struct HistoryArgs {
     /// How to answer.
     #[arg(long, default_value = "table")]
     pub format: HistoryFormat,
+}
+
+/// What `prune` takes away.
+#[derive(Debug, Args)]
+pub struct PruneArgs {
+    /// Do it.
+    #[arg(long)]
+    pub yes: bool,
+    /// Only versions, artifacts and trainings of these models.
+    #[arg(long = "model", value_name = "MODEL")]
+    pub models: Vec<String>,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
 }
 
 /// What `run` and `plan` act on.

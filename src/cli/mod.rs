@@ -17,6 +17,7 @@ mod init;
 mod log;
 mod occasion;
 mod progress;
+mod prune;
 mod read;
 mod reconcile;
 mod run;
@@ -98,6 +99,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Unfreeze(args) => by_hand::freeze(directory, &args, false),
         Command::Train { run, again, reason } => run::train(directory, &run, again, reason),
         Command::Reconcile { stage, run } => run::reconcile(directory, stage.as_deref(), &run),
+        Command::Prune(args) => prune::prune(directory, &args),
         Command::Schema => print(&crate::config::json_schema()),
         // Answered before: a worker prints nothing and has exit codes of its own.
         Command::TrainWorker { .. } => Ok(0),

@@ -5,6 +5,7 @@
 
 pub mod commit;
 pub mod group;
+pub mod holdings;
 pub mod model;
 
 pub use commit::CommitFacts;
@@ -13,6 +14,7 @@ pub use commit::ContentProblem;
 pub use commit::HeadFacts;
 pub use group::GroupFacts;
 pub use group::SemverHighWater;
+pub use holdings::Holdings;
 pub use model::Facts;
 pub use model::Nearest;
 pub use model::PathDifference;

@@ -4,6 +4,7 @@
 //! is read anew in each turn.
 
 mod content;
+pub mod holdings;
 mod nearest;
 
 use crate::adapters::git::GitRepository;

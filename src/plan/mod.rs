@@ -9,6 +9,7 @@ pub mod freeze;
 pub mod gate;
 pub mod goal;
 pub mod promote;
+pub mod prune;
 pub mod reason;
 pub mod register;
 pub mod rollback;

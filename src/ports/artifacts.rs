@@ -1,5 +1,7 @@
 //! Artifacts: made available for a group, verified by the digest of the whole object. Nothing is overwritten.
 
+use crate::facts::holdings::Held;
+use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
 pub use crate::model::change::ArtifactPlace;
 use crate::ports::error::PortError;
@@ -25,6 +27,16 @@ pub trait ArtifactStore: Send + Sync {
 
     /// Reads the whole artifact and compares its digest.
     async fn verify(&self, artifact: &Artifact) -> Result<(), PortError>;
+
+    /// Lists everything that is stored, and names what is not known among it.
+    async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
+        Err(PortError::no_pruning("list the stored artifacts"))
+    }
+
+    /// Removes a stored artifact. `false`: it is gone already. Whether anything needs it is not asked here.
+    async fn remove(&self, artifact: &Artifact) -> Result<bool, PortError> {
+        Err(PortError::no_pruning(&format!("remove {}", artifact.digest)))
+    }
 
     /// Writes the artifact to a file, verified.
     async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), PortError>;

@@ -89,6 +89,12 @@ impl PortError {
         Self { kind, doing: doing.into(), hint: None, source: Some(source.into()) }
     }
 
+    /// Says that a backend does not prune.
+    pub fn no_pruning(doing: &str) -> Self {
+        Self::because(PortErrorKind::Configuration, doing, "this backend does not prune")
+            .hint("Take away what is not needed with the tools of the service.")
+    }
+
     /// Adds the next move.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

@@ -89,6 +89,22 @@ pub trait Registry: Send + Sync {
     /// Stops or allows automatic changes of a group.
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError>;
 
+    /// Lists all groups, also those of other projects, by name: what any of them refers to must stay.
+    ///
+    /// A registry that cannot list them all refuses, and then nothing is pruned.
+    async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
+        Err(PortError::no_pruning("list the groups"))
+    }
+
+    /// Takes a version out of its group and says so in the history. Its number is not given out again.
+    ///
+    /// Never the current or the newest version, one that awaits approval, or one of a frozen group: those are
+    /// [`Stale`]. One that is gone already is [`Changed::Already`].
+    async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
+        let _ = by;
+        Err(PortError::no_pruning(&format!("forget {group} {number}")))
+    }
+
     /// Reads the history of a group, oldest first, from `from` until before `to`.
     async fn history(
         &self,

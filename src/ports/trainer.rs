@@ -1,5 +1,8 @@
 //! Training: start or find it, watch it, stop it. Names are derived, so starting twice finds the first.
 
+use crate::facts::holdings::Held;
+use crate::facts::holdings::HeldTraining;
+use crate::facts::holdings::Leftover;
 use crate::model::identity::WatchedEntry;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
@@ -73,6 +76,26 @@ pub trait Trainer: Send + Sync {
     /// Ends a training politely, then firmly, and returns when it has ended. Safe to repeat; one that has ended
     /// already keeps its end.
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError>;
+
+    /// Lists all trainings of a project with what they take, and names what is not known among them.
+    async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
+        Err(PortError::no_pruning(&format!("list the trainings of {project}")))
+    }
+
+    /// Removes a training that has ended. `false`: there is no such training. One that is open is an error.
+    async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        Err(PortError::no_pruning(&format!("remove training {name}")))
+    }
+
+    /// Lists what interrupted work left behind, and names what is not known among it.
+    async fn leftovers(&self) -> Result<Held<Leftover>, PortError> {
+        Ok(Held::default())
+    }
+
+    /// Removes a leftover by its plain name. `false`: it is gone already.
+    async fn sweep(&self, name: &str) -> Result<bool, PortError> {
+        Err(PortError::no_pruning(&format!("sweep {name}")))
+    }
 
     /// Returns the last `lines` lines of the log, for evidence.
     async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError>;

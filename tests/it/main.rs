@@ -11,6 +11,7 @@ mod local_artifacts;
 mod local_registry;
 mod local_trainer;
 mod plan_properties;
+mod prune;
 mod readers;
 mod stories;
 mod tidy;

@@ -2,6 +2,7 @@
 //!
 //! A promotion within one home moves no bytes: the content is there already, and it is read and compared instead.
 
+use crate::adapters::local::blob::BlobFile;
 use crate::adapters::local::blob::Blobs;
 use crate::adapters::local::blob::check_file;
 use crate::adapters::local::blob::copy_hashed;
@@ -10,6 +11,8 @@ use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
+use crate::facts::holdings::Held;
+use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
 use crate::model::artifact::ObjectDigest;
 use crate::model::digest::Sha256Digest;
@@ -82,6 +85,25 @@ impl LocalArtifacts {
             size,
         };
         Ok(Copied { artifact, bytes_moved })
+    }
+
+    fn list(&self) -> Result<Held<HeldArtifact>, PortError> {
+        let mut held = Held::default();
+        for file in self.blobs.list()? {
+            match file {
+                BlobFile::Known { digest, size, stored_at } => {
+                    let artifact = Artifact {
+                        name: digest.as_str().to_owned(),
+                        location: Self::location(&digest),
+                        digest: ObjectDigest::Sha256(digest),
+                        size,
+                    };
+                    held.known.push(HeldArtifact { artifact, stored_at });
+                }
+                BlobFile::Unknown(path) => held.unknown.push(path.display().to_string()),
+            }
+        }
+        Ok(held)
     }
 
     fn check(&self, artifact: &Artifact) -> Result<(), PortError> {
@@ -164,6 +186,21 @@ impl ArtifactStore for LocalArtifacts {
     async fn verify(&self, artifact: &Artifact) -> Result<(), PortError> {
         let (store, artifact) = (self.clone(), artifact.clone());
         blocking(move || store.check(&artifact)).await
+    }
+
+    async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
+        let store = self.clone();
+        blocking(move || store.list()).await
+    }
+
+    async fn remove(&self, artifact: &Artifact) -> Result<bool, PortError> {
+        let (store, artifact) = (self.clone(), artifact.clone());
+        blocking(move || match store.parse(&artifact)? {
+            (digest, Location::Blob(_)) => store.blobs.remove(&digest),
+            // What lies elsewhere was not stored here.
+            (_, Location::File(_)) => Ok(false),
+        })
+        .await
     }
 
     async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), PortError> {

@@ -33,6 +33,15 @@ pub(super) struct Blobs {
     temporary: PathBuf,
 }
 
+/// What a listing finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BlobFile {
+    /// A stored file.
+    Known { digest: Sha256Digest, size: u64, stored_at: jiff::Timestamp },
+    /// Something else.
+    Unknown(std::path::PathBuf),
+}
+
 /// What storing came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -94,6 +103,36 @@ impl Blobs {
         })
     }
 
+    /// Lists the stored files by path, and what lies between them without being one.
+    pub(super) fn list(&self) -> Result<Vec<BlobFile>, PortError> {
+        let root = self.folder.join("sha256");
+        if !root.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for entry in walkdir::WalkDir::new(&root).sort_by_file_name() {
+            let entry = entry.map_err(|error| storage_error("list the files", &root, error.into()))?;
+            if entry.file_type().is_dir() {
+                continue;
+            }
+            let hex = entry.path().strip_prefix(&root).ok().map(|path| path.to_string_lossy().replace(['/', '\\'], ""));
+            let digest = hex.and_then(|hex| Sha256Digest::parse(&hex).ok());
+            let Some(digest) = digest.filter(|digest| entry.file_type().is_file() && self.path(digest) == entry.path())
+            else {
+                found.push(BlobFile::Unknown(entry.into_path()));
+                continue;
+            };
+            let about = match entry.metadata() {
+                Ok(about) => about,
+                // Gone since it was listed.
+                Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
+                Err(error) => return Err(storage_error("look at the file", entry.path(), error.into())),
+            };
+            found.push(BlobFile::Known { digest, size: about.len(), stored_at: stored_at(&about) });
+        }
+        Ok(found)
+    }
+
     /// Removes a stored file. `false`: there was none.
     pub(super) fn remove(&self, digest: &Sha256Digest) -> Result<bool, PortError> {
         let path = self.path(digest);
@@ -114,6 +153,20 @@ fn seal(file: &File) -> io::Result<()> {
     #[cfg(not(unix))]
     permissions.set_readonly(true);
     file.set_permissions(permissions)
+}
+
+/// Returns when a file came to its place. Its modification time is sealed, and says nothing. Where the system does
+/// not tell, the file counts as new: it is never mistaken for an old one.
+fn stored_at(about: &fs::Metadata) -> jiff::Timestamp {
+    #[cfg(unix)]
+    let seconds = Some(std::os::unix::fs::MetadataExt::ctime(about));
+    #[cfg(not(unix))]
+    let seconds = about
+        .created()
+        .ok()
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_secs()).ok());
+    seconds.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Reads a file and compares its content with a digest. Returns its size.

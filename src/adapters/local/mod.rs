@@ -17,6 +17,7 @@ mod contract;
 mod data_store;
 mod ending;
 mod folder;
+mod inventory;
 mod joblog;
 mod prepare;
 mod process;

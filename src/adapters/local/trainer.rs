@@ -11,6 +11,7 @@ use crate::adapters::local::folder::take_lock;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
 use crate::adapters::local::home::storage_error;
+use crate::adapters::local::inventory;
 use crate::adapters::local::joblog;
 use crate::adapters::local::prepare::Preparation;
 use crate::adapters::local::prepare::SourceMaterial;
@@ -20,6 +21,9 @@ use crate::adapters::local::process::Firmness;
 use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
 use crate::adapters::system::SystemClock;
+use crate::facts::holdings::Held;
+use crate::facts::holdings::HeldTraining;
+use crate::facts::holdings::Leftover;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
 use crate::model::training::StopCause;
@@ -331,6 +335,25 @@ impl Trainer for LocalTrainer {
             SystemClock.sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
+        let (home, project) = (self.home.clone(), project.clone());
+        blocking(move || inventory::trainings(&home, &project)).await
+    }
+
+    async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        self.remove(name).await
+    }
+
+    async fn leftovers(&self) -> Result<Held<Leftover>, PortError> {
+        let home = self.home.clone();
+        blocking(move || inventory::leftovers(&home)).await
+    }
+
+    async fn sweep(&self, name: &str) -> Result<bool, PortError> {
+        let (home, name) = (self.home.clone(), name.to_owned());
+        blocking(move || inventory::sweep(&home, &name)).await
     }
 
     async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {

@@ -3,6 +3,10 @@
 
 use branchline::facts::GroupFacts;
 use branchline::facts::group::GroupLook;
+use branchline::facts::holdings::Held;
+use branchline::facts::holdings::HeldArtifact;
+use branchline::facts::holdings::HeldTraining;
+use branchline::facts::holdings::Leftover;
 use branchline::model::artifact::Artifact;
 use branchline::model::git::CommitSha;
 use branchline::model::history::Attribution;
@@ -129,6 +133,18 @@ impl Trainer for Faulty<dyn Trainer> {
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
         self.faults.around(self.inner.stop(name, cause)).await
     }
+    async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
+        self.inner.held(project).await
+    }
+    async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        self.faults.around(self.inner.remove(name)).await
+    }
+    async fn leftovers(&self) -> Result<Held<Leftover>, PortError> {
+        self.inner.leftovers().await
+    }
+    async fn sweep(&self, name: &str) -> Result<bool, PortError> {
+        self.faults.around(self.inner.sweep(name)).await
+    }
     async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {
         self.inner.log_tail(name, lines).await
     }
@@ -167,6 +183,12 @@ impl Registry for Faulty<dyn Registry> {
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         self.faults.around(self.inner.set_frozen(group, frozen, by)).await
     }
+    async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
+        self.inner.groups().await
+    }
+    async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
+        self.faults.around(self.inner.forget(group, number, by)).await
+    }
     async fn history(
         &self,
         group: &GroupName,
@@ -184,6 +206,12 @@ impl ArtifactStore for Faulty<dyn ArtifactStore> {
     }
     async fn verify(&self, artifact: &Artifact) -> Result<(), PortError> {
         self.inner.verify(artifact).await
+    }
+    async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
+        self.inner.held().await
+    }
+    async fn remove(&self, artifact: &Artifact) -> Result<bool, PortError> {
+        self.faults.around(self.inner.remove(artifact)).await
     }
     async fn fetch(&self, artifact: &Artifact, to: &Path) -> Result<(), PortError> {
         self.inner.fetch(artifact, to).await

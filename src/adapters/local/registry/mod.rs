@@ -201,6 +201,16 @@ impl Registry for LocalRegistry {
         self.write(doing, move |connection| write::set_frozen(connection, &name, frozen, &by, now)).await
     }
 
+    async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
+        self.groups("").await
+    }
+
+    async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
+        let doing = format!("forget {group} {number}");
+        let (name, by, now) = (group.clone(), by.clone(), self.now());
+        self.write(doing, move |connection| write::forget(connection, &name, number, &by, now)).await
+    }
+
     async fn history(
         &self,
         group: &GroupName,

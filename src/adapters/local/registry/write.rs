@@ -145,6 +145,34 @@ pub(super) fn supersede(
     Ok(Some(Changed::Done))
 }
 
+/// Takes a version out of its group; the history keeps its line.
+///
+/// The newest version is the group's high-water mark: it stays, so that no number is ever given out twice.
+pub(super) fn forget(
+    connection: &Connection,
+    name: &GroupName,
+    number: VersionNumber,
+    by: &Attribution,
+    now: jiff::Timestamp,
+) -> rusqlite::Result<Changed> {
+    let Some((group, version)) = find(connection, name, number)? else { return Ok(Changed::Already) };
+    if group.frozen.is_some() {
+        return Ok(Changed::Stale(Stale::Freeze));
+    }
+    if version.awaits_approval() || version.is_banned() {
+        return Ok(Changed::Stale(Stale::Approval(version.approval)));
+    }
+    let (newest, current) = (read::newest_number(connection, group.id)?, read::current_number(connection, group.id)?);
+    if newest == Some(number) || current == Some(number) {
+        return Ok(Changed::Stale(Stale::Versions { newest, current }));
+    }
+    connection
+        .prepare_cached("DELETE FROM versions WHERE group_id = ?1 AND number = ?2")?
+        .execute(params![group.id, number.0])?;
+    record(connection, group.id, current, &[(HistoryAction::Pruned, Some(number))], by, now)?;
+    Ok(Changed::Done)
+}
+
 /// Stops or allows automatic changes. A group may be frozen before it has a version; it belongs to nobody then.
 pub(super) fn set_frozen(
     connection: &Connection,

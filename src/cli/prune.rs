@@ -1,0 +1,165 @@
+//! `branchline prune`: says what may go and, only when told to, takes it away.
+//!
+//! Deliberately absent: what may go. `plan::prune` decides it.
+
+use crate::apply::prune as effect;
+use crate::apply::prune::Pruned;
+use crate::cli::args::Format;
+use crate::cli::args::PruneArgs;
+use crate::cli::block_on;
+use crate::cli::compose;
+use crate::cli::compose::Composed;
+use crate::cli::compose::Place;
+use crate::cli::failure::Failure;
+use crate::cli::notice;
+use crate::cli::print;
+use crate::cli::print_json;
+use crate::cli::read;
+use crate::facts::Holdings;
+use crate::facts::holdings::Whose;
+use crate::model::git::BranchName;
+use crate::model::history::Attribution;
+use crate::observe::holdings;
+use crate::plan::prune;
+use crate::plan::prune::Pruning;
+use crate::report::json::JSON_SCHEMA;
+use crate::report::terminal::plain;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+#[derive(Serialize)]
+struct PruneJson<'a> {
+    schema: u32,
+    /// Whether it was done, or only said.
+    done: bool,
+    items: Vec<ItemJson<'a>>,
+    bytes: u64,
+    left: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ItemJson<'a> {
+    #[serde(flatten)]
+    pruning: &'a Pruning,
+    result: &'static str,
+}
+
+/// Lists what may go, and with `--yes` takes it away.
+pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> {
+    let place = Place::find(directory, compose::in_ci())?;
+    let (composed, repository) = read::open(&place)?;
+    let only = compose::chosen_models(&composed.config, &args.models)?;
+    let branches = branches(&place)?;
+    block_on(async {
+        let ports = &composed.drive.ports;
+        let holdings = holdings::read(&composed.config, &repository, branches, ports).await;
+        let holdings = holdings.map_err(|error| Failure::port(&error))?;
+        let list = prune::plan(&holdings, &composed.config.keep, &only);
+        let mut results = vec!["planned"; list.len()];
+        let mut outcome = Ok(());
+        if args.yes {
+            let by = Attribution {
+                actor: place.git.user_name(),
+                event: "prune".to_owned(),
+                run_key: format!("local/{}", uuid::Uuid::new_v4()),
+                ..Attribution::default()
+            };
+            let mut done = 0;
+            let mut note = |_: &Pruning, came: Pruned| {
+                if let Some(result) = results.get_mut(done) {
+                    *result = word(came);
+                }
+                done += 1;
+            };
+            outcome = effect::prune(&list, &by, ports, &mut note).await;
+        }
+        let exit = match args.format {
+            Format::Text => print(&text(&composed, &holdings, &list, &results, args.yes))?,
+            Format::Json => print_json(&PruneJson {
+                schema: JSON_SCHEMA,
+                done: args.yes,
+                items: list.iter().zip(&results).map(|(pruning, result)| ItemJson { pruning, result }).collect(),
+                bytes: bytes(&list, &results),
+                left: left(&holdings),
+            })?,
+        };
+        outcome.map_err(|error| Failure::port(&error).hint("what was not taken away yet: branchline prune --yes"))?;
+        Ok(exit)
+    })?
+}
+
+/// A clone in CI often has one branch only, and a missing one would then seem deleted.
+fn branches(place: &Place) -> Result<Option<BTreeSet<BranchName>>, Failure> {
+    if place.in_ci {
+        notice("note: in CI not all branches are known here; none counts as deleted");
+        return Ok(None);
+    }
+    let branches = place.git.branches(place.heads()).map_err(|error| Failure::git(&error))?;
+    Ok(Some(branches.into_iter().map(|(branch, _)| branch).collect()))
+}
+
+fn word(came: Pruned) -> &'static str {
+    match came {
+        Pruned::Done => "done",
+        Pruned::Gone => "gone",
+        Pruned::Needed => "needed",
+    }
+}
+
+/// What is freed, or would be.
+fn bytes(list: &[Pruning], results: &[&str]) -> u64 {
+    let counted = list.iter().zip(results).filter(|(_, result)| matches!(**result, "planned" | "done"));
+    counted.map(|(pruning, _)| pruning.bytes).sum()
+}
+
+fn left(holdings: &Holdings) -> Vec<String> {
+    let groups = holdings.groups.iter().filter_map(|group| match &group.whose {
+        Whose::Ours { .. } => None,
+        Whose::Foreign => Some(format!("group {}: it belongs to another repository", group.name)),
+        Whose::NotConfigured => Some(format!("group {}: the configuration does not name it", group.name)),
+    });
+    let unknown = holdings.unknown.iter().map(|path| format!("{path}: not known to be this project's"));
+    groups.chain(unknown).collect()
+}
+
+fn text(composed: &Composed, holdings: &Holdings, list: &[Pruning], results: &[&str], done: bool) -> String {
+    let mut text = String::new();
+    for (pruning, result) in list.iter().zip(results) {
+        let size = if pruning.bytes > 0 { format!(", {}", human(pruning.bytes)) } else { String::new() };
+        let what = plain(&pruning.item.text());
+        let line = match *result {
+            "planned" if done => format!("not reached: {what}\n"),
+            "planned" => format!("would take away {what}: {}{size}\n", pruning.why.as_str()),
+            "done" => format!("took away {what}: {}{size}\n", pruning.why.as_str()),
+            "gone" => format!("gone already: {what}\n"),
+            _ => format!("stays, it is needed now: {what}\n"),
+        };
+        text.push_str(&line);
+    }
+    for left in left(holdings) {
+        text.push_str(&format!("left: {}\n", plain(&left)));
+    }
+    if composed.config.keep.is_empty() {
+        text.push_str("branchline.yaml has no `keep`: every version stays\n");
+    }
+    let freed = human(bytes(list, results));
+    match (list.is_empty(), done) {
+        (true, _) => text.push_str("nothing to take away\n"),
+        (false, false) => text.push_str(&format!("{freed} in all; nothing was done: branchline prune --yes\n")),
+        (false, true) => text.push_str(&format!("{freed} freed\n")),
+    }
+    text
+}
+
+/// Spells a size: exact bytes below 10 kB, then the unit that fits.
+fn human(bytes: u64) -> String {
+    let mut size = bytes;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if size < 10_000 {
+            return format!("{size} {unit}");
+        }
+        size /= 1000;
+    }
+    format!("{size} TB")
+}
