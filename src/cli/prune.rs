@@ -114,7 +114,9 @@ fn bytes(list: &[Pruning], results: &[&str]) -> u64 {
 }
 
 fn left(holdings: &Holdings) -> Vec<String> {
-    let groups = holdings.groups.iter().filter_map(|group| match &group.whose {
+    // One that was only ever frozen holds nothing, and belongs to nobody yet.
+    let held = holdings.groups.iter().filter(|group| !group.versions.is_empty());
+    let groups = held.filter_map(|group| match &group.whose {
         Whose::Ours { .. } => None,
         Whose::Foreign => Some(format!("group {}: it belongs to another repository", group.name)),
         Whose::NotConfigured => Some(format!("group {}: the configuration does not name it", group.name)),
