@@ -5,7 +5,6 @@ use crate::apply::register::stale_text;
 use crate::outcome::StepResult;
 use crate::plan::step::ApprovalStep;
 use crate::plan::step::FreezeStep;
-use crate::plan::step::SupersedeStep;
 use crate::ports::Changed;
 use crate::ports::PortError;
 use crate::ports::Ports;
@@ -14,11 +13,6 @@ pub(super) async fn set(step: &ApprovalStep, ports: &Ports) -> Result<Applied, P
     let what = format!("{} {}", step.change.group, step.change.number);
     let changed = ports.registry.set_approval(&step.change).await?;
     Ok(applied(changed, &format!("{what} is {}", step.change.to)))
-}
-
-pub(super) async fn supersede(step: &SupersedeStep, ports: &Ports) -> Result<Applied, PortError> {
-    let changed = ports.registry.supersede(&step.group, step.number, &step.by).await?;
-    Ok(applied(changed, &format!("{} {} is superseded", step.group, step.number)))
 }
 
 pub(super) async fn set_frozen(step: &FreezeStep, frozen: bool, ports: &Ports) -> Result<Applied, PortError> {

@@ -109,7 +109,7 @@ fn check_steps(goal: &Goal, rules: &ModelRules, facts: &Facts, steps: &[Step], b
                     broken.push("only a person freezes or unfreezes".to_owned());
                 }
             }
-            Step::Train(_) | Step::Stop(_) | Step::Supersede(_) => {}
+            Step::Train(_) | Step::Stop(_) => {}
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
 use crate::model::training::StopCause;
 use crate::model::training::TrainingOrigin;
-use crate::model::version::VersionNumber;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -35,8 +34,6 @@ pub enum Step {
     Approve(ApprovalStep),
     /// Reject a version.
     Reject(ApprovalStep),
-    /// Mark a pending version as overtaken.
-    Supersede(SupersedeStep),
     /// Stop every automatic change of a group.
     Freeze(FreezeStep),
     /// Allow automatic changes of a group again.
@@ -93,17 +90,6 @@ pub struct ApprovalStep {
     pub change: ApprovalChange,
 }
 
-/// Marks a version as overtaken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SupersedeStep {
-    /// The group.
-    pub group: GroupName,
-    /// The version.
-    pub number: VersionNumber,
-    /// Who, from where and why.
-    pub by: Attribution,
-}
-
 /// Sets or lifts a freeze.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FreezeStep {
@@ -125,7 +111,6 @@ impl Step {
             Self::Restore(_) => "restore",
             Self::Approve(_) => "approve",
             Self::Reject(_) => "reject",
-            Self::Supersede(_) => "supersede",
             Self::Freeze(_) => "freeze",
             Self::Unfreeze(_) => "unfreeze",
         }
@@ -138,7 +123,6 @@ impl Step {
             Self::Copy(step) => Some(&step.to.group),
             Self::Register(step) | Self::Promote(step) | Self::Restore(step) => Some(&step.registration.group),
             Self::Approve(step) | Self::Reject(step) => Some(&step.change.group),
-            Self::Supersede(step) => Some(&step.group),
             Self::Freeze(step) | Self::Unfreeze(step) => Some(&step.group),
         }
     }
@@ -152,7 +136,6 @@ impl Step {
             | Self::Copy(_)
             | Self::Approve(_)
             | Self::Reject(_)
-            | Self::Supersede(_)
             | Self::Freeze(_)
             | Self::Unfreeze(_) => None,
         }

@@ -82,10 +82,6 @@ pub trait Registry: Send + Sync {
     /// Changes the approval of a version.
     async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError>;
 
-    /// Marks a pending version as overtaken. Safe to repeat.
-    async fn supersede(&self, group: &GroupName, number: VersionNumber, by: &Attribution)
-    -> Result<Changed, PortError>;
-
     /// Stops or allows automatic changes of a group.
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError>;
 

@@ -172,14 +172,6 @@ impl Registry for Faulty<dyn Registry> {
     async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         self.faults.around(self.inner.set_approval(change)).await
     }
-    async fn supersede(
-        &self,
-        group: &GroupName,
-        number: VersionNumber,
-        by: &Attribution,
-    ) -> Result<Changed, PortError> {
-        self.faults.around(self.inner.supersede(group, number, by)).await
-    }
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         self.faults.around(self.inner.set_frozen(group, frozen, by)).await
     }

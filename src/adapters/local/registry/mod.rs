@@ -182,19 +182,6 @@ impl Registry for LocalRegistry {
         self.change(doing, version, work).await
     }
 
-    async fn supersede(
-        &self,
-        group: &GroupName,
-        number: VersionNumber,
-        by: &Attribution,
-    ) -> Result<Changed, PortError> {
-        let version = VersionRef { group: group.clone(), number };
-        let doing = format!("mark {version} as superseded");
-        let (name, by, now) = (group.clone(), by.clone(), self.now());
-        let work = move |connection: &Connection| write::supersede(connection, &name, number, &by, now);
-        self.change(doing, version, work).await
-    }
-
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         let doing = format!("{} the group {group}", if frozen { "freeze" } else { "unfreeze" });
         let (name, by, now) = (group.clone(), by.clone(), self.now());

@@ -124,27 +124,6 @@ pub(super) fn set_approval(
     Ok(Some(Changed::Done))
 }
 
-/// Marks a pending version as overtaken; `None` if there is no such version.
-pub(super) fn supersede(
-    connection: &Connection,
-    name: &GroupName,
-    number: VersionNumber,
-    by: &Attribution,
-    now: jiff::Timestamp,
-) -> rusqlite::Result<Option<Changed>> {
-    let Some((group, version)) = find(connection, name, number)? else { return Ok(None) };
-    if version.superseded {
-        return Ok(Some(Changed::Already));
-    }
-    if version.approval != Approval::PendingManualApproval {
-        return Ok(Some(Changed::Stale(Stale::Approval(version.approval))));
-    }
-    mark_superseded(connection, group.id, number)?;
-    let current = read::current_number(connection, group.id)?;
-    record(connection, group.id, current, &[(HistoryAction::Superseded, Some(number))], by, now)?;
-    Ok(Some(Changed::Done))
-}
-
 /// Takes a version out of its group; the history keeps its line.
 ///
 /// The newest version is the group's high-water mark: it stays, so that no number is ever given out twice.
