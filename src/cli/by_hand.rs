@@ -8,7 +8,6 @@ use crate::cli::args::ApprovalArgs;
 use crate::cli::args::ByHandArgs;
 use crate::cli::args::FreezeArgs;
 use crate::cli::block_on;
-use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure;
@@ -261,7 +260,7 @@ fn act(
     by_hand: &ByHandArgs,
     resolve: impl AsyncFnOnce(&Composed) -> Result<Resolved, Failure>,
 ) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     block_on(async {
         let resolved = resolve(&composed).await?;

@@ -46,8 +46,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Finds the repository around a folder.
-    pub fn find(directory: Option<&Path>, in_ci: bool) -> Result<Self, Failure> {
+    /// Finds the repository around a folder. `event`: an event was handed over, as in CI.
+    pub fn find(directory: Option<&Path>, event: bool) -> Result<Self, Failure> {
         let start = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let start = std::fs::canonicalize(&start)
             .map_err(|error| Failure::usage(format!("could not enter {}: {error}", start.display())))?;
@@ -60,6 +60,11 @@ impl Place {
             PathBuf::from,
         );
         let home = if home.is_absolute() { home } else { start.join(home) };
+        // A CI host checks out from somewhere. `CI` around a repository without an `origin` is nobody's checkout:
+        // there is no default branch whose rules could be asked for.
+        let in_ci = event
+            || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
+            || (env_vars::get(env_vars::CI).is_some() && git.has_origin());
         Ok(Self { git: Arc::new(git), home, in_ci })
     }
 
@@ -120,11 +125,6 @@ impl Place {
             failure.hint("write one: branchline init")
         }
     }
-}
-
-/// Whether rules come from the default branch: in any CI, and on an event that was handed over.
-pub fn in_ci() -> bool {
-    env_vars::get(env_vars::CI).is_some() || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
 }
 
 /// Everything that a run needs, put together.

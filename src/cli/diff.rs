@@ -2,7 +2,6 @@
 
 use crate::cli::args::Format;
 use crate::cli::block_on;
-use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
@@ -22,7 +21,7 @@ const PATHS_NAMED: usize = 20;
 
 /// Compares two versions.
 pub fn diff(directory: Option<&Path>, a: &str, b: &str, model: Option<&str>, format: Format) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     let (left_model, left) = side(&composed, a, model)?;
     let (right_model, right) = side(&composed, b, model)?;

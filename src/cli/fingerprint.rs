@@ -45,7 +45,7 @@ pub struct Question<'a> {
 
 /// Prints the identities.
 pub fn fingerprint(directory: Option<&Path>, question: &Question<'_>) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     let only = compose::chosen_models(&composed.config, question.models)?;
     let (branch, commit) = match question.commit {

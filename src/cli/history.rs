@@ -3,7 +3,6 @@
 use crate::cli::args::HistoryArgs;
 use crate::cli::args::HistoryFormat;
 use crate::cli::block_on;
-use crate::cli::compose;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::print;
@@ -22,7 +21,7 @@ use std::path::Path;
 
 /// Shows the history of a group.
 pub fn history(directory: Option<&Path>, args: &HistoryArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     let (model, _, group) = read::find_group(&composed, &args.group, args.model.as_deref())?;
     let now = composed.drive.ports.clock.now();

@@ -34,7 +34,7 @@ pub fn log(
     limit: usize,
     format: Format,
 ) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     let only = compose::chosen_models(&composed.config, models)?;
     let (branch, head) = start(&place, branch)?;

@@ -47,7 +47,7 @@ struct ItemJson<'a> {
 
 /// Lists what may go, and with `--yes` takes it away.
 pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, repository) = read::open(&place)?;
     let only = compose::chosen_models(&composed.config, &args.models)?;
     let branches = branches(&place)?;

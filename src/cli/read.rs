@@ -53,7 +53,7 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
 
 /// Shows what every group stands for.
 pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit: usize) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = open(&place)?;
     let only = compose::chosen_models(&composed.config, models)?;
     block_on(async {
@@ -127,7 +127,7 @@ pub fn show(
     format: Format,
     limit: usize,
 ) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = open(&place)?;
     let (_, _, group) = find_group(&composed, group, model)?;
     let number = version.map(version_number).transpose()?;

@@ -62,8 +62,7 @@ pub enum Mode {
 
 /// Runs or plans.
 pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, Failure> {
-    let in_ci = compose::in_ci() || args.event.is_some();
-    let place = Place::find(directory, in_ci)?;
+    let place = Place::find(directory, args.event.is_some())?;
     let event = occasion::event(&place, args)?;
     match occasion::occasion(&place, args, &event)? {
         Occasion::Settled(verdict, reason) => {
@@ -85,7 +84,7 @@ pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Opti
 
 /// Finishes what is open on every stage branch.
 pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, compose::in_ci())?;
+    let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
     let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
     let only = compose::chosen_models(&composed.config, &args.models)?;

@@ -24,7 +24,7 @@ pub fn normalise(text: &str) -> Result<String, PathError> {
     if text.starts_with('/') || text.starts_with('~') {
         return error(
             "is not inside the repository",
-            "paths begin at the root of the repository: `train.py`, not `/work/train.py`",
+            "paths begin at the root of the repository: `train.py`, not `/code/train.py`",
         );
     }
     if text.starts_with('!') {

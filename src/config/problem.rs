@@ -1,6 +1,6 @@
 //! Problems of a configuration file, and how they read: place, message, source line, caret, hint.
 //!
-//! Everything that comes from the file is shown through [`quoted`] or [`clean_char`]: a configuration file is
+//! Everything that comes from the file is shown through [`quoted`] or `clean_char`: a configuration file is
 //! untrusted text and must not move a terminal's cursor or speak to a CI runner.
 
 use crate::config::route::Route;

@@ -10,6 +10,11 @@ impl GitRepository {
         config.get_string("user.name").ok().filter(|name| !name.is_empty())
     }
 
+    /// Tells whether the repository came from somewhere: whether it has an `origin`.
+    pub fn has_origin(&self) -> bool {
+        self.repo().find_remote("origin").is_ok()
+    }
+
     /// Returns the branch that `origin` calls its default one, where a clone recorded it.
     pub fn default_branch(&self) -> Option<BranchName> {
         let repo = self.repo();

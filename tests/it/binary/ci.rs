@@ -148,3 +148,13 @@ fn a_pull_request_is_told_what_merging_begins_and_writes_nothing() {
         .expect(0, &["merging will train; nothing was written", "train     planned"]);
     assert!(!project.home().exists(), "a pull request wrote something");
 }
+
+#[test]
+fn the_variable_alone_makes_no_ci_of_a_repository_that_came_from_nowhere() {
+    let mut project = Project::with_script(TRAINS);
+    project.set("CI", "true");
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    // With an origin it is a checkout: then it must be known whose rules count.
+    project.git.git(&["remote", "add", "origin", "."]);
+    project.run(&["run"]).expect(20, &["which branch is the default one", "--default-branch"]);
+}
