@@ -284,10 +284,11 @@ impl<'a> ModelLoop<'a> {
                         .training
                         .started_at
                         .map_or(0, |at| u64::try_from(clock.now().duration_since(at).as_secs()).unwrap_or(0));
-                    self.drive
-                        .ports
-                        .progress
-                        .tick(&self.task.rules.model, Tick::Moves { what: "training", done: elapsed, total: None });
+                    let tick = match seen.packing {
+                        Some((done, total)) => Tick::Moves { what: "packing model.tar.gz", done, total: Some(total) },
+                        None => Tick::Moves { what: "training", done: elapsed, total: None },
+                    };
+                    self.drive.ports.progress.tick(&self.task.rules.model, tick);
                 }
                 Ok(None) => return None,
                 Err(error) => {

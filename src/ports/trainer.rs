@@ -51,6 +51,8 @@ pub struct WatchedTraining {
     pub lines: Vec<String>,
     /// Where to go on reading.
     pub cursor: u64,
+    /// How far packing its model is, in bytes done and in all, while that goes on.
+    pub packing: Option<(u64, u64)>,
 }
 
 /// Runs trainings.

@@ -705,3 +705,21 @@ async fn an_ended_training_can_be_removed_and_an_open_one_cannot() {
     assert!(trainer.remove(&open.name).await.expect_err("it is open").chain().contains("still open"));
     trainer.stop(&open.name, StopCause::Cancelled).await.expect("it stops");
 }
+
+#[tokio::test]
+async fn whoever_watches_sees_how_far_packing_is() {
+    let world = World::new();
+    let spec = spec(&format!("while [ ! -e go ]; do sleep 0.02; done; {MODEL}"));
+    let trainer = world.trainer();
+    trainer.start(&spec).await.expect("it starts");
+    let folder = world.folder_of(&spec);
+    until("it starts", || folder.join("started.json").exists()).await;
+    fs::write(folder.join("packing"), "5 10").expect("it can be written");
+    let look = || trainer.watch(&spec.name, 0, Duration::from_millis(20));
+    let seen = look().await.expect("it can be watched").expect("it exists");
+    assert_eq!(seen.packing, Some((5, 10)));
+    fs::write(folder.join("packing"), "half of it").expect("it can be written");
+    assert_eq!(look().await.expect("it can be watched").expect("it exists").packing, None);
+    fs::write(folder.join("code/go"), "").expect("it can be written");
+    ended(&trainer, &spec.name).await;
+}

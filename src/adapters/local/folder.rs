@@ -193,6 +193,18 @@ impl TrainingFolder {
         self.path.join("ml")
     }
 
+    /// Where the worker says how far packing is, while it packs.
+    pub(super) fn packing(&self) -> PathBuf {
+        self.path().join("packing")
+    }
+
+    /// Reads how far packing is: bytes done and in all.
+    pub(super) fn packed_so_far(&self) -> Option<(u64, u64)> {
+        let text = std::fs::read_to_string(self.packing()).ok()?;
+        let (done, total) = text.split_once(' ')?;
+        Some((done.parse().ok()?, total.parse().ok()?))
+    }
+
     pub(super) fn model_archive(&self) -> PathBuf {
         self.path.join("model.tar.gz")
     }

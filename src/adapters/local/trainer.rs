@@ -283,14 +283,14 @@ impl Trainer for LocalTrainer {
                 // The log second: with a final standing it is then known to be all there is.
                 let reading = joblog::read_from(at.path(), cursor)
                     .map_err(|error| storage_error("read the log", at.path(), error))?;
-                Ok(Some((standing, reading)))
+                Ok(Some((standing, reading, at.packed_so_far())))
             };
-            let Some((standing, reading)) = blocking(look).await? else { return Ok(None) };
+            let Some((standing, reading, packing)) = blocking(look).await? else { return Ok(None) };
             let changed = first.as_ref().is_some_and(|first| *first != standing);
             let left = patience.saturating_sub(waiting.elapsed());
             if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
                 let training = blocking(move || folder.training_with(standing)).await?;
-                return Ok(Some(WatchedTraining { training, lines: reading.lines, cursor: reading.cursor }));
+                return Ok(Some(WatchedTraining { training, lines: reading.lines, cursor: reading.cursor, packing }));
             }
             first.get_or_insert(standing);
             SystemClock.sleep(pause.min(left)).await;

@@ -54,6 +54,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// How often a run that watches is told how far packing is. A small model is packed before the first time.
+const PACKING_TOLD_EVERY: Duration = Duration::from_millis(200);
+
 /// How much room is kept for the result.
 const RESERVE: usize = 128 << 10;
 /// The longest line that evidence shows, in characters.
@@ -264,7 +267,21 @@ impl Run<'_> {
         }
         let metrics = self.metrics(output)?;
         let archive = self.folder.model_archive();
-        let packed = pack_directory(&model, &archive, &mut |_, _| {}).map_err(|error| {
+        let told = Stopwatch::start();
+        let mut tells = 0;
+        let mut tell = |done: u64, total: u64| {
+            let due = told.elapsed().as_millis() / PACKING_TOLD_EVERY.as_millis();
+            if due > tells {
+                tells = due;
+                // Only a sign of life: a disk that has no room for it will say so of the archive.
+                drop(fs::write(self.folder.packing(), format!("{done} {total}")));
+            }
+        };
+        let packed = pack_directory(&model, &archive, &mut tell);
+        if tells > 0 {
+            drop(fs::remove_file(self.folder.packing()));
+        }
+        let packed = packed.map_err(|error| {
             self.failed(packing_cause(&error), format!("could not pack the model: {}", chain(&error)))
         })?;
         let artifact = Artifact {
