@@ -96,7 +96,7 @@ impl Place {
     /// Reads the configuration on disk.
     pub fn config_on_disk(&self) -> Result<Option<SourceText>, Failure> {
         let Some(root) = self.git.work_dir() else { return Ok(None) };
-        for name in crate::observe::CONFIG_PATHS {
+        for name in crate::config::FILE_NAMES {
             let path = root.join(name);
             match std::fs::read(&path) {
                 Ok(bytes) => {

@@ -47,7 +47,7 @@ pub fn init(directory: Option<&Path>) -> Result<u8, Failure> {
     let root = place.git.work_dir().ok_or_else(|| {
         Failure::configuration("this repository is bare: there is no working tree to write branchline.yaml into")
     })?;
-    for name in crate::observe::CONFIG_PATHS {
+    for name in crate::config::FILE_NAMES {
         if root.join(name).exists() {
             return Err(Failure::usage(format!("{name} exists already, and init never overwrites"))
                 .hint("check it: branchline check"));

@@ -10,6 +10,7 @@ mod nearest;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Heads;
 use crate::config::Config;
+use crate::config::FILE_NAMES;
 use crate::config::SourceText;
 use crate::facts::CommitFacts;
 use crate::facts::ContentFacts;
@@ -45,9 +46,6 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-
-/// Where a repository keeps its configuration, in the order in which they are looked for.
-pub const CONFIG_PATHS: [&str; 2] = ["branchline.yaml", ".github/branchline.yaml"];
 
 /// Reads the world for one run.
 pub struct Observer {
@@ -377,7 +375,7 @@ pub fn read_config(
     git: &GitRepository,
     commit: &CommitSha,
 ) -> Result<Option<SourceText>, crate::adapters::git::GitError> {
-    for path in CONFIG_PATHS {
+    for path in FILE_NAMES {
         if let Some(bytes) = git.read_file(commit, path)? {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             return Ok(Some(SourceText { file: path.to_owned(), text }));

@@ -1,5 +1,6 @@
 //! A push to a training stage: is there a version, a training, or nothing yet?
 
+use crate::config::resolved::AUTO_RETRIES;
 use crate::facts::CommitFacts;
 use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
@@ -36,9 +37,6 @@ use crate::plan::settled;
 use crate::plan::step::Step;
 use crate::plan::step::StopStep;
 use crate::plan::step::TrainStep;
-
-/// How many further attempts are made by themselves after a failure that may pass.
-const AUTOMATIC_RETRIES: u32 = 2;
 
 /// Everything about the push that later questions need, taken apart once.
 pub(crate) struct Push<'a> {
@@ -364,7 +362,7 @@ fn after(
                 .rev()
                 .take_while(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause.is_transient()))
                 .count() as u32;
-            let automatic = cause.is_transient() && passing <= AUTOMATIC_RETRIES;
+            let automatic = cause.is_transient() && passing <= AUTO_RETRIES;
             let asked = (goal.run_attempt > 1 || *cause == Cause::DiskFull)
                 && (training.origin.run_key.as_str(), training.origin.run_attempt)
                     != (goal.by.run_key.as_str(), goal.run_attempt);
