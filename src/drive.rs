@@ -5,6 +5,7 @@
 use crate::apply;
 use crate::apply::Made;
 use crate::facts::Facts;
+use crate::facts::review::UnderReview;
 use crate::model::name::ModelName;
 use crate::model::name::TrainingName;
 use crate::model::training::StopCause;
@@ -72,7 +73,8 @@ pub struct Drive {
 }
 
 impl Drive {
-    /// Looks once and decides, for every model: `run` without `apply`.
+    /// Looks once and decides, for every model: `run` without `apply`. One after another: two threads at it take as
+    /// long, because they wait for the one registry, and hold more in memory.
     pub async fn plan(&self, tasks: &[Task]) -> Vec<ModelOutcome> {
         let mut outcomes = Vec::new();
         for task in tasks {
@@ -82,6 +84,26 @@ impl Drive {
             });
         }
         outcomes
+    }
+
+    /// Says for every model what merging would do, and what the pull request already has of it.
+    pub async fn predict(&self, tasks: &[Task], reviewed: &UnderReview) -> Vec<ModelOutcome> {
+        let mut outcomes = Vec::new();
+        for task in tasks {
+            outcomes.push(match self.predict_one(task, reviewed).await {
+                Ok(outcome) => outcome,
+                Err(reason) => errored(&task.rules.model, *reason),
+            });
+        }
+        outcomes
+    }
+
+    async fn predict_one(&self, task: &Task, reviewed: &UnderReview) -> Result<ModelOutcome, Box<Reason>> {
+        let (facts, plan) = self.decide(task).await?;
+        let review = self.observer.review(task, reviewed, &facts, &self.ports).await;
+        let review = review.map_err(|error| Box::new(port_failed(&error)))?;
+        let predicted = plan::candidate::predict(&task.goal, &task.rules, &facts, &review, plan);
+        Ok(ModelOutcome::of_prediction(predicted))
     }
 
     /// Drives every model until it is settled.
@@ -120,14 +142,7 @@ impl Drive {
 }
 
 fn errored(model: &ModelName, reason: Reason) -> ModelOutcome {
-    ModelOutcome {
-        model: model.clone(),
-        at: None,
-        verdict: Verdict::Errored,
-        reasons: vec![reason],
-        steps: Vec::new(),
-        versions: Vec::new(),
-    }
+    ModelOutcome { verdict: Verdict::Errored, reasons: vec![reason], ..ModelOutcome::nothing(model.clone()) }
 }
 
 /// Turns a port's failure into a reason.
@@ -148,6 +163,8 @@ struct ModelLoop<'a> {
     reasons: Vec<Reason>,
     steps: Vec<StepRecord>,
     versions: Vec<Version>,
+    /// The world before the last version was made: what the version is compared with.
+    before: Option<Facts>,
     /// Trainings that this run began.
     begun: Vec<TrainingName>,
     cursors: BTreeMap<TrainingName, u64>,
@@ -162,6 +179,7 @@ impl<'a> ModelLoop<'a> {
             reasons: Vec::new(),
             steps: Vec::new(),
             versions: Vec::new(),
+            before: None,
             begun: Vec::new(),
             cursors: BTreeMap::new(),
             started: drive.ports.clock.now(),
@@ -194,9 +212,18 @@ impl<'a> ModelLoop<'a> {
                     if let Some(repeated) = repeats(&before, &facts, &steps) {
                         return self.finish(Verdict::Errored, vec![Reason::DoesNotConverge { step: repeated }]);
                     }
+                    // What this run wrote was overtaken by somebody else's write since: it is not written again.
+                    if self.is_overtaken(&steps) {
+                        return self.finish(Verdict::Passed, vec![Reason::Overtaken]);
+                    }
                     self.say(&plan.reasons);
                     match self.act(&steps).await {
-                        Ok(true) => before = Some((facts, steps)),
+                        Ok(true) => {
+                            if steps.iter().any(|step| step.registration().is_some()) {
+                                self.before = Some(facts.clone());
+                            }
+                            before = Some((facts, steps));
+                        }
                         Ok(false) => {
                             moved += 1;
                             before = None;
@@ -247,6 +274,15 @@ impl<'a> ModelLoop<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Tells whether every change of a group that is planned was made by this very run before.
+    fn is_overtaken(&self, steps: &[Step]) -> bool {
+        let done = |result: StepResult| matches!(result, StepResult::Done | StepResult::Found);
+        let mine: Vec<_> =
+            self.steps.iter().filter(|record| done(record.result)).filter_map(|r| r.step.changes()).collect();
+        let mut planned = steps.iter().filter_map(Step::changes).peekable();
+        planned.peek().is_some() && planned.all(|change| mine.contains(&change))
     }
 
     fn record(&mut self, step: &Step, result: StepResult, note: String) {
@@ -375,13 +411,19 @@ impl<'a> ModelLoop<'a> {
             // What says no comes first; what was done before it stands below.
             last.chain(done.iter().cloned()).collect()
         };
+        let versions = std::mem::take(&mut self.versions);
+        let shown = self.before.take().zip(versions.last()).and_then(|(before, version)| {
+            plan::candidate::of_version(&self.task.goal, &self.task.rules, &before, version)
+        });
+        let (candidate, compared) = shown.map_or((None, Vec::new()), |(one, compared)| (Some(Box::new(one)), compared));
         ModelOutcome {
-            model: self.task.rules.model.clone(),
-            at: None,
             verdict,
             reasons,
             steps: std::mem::take(&mut self.steps),
-            versions: std::mem::take(&mut self.versions),
+            versions,
+            candidate,
+            compared,
+            ..ModelOutcome::nothing(self.task.rules.model.clone())
         }
     }
 }

@@ -8,6 +8,10 @@ use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::plan::Decision;
 use crate::plan::ModelPlan;
+use crate::plan::candidate::Predicted;
+use crate::plan::prediction::Candidate;
+use crate::plan::prediction::Comparison;
+use crate::plan::prediction::Merging;
 use crate::plan::reason::BeforeVerdict;
 use crate::plan::reason::Reason;
 use crate::plan::step::Step;
@@ -25,6 +29,18 @@ pub struct Outcome {
     pub reasons: Vec<Reason>,
     /// Each model.
     pub models: Vec<ModelOutcome>,
+    /// The same under the rules that hold after the merge, where a pull request changes rules.
+    #[serde(default)]
+    pub after_merge: Option<Box<AfterMerge>>,
+}
+
+/// A prediction under the rules that a pull request brings. It decides nothing until the merge.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AfterMerge {
+    /// The rules that change: `gates.accuracy.min: 0.8 -> 0.5`.
+    pub changes: Vec<String>,
+    /// What comes of it under them.
+    pub outcome: Outcome,
 }
 
 /// What came of one model.
@@ -42,6 +58,15 @@ pub struct ModelOutcome {
     pub steps: Vec<StepRecord>,
     /// Versions that came out of it.
     pub versions: Vec<Version>,
+    /// The result that goes in: the one that merging would bring, or the version that this run made.
+    #[serde(default)]
+    pub candidate: Option<Box<Candidate>>,
+    /// What it is compared with: each target group as it was before, and the group that gates compare with.
+    #[serde(default)]
+    pub compared: Vec<Comparison>,
+    /// What merging would do, where this is a prediction.
+    #[serde(default)]
+    pub merging: Option<Merging>,
 }
 
 /// A step, and what came of it.
@@ -92,12 +117,12 @@ impl Outcome {
             .map(|model| model.verdict)
             .max_by_key(|verdict| verdict.badness())
             .unwrap_or(Verdict::Skipped);
-        Self { event, verdict, reasons: Vec::new(), models }
+        Self { event, verdict, reasons: Vec::new(), models, after_merge: None }
     }
 
     /// Makes the outcome of an event that concerns no model.
     pub fn skipped(event: String, reason: Reason) -> Self {
-        Self { event, verdict: Verdict::Skipped, reasons: vec![reason], models: Vec::new() }
+        Self { event, verdict: Verdict::Skipped, reasons: vec![reason], models: Vec::new(), after_merge: None }
     }
 
     /// Returns the process's exit code.
@@ -169,7 +194,28 @@ impl ModelOutcome {
             .iter()
             .map(|step| StepRecord { step: step.clone(), result: StepResult::Planned, note: String::new() })
             .collect();
-        Self { model: plan.model, at: None, verdict, reasons: plan.reasons, steps, versions: Vec::new() }
+        Self { verdict, reasons: plan.reasons, steps, ..Self::nothing(plan.model) }
+    }
+
+    /// Shows a prediction as an outcome: the plan of the merge, and what the pull request already has.
+    pub fn of_prediction(predicted: Predicted) -> Self {
+        let Predicted { plan, candidate, compared, merging } = predicted;
+        Self { candidate: candidate.map(Box::new), compared, merging, ..Self::of_plan(plan) }
+    }
+
+    /// Begins an outcome of which nothing is known yet.
+    pub fn nothing(model: ModelName) -> Self {
+        Self {
+            model,
+            at: None,
+            verdict: Verdict::Skipped,
+            reasons: Vec::new(),
+            steps: Vec::new(),
+            versions: Vec::new(),
+            candidate: None,
+            compared: Vec::new(),
+            merging: None,
+        }
     }
 
     /// Tells whether anything was written.

@@ -1,6 +1,8 @@
 //! The only place that knows an SDK, a disk, a process or a clock. One folder or file for each.
 
 pub mod git;
+pub mod github;
 pub mod local;
 pub mod material;
+pub mod runner;
 pub mod system;

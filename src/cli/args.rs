@@ -1,5 +1,7 @@
 //! The command line as it is typed.
 
+use crate::cli::flag;
+use crate::model::git::BranchName;
 use clap::Args;
 use clap::Parser;
 use clap::Subcommand;
@@ -31,6 +33,17 @@ pub enum Format {
     Json,
 }
 
+/// How a command answers that plans or acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutcomeFormat {
+    /// For people.
+    Text,
+    /// For programs: a documented shape with a `schema` number.
+    Json,
+    /// For a page or a comment: Markdown.
+    Md,
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -41,7 +54,14 @@ pub enum Command {
         dir: PathBuf,
     },
     /// Write a commented `branchline.yaml` from what is found here. Never overwrites.
-    Init,
+    Init {
+        /// Write the workflow files for GitHub too, for the branches of the configuration.
+        #[arg(long)]
+        github: bool,
+        /// The Action that the workflow files use: OWNER/REPOSITORY@COMMIT, as the page of a release shows it.
+        #[arg(long, value_name = "USES", requires = "github")]
+        action: Option<String>,
+    },
     /// Check the configuration file on disk: every problem at once, with its line.
     Check {
         /// The file; by default the repository's own.
@@ -54,9 +74,9 @@ pub enum Command {
         format: Format,
     },
     /// Show what `run` would do now, and why, without doing it.
-    Plan(RunArgs),
+    Plan(EventArgs),
     /// Act on the push of a branch, or on an event: train, gate, register, promote.
-    Run(RunArgs),
+    Run(EventArgs),
     /// Show what every group stands for.
     Status {
         /// How to answer.
@@ -185,6 +205,10 @@ pub enum Command {
     Freeze(FreezeArgs),
     /// Allow automatic changes of a group again.
     Unfreeze(FreezeArgs),
+    /// Make a model that was trained elsewhere a version: judged and registered as one that was trained here.
+    Register(RegisterArgs),
+    /// Take over the versions of another group, or of a group in another home, with what is known of them.
+    Import(ImportArgs),
     /// Train a commit by hand, also again.
     Train {
         #[command(flatten)]
@@ -293,7 +317,24 @@ pub struct PruneArgs {
     pub format: Format,
 }
 
-/// What `run` and `plan` act on.
+/// What `run` and `plan` act on: what was pushed, or what would be merged.
+#[derive(Debug, Args)]
+pub struct EventArgs {
+    #[command(flatten)]
+    run: RunArgs,
+    /// Say what merging the branch into this one would do, as for a pull request. Nothing is written.
+    #[arg(long, value_name = "BRANCH", value_parser = flag::branch, conflicts_with = "event")]
+    into: Option<BranchName>,
+}
+
+impl EventArgs {
+    /// Returns all of it in one.
+    pub fn joined(self) -> RunArgs {
+        RunArgs { into: self.into, ..self.run }
+    }
+}
+
+/// What a run acts on, and who asks.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Act as if this branch had just been pushed; by default the current one.
@@ -314,9 +355,18 @@ pub struct RunArgs {
     /// The branch whose rules count, where the CI host does not say it.
     #[arg(long, value_name = "BRANCH")]
     pub default_branch: Option<String>,
+    /// Who caused it, as the CI host names them: for lineage and history.
+    #[arg(long, value_name = "LOGIN", value_parser = flag::actor, conflicts_with = "event")]
+    pub actor: Option<String>,
+    /// The address of the CI host's job: for lineage and history.
+    #[arg(long, value_name = "URL", value_parser = flag::run_url, conflicts_with = "event")]
+    pub run_url: Option<String>,
     /// How to answer.
     #[arg(long, default_value = "text")]
-    pub format: Format,
+    pub format: OutcomeFormat,
+    /// The branch that a merge would go into. Only `run` and `plan` are asked that.
+    #[arg(skip)]
+    pub into: Option<BranchName>,
 }
 
 /// Which version a person speaks of.
@@ -331,6 +381,50 @@ pub struct ApprovalArgs {
     /// The model, where the group is given by target.
     #[arg(long)]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub by_hand: ByHandArgs,
+}
+
+/// What was trained elsewhere.
+#[derive(Debug, Args)]
+pub struct RegisterArgs {
+    /// The model.
+    #[arg(long)]
+    pub model: String,
+    /// The model's file, taken as it is; or its folder, which is packed.
+    #[arg(long, value_name = "PATH")]
+    pub artifact: PathBuf,
+    /// What was measured: a JSON object of names and numbers.
+    #[arg(long, value_name = "FILE")]
+    pub metrics: PathBuf,
+    /// The commit that it was trained from; by default the one that is checked out, if nothing is changed.
+    #[arg(long)]
+    pub commit: Option<String>,
+    /// The group, in full or by target; by default that of the current branch's training stage.
+    #[arg(long)]
+    pub group: Option<String>,
+    #[command(flatten)]
+    pub by_hand: ByHandArgs,
+}
+
+/// What is taken over.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The group to take over from, in full. It need not be configured.
+    #[arg(long, value_name = "SOURCE")]
+    pub group: String,
+    /// The model.
+    #[arg(long)]
+    pub model: String,
+    /// The group that takes over: in full, or by target.
+    #[arg(long, value_name = "GROUP")]
+    pub to: String,
+    /// The Branchline home that holds the group; by default this one.
+    #[arg(long, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Also from a group of another repository.
+    #[arg(long, requires = "reason")]
+    pub foreign: bool,
     #[command(flatten)]
     pub by_hand: ByHandArgs,
 }
@@ -352,7 +446,7 @@ pub struct FreezeArgs {
     pub dry_run: bool,
     /// How to answer.
     #[arg(long, default_value = "text")]
-    pub format: Format,
+    pub format: OutcomeFormat,
 }
 
 impl FreezeArgs {
@@ -373,5 +467,5 @@ pub struct ByHandArgs {
     pub dry_run: bool,
     /// How to answer.
     #[arg(long, default_value = "text")]
-    pub format: Format,
+    pub format: OutcomeFormat,
 }

@@ -28,6 +28,7 @@ use crate::model::name::ModelName;
 use crate::observe::Observer;
 use crate::observe::read_config;
 use crate::ports::Clock;
+use crate::ports::Forge;
 use crate::ports::Ports;
 use crate::ports::Progress;
 use std::path::Path;
@@ -135,7 +136,7 @@ pub struct Composed {
     pub drive: Arc<Drive>,
 }
 
-/// Puts a run together.
+/// Puts a run together. `forge`: whom to ask where branches stand now.
 pub fn compose(
     place: &Place,
     rules: SourceText,
@@ -143,6 +144,7 @@ pub fn compose(
     repository: RepositoryId,
     progress: Arc<dyn Progress>,
     cancelled: CancellationToken,
+    forge: Option<Arc<dyn Forge>>,
 ) -> Result<Composed, Failure> {
     let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
     let config = Arc::new(config);
@@ -160,7 +162,8 @@ pub fn compose(
         progress,
     };
     let observer = Observer::new(Arc::clone(&place.git), repository, place.heads(), rules)
-        .with_loaded(settings.clone(), Arc::clone(&config));
+        .with_loaded(settings.clone(), Arc::clone(&config))
+        .asking(forge);
     let drive = Drive {
         observer: Arc::new(observer),
         ports,

@@ -1,7 +1,12 @@
 //! Every environment variable that the program itself reads, in one place.
 //!
-//! Variables of the CI host are listed in `event::RunnerVariables`; those that training gets, in
+//! The names of the CI host's variables, with their meanings, are the table `model::variables`, because events and
+//! adapters need them too; they are read here all the same. Those that training gets are in
 //! `adapters::local::contract`.
+
+pub use crate::model::variables::GITHUB_ACTIONS;
+pub use crate::model::variables::GITHUB_EVENT_NAME;
+pub use crate::model::variables::GITHUB_EVENT_PATH;
 
 /// Where the local backend keeps its registry, artifacts and trainings, instead of `.branchline/` in the main
 /// working tree.
@@ -9,15 +14,6 @@ pub const HOME: &str = "BRANCHLINE_HOME";
 
 /// Set by nearly every CI host. Then rules come from the default branch and not from the pushed commit.
 pub const CI: &str = "CI";
-
-/// Set by GitHub Actions.
-pub const GITHUB_ACTIONS: &str = "GITHUB_ACTIONS";
-
-/// GitHub's name of the event.
-pub const GITHUB_EVENT_NAME: &str = "GITHUB_EVENT_NAME";
-
-/// GitHub's file with the event's payload.
-pub const GITHUB_EVENT_PATH: &str = "GITHUB_EVENT_PATH";
 
 /// Returns a variable that is set, not empty, and text.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]

@@ -17,6 +17,8 @@ pub const CONFIGURATION: u8 = 20;
 pub const EVENT: u8 = 21;
 /// Exit code of a rule that says no.
 pub const BLOCKED: u8 = 30;
+/// Exit code of a training that ended badly, also of one elsewhere.
+pub const FAILED: u8 = 40;
 /// Exit code of a state that could not be found out.
 pub const ERRORED: u8 = 50;
 /// Exit code of a fault of ours.
@@ -31,12 +33,25 @@ pub struct Failure {
     pub text: String,
     /// What to do next.
     pub hints: Vec<String>,
+    /// Lines of files that it is about.
+    pub places: Vec<FailurePlace>,
+}
+
+/// A line of a file, and what is wrong there.
+#[derive(Debug, Clone)]
+pub struct FailurePlace {
+    /// The file, relative to the root of the repository.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub message: String,
 }
 
 impl Failure {
     /// Makes a failure.
     pub fn new(exit: u8, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into(), hints: Vec::new() }
+        Self { exit, text: text.into(), hints: Vec::new(), places: Vec::new() }
     }
 
     /// Adds a next move.
@@ -66,7 +81,12 @@ impl Failure {
 
     /// Takes over all problems of a configuration.
     pub fn problems(problems: &Problems) -> Self {
-        Self::new(CONFIGURATION, problems.to_string())
+        let places = problems.iter().map(|(file, problem)| FailurePlace {
+            file: file.to_owned(),
+            line: problem.place.line,
+            message: problem.message.clone(),
+        });
+        Self { places: places.collect(), ..Self::new(CONFIGURATION, problems.to_string()) }
     }
 
     /// Takes over an event that cannot be read.

@@ -1,9 +1,12 @@
-//! `init`: writes a commented `branchline.yaml` from what is found in the repository. Never overwrites.
+//! `init`: writes a commented `branchline.yaml` from what is found in the repository, and with `--github` the workflow files.
+//! Never overwrites.
 
 use crate::adapters::git::Heads;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::print;
+use crate::cli::workflows;
+use crate::cli::workflows::PinnedAction;
 use crate::config::starter;
 use crate::config::starter::Found;
 use std::collections::BTreeSet;
@@ -41,19 +44,35 @@ const DATA: [&str; 5] = ["data/train.csv", "data/train", "data", "train.csv", "d
 const DEVELOPMENT: [&str; 4] = ["dev", "develop", "development", "main"];
 const PRODUCTION: [&str; 5] = ["prod", "production", "release", "main", "master"];
 
-/// Writes the file.
-pub fn init(directory: Option<&Path>) -> Result<u8, Failure> {
+/// Writes the file; with `github` also the workflow files, for the configuration that is there or was just written.
+pub fn init(directory: Option<&Path>, github: bool, action: Option<&str>) -> Result<u8, Failure> {
+    let action = action.map(PinnedAction::parse).transpose()?;
     let place = Place::find(directory, false)?;
     let root = place.git.work_dir().ok_or_else(|| {
         Failure::configuration("this repository is bare: there is no working tree to write branchline.yaml into")
     })?;
-    for name in crate::config::FILE_NAMES {
-        if root.join(name).exists() {
-            return Err(Failure::usage(format!("{name} exists already, and init never overwrites"))
-                .hint("check it: branchline check"));
+    let existing = crate::config::FILE_NAMES.into_iter().find(|name| root.join(name).exists());
+    match (existing, github) {
+        (Some(name), false) => Err(Failure::usage(format!("{name} exists already, and init never overwrites"))
+            .hint("check it: branchline check; for the workflow files: branchline init --github")),
+        (Some(_), true) => print(&workflow_files(&place, &root, action.as_ref())?),
+        (None, _) => {
+            let mut text = configuration(&place, &root)?;
+            if github {
+                text.push_str(&workflow_files(&place, &root, action.as_ref())?);
+            }
+            let files = if github { "branchline.yaml .github/workflows" } else { "branchline.yaml" };
+            text.push_str(&format!(
+                "next:\n  branchline check\n  git add {files} && git commit -m \"Let branches drive the model\"\n  branchline plan\n"
+            ));
+            print(&text)
         }
     }
-    let found = look(&place, &root)?;
+}
+
+/// Writes `branchline.yaml`, and says what was found.
+fn configuration(place: &Place, root: &Path) -> Result<String, Failure> {
+    let found = look(place, root)?;
     let text = starter::starter(&found);
     let path = root.join("branchline.yaml");
     let doing = || format!("write {}", path.display());
@@ -63,8 +82,8 @@ pub fn init(directory: Option<&Path>) -> Result<u8, Failure> {
         .open(&path)
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .map_err(|error| Failure::io(&doing(), &error))?;
-    print(&format!(
-        "wrote branchline.yaml: project {}, {}\n{}\nnext:\n  branchline check\n  git add branchline.yaml && git commit -m \"Let branches drive the model\"\n  branchline plan\n",
+    Ok(format!(
+        "wrote branchline.yaml: project {}, {}\n{}\n",
         found.project,
         match &found.training_script {
             Some(script) => format!("training script {script}"),
@@ -72,6 +91,28 @@ pub fn init(directory: Option<&Path>) -> Result<u8, Failure> {
         },
         branches(&found),
     ))
+}
+
+/// Writes the workflow files, and says which.
+fn workflow_files(place: &Place, root: &Path, action: Option<&PinnedAction>) -> Result<String, Failure> {
+    let source = place
+        .config_on_disk()?
+        .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))?;
+    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
+    let written = workflows::write(root, &config, action)?;
+    let mut text = String::new();
+    for name in &written.new {
+        text.push_str(&format!("wrote {name}\n"));
+    }
+    for name in &written.kept {
+        text.push_str(&format!("{name} exists already: it stays as it is\n"));
+    }
+    if action.is_none() && !written.new.is_empty() {
+        text.push_str(
+            "in each of them `uses: branchline/branchline@0000...` must name a release: its page shows the line to paste\n",
+        );
+    }
+    Ok(text)
 }
 
 fn branches(found: &Found) -> String {

@@ -8,21 +8,29 @@ mod check;
 mod compose;
 mod demo;
 mod diff;
+mod dispatch;
+mod elsewhere;
 mod env_vars;
 mod explain;
 mod failure;
 mod fingerprint;
+mod flag;
 mod history;
+mod host;
+mod import;
 mod init;
 mod log;
 mod occasion;
+mod predict;
 mod progress;
 mod prune;
+mod pull_request;
 mod read;
 mod reconcile;
 mod run;
 mod signals;
 mod when;
+mod workflows;
 
 use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
@@ -63,12 +71,12 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
     let directory = cli.directory.as_deref();
     match cli.command {
         Command::Demo { dir } => demo::demo(directory, &dir),
-        Command::Init => init::init(directory),
+        Command::Init { github, action } => init::init(directory, github, action.as_deref()),
         Command::Check { file, explain_branch, format } => {
             check::check(directory, file.as_deref(), explain_branch.as_deref(), format)
         }
-        Command::Plan(args) => run::run(directory, &args, &run::Mode::Plan),
-        Command::Run(args) => run::run(directory, &args, &run::Mode::Run),
+        Command::Plan(args) => run::run(directory, &args.joined(), &run::Mode::Plan),
+        Command::Run(args) => run::run(directory, &args.joined(), &run::Mode::Run),
         Command::Status { format, models, limit } => read::status(directory, format, &models, limit),
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
@@ -97,6 +105,8 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Rollback { freeze, to } => by_hand::rollback(directory, &freeze, to.as_deref()),
         Command::Freeze(args) => by_hand::freeze(directory, &args, true),
         Command::Unfreeze(args) => by_hand::freeze(directory, &args, false),
+        Command::Register(args) => elsewhere::register(directory, &args),
+        Command::Import(args) => import::import(directory, &args),
         Command::Train { run, again, reason } => run::train(directory, &run, again, reason),
         Command::Reconcile { stage, run } => run::reconcile(directory, stage.as_deref(), &run),
         Command::Prune(args) => prune::prune(directory, &args),
@@ -124,9 +134,14 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::new(failure::BUG, format!("could not write JSON: {error}")))?;
-    print(&format!("{text}\n"))
+    print(&json(value)?)
+}
+
+/// Writes a value as a JSON document.
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string_pretty(value)
+        .map(|text| text + "\n")
+        .map_err(|error| Failure::new(failure::BUG, format!("could not write JSON: {error}")))
 }
 
 /// Prints a notice to standard error.

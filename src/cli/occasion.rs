@@ -6,16 +6,18 @@ use crate::cli::compose::Place;
 use crate::cli::env_vars;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
+use crate::cli::host::Host;
+use crate::cli::predict::Merge;
 use crate::config::SourceText;
 use crate::event::BranchMoved;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::event::PullRequestChange;
-use crate::event::PullRequestEvent;
 use crate::event::Run;
 use crate::event::RunnerVariables;
 use crate::event::Trust;
 use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
 use crate::model::git::ObjectId;
 use crate::model::git::RepositoryId;
 use crate::model::stage::Does;
@@ -33,13 +35,8 @@ pub enum Subject {
     ByHand(crate::event::Command),
     /// Every branch head.
     Heads,
-    /// What a merge into this branch would do: the tree of the merge.
-    Prediction {
-        /// The base branch.
-        base: BranchName,
-        /// The tree, or the commit, of the merge.
-        tree: ObjectId,
-    },
+    /// What a merge would do.
+    Prediction(Merge),
 }
 
 /// What there is to do, before anything is opened.
@@ -70,8 +67,13 @@ pub fn event(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
         variables.event_name = Some(name.clone());
         return crate::event::parse(&variables, &payload(path)?).map_err(|error| Failure::event(&error));
     }
-    let by_hand = args.branch.is_some() || args.commit.is_some();
+    let by_hand = args.branch.is_some() || args.commit.is_some() || args.into.is_some();
     if env_vars::get(env_vars::GITHUB_EVENT_NAME).is_some() && !by_hand {
+        // Who caused an event decides what they may do: no argument says it over the host.
+        if args.actor.is_some() || args.run_url.is_some() {
+            return Err(Failure::usage("the event of this job says already who caused it, and where")
+                .hint("leave --actor and --run-url out"));
+        }
         let path = env_vars::get(env_vars::GITHUB_EVENT_PATH).ok_or_else(|| {
             Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
                 .hint("run this inside a GitHub Actions job, or pass --event and --payload")
@@ -125,21 +127,30 @@ fn pushed(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
         repository: None,
         repository_id: RepositoryId::default(),
         default_branch,
-        actor: None,
+        actor: args.actor.clone(),
         rerun_by: None,
         started_on: None,
-        run: Run { key: None, attempt: 1, url: None, workflow: None },
+        run: Run { key: None, attempt: 1, url: args.run_url.clone(), workflow: None },
     })
 }
 
 /// Finds what the event is about and whose file counts.
-pub fn occasion(place: &Place, args: &RunArgs, event: &Event) -> Result<Occasion, Failure> {
+pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event) -> Result<Occasion, Failure> {
     let settled = |verdict, reason| Ok(Occasion::Settled(verdict, Box::new(reason)));
     if let Trust::Refused { why, .. } = &event.trust {
         return settled(Verdict::Blocked, Reason::Refused { why: why.to_string() });
     }
     let (subject, commit) = match &event.kind {
-        EventKind::BranchMoved(moved) => (Subject::Push, Some(moved.after.clone())),
+        EventKind::BranchMoved(moved) => match &args.into {
+            None => (Subject::Push, Some(moved.after.clone())),
+            Some(base) => match merged_into(place, base, moved)? {
+                Ok(merge) => {
+                    let tree = merge.tree.clone();
+                    (Subject::Prediction(merge), Some(tree))
+                }
+                Err((verdict, reason)) => return settled(verdict, reason),
+            },
+        },
         EventKind::BranchDeleted { branch, .. } => (Subject::Deleted(branch.clone()), None),
         EventKind::ByHand(command) => (Subject::ByHand(command.clone()), None),
         EventKind::Hint(_) | EventKind::Tick { .. } => (Subject::Heads, None),
@@ -149,14 +160,28 @@ pub fn occasion(place: &Place, args: &RunArgs, event: &Event) -> Result<Occasion
                 let why = format!("pull request #{} was closed: a merge arrives as a push", pull.number);
                 return settled(Verdict::Skipped, Reason::NotOurs { why });
             }
-            match merged(place, pull)? {
-                Ok(tree) => (Subject::Prediction { base: pull.base.branch.clone(), tree: tree.clone() }, Some(tree)),
+            let (base, head) = (&pull.base, &pull.head);
+            match merged(place, &base.branch, &base.sha, &head.sha, pull.merge_commit.as_ref())? {
+                Ok(tree) => {
+                    let merge = Merge {
+                        base: pull.base.branch.clone(),
+                        tree: tree.clone(),
+                        head: Some(pull.head.sha.clone()),
+                        head_branch: (!pull.head.fork).then(|| pull.head.branch.clone()),
+                        number: Some(pull.number),
+                    };
+                    (Subject::Prediction(merge), Some(tree))
+                }
                 Err((verdict, reason)) => return settled(verdict, reason),
             }
         }
         EventKind::MergeGroup(group) => {
             let tree = group.head_sha.clone();
-            (Subject::Prediction { base: group.base_branch.clone(), tree: tree.clone() }, Some(tree))
+            let base = group.base_branch.clone();
+            (
+                Subject::Prediction(Merge { base, tree: tree.clone(), head: None, head_branch: None, number: None }),
+                Some(tree),
+            )
         }
     };
     if !place.in_ci {
@@ -164,17 +189,18 @@ pub fn occasion(place: &Place, args: &RunArgs, event: &Event) -> Result<Occasion
         let settings = place.config_text(&commit)?.ok_or_else(|| place.no_config(&commit))?;
         return Ok(ready(Ready { subject, rules: settings.clone(), rules_branch: None, settings }));
     }
+    // What asks to be merged is judged by the rules of the branch that it asks.
     let rules_branch = args
-        .default_branch
-        .as_deref()
-        .and_then(|text| BranchName::parse(text).ok())
+        .into
+        .clone()
+        .or_else(|| args.default_branch.as_deref().and_then(|text| BranchName::parse(text).ok()))
         .or_else(|| event.rules_branch().cloned())
         .or_else(|| place.git.default_branch());
     let Some(rules_branch) = rules_branch else {
         return Err(Failure::configuration("cannot tell which branch is the default one, whose rules count in CI")
             .hint("name it: --default-branch main"));
     };
-    let rules = rules_of(place, &rules_branch)?;
+    let rules = rules_of(place, host, &rules_branch).await?;
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
@@ -200,29 +226,64 @@ fn ready(ready: Ready) -> Occasion {
     Occasion::Ready(Box::new(ready))
 }
 
+/// What `--into` asks about: the merge of a branch, as it is here, into another one.
+fn merged_into(
+    place: &Place,
+    base: &BranchName,
+    moved: &BranchMoved,
+) -> Result<Result<Merge, (Verdict, Reason)>, Failure> {
+    let into = place.git.branch_head(base, place.heads()).map_err(|error| Failure::git(&error))?.ok_or_else(|| {
+        Failure::usage(format!("there is no branch {base} here, so nothing can be merged into it"))
+            .hint(format!("fetch it first: git fetch origin {base}:refs/remotes/origin/{base}"))
+    })?;
+    let merged = merged(place, base, &into, &moved.after, None)?;
+    Ok(merged.map(|tree| Merge {
+        base: base.clone(),
+        tree,
+        head: Some(moved.after.clone()),
+        head_branch: Some(moved.branch.clone()),
+        number: None,
+    }))
+}
+
 /// The tree that a merge would give, or why there is none.
-fn merged(place: &Place, pull: &PullRequestEvent) -> Result<Result<ObjectId, (Verdict, Reason)>, Failure> {
-    let (base, head) = (&pull.base.sha, &pull.head.sha);
-    let merged = place.git.merged_tree(base, head, pull.merge_commit.as_ref()).map_err(|error| Failure::git(&error))?;
+fn merged(
+    place: &Place,
+    into: &BranchName,
+    base: &CommitSha,
+    head: &CommitSha,
+    test_merge: Option<&CommitSha>,
+) -> Result<Result<ObjectId, (Verdict, Reason)>, Failure> {
+    let merged = place.git.merged_tree(base, head, test_merge).map_err(|error| Failure::git(&error))?;
     Ok(match merged {
         Merged::Tree(tree) => Ok(tree),
         Merged::Conflict(paths) => Err((
             Verdict::Blocked,
-            Reason::MergeConflict { base: pull.base.branch.clone(), paths: paths.into_iter().take(10).collect() },
+            Reason::MergeConflict { base: into.clone(), paths: paths.into_iter().take(10).collect() },
         )),
         Merged::Unknown(why) => Err((Verdict::Errored, Reason::Unreadable { why: why.to_string() })),
     })
 }
 
-fn rules_of(place: &Place, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
+/// Reads the rules of a branch: from the checkout, or through the host where the checkout does not have the branch.
+pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
     let head = place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error))?;
-    let Some(head) = head else {
+    if let Some(head) = head {
+        return place.config_text(&head);
+    }
+    let Some(forge) = host.forge() else {
         return Err(Failure::configuration(format!(
             "the rules of the default branch {branch} count here, but this checkout does not have that branch"
         ))
         .hint("check out with `fetch-depth: 0`"));
     };
-    place.config_text(&head)
+    let at = format!("refs/heads/{branch}");
+    for name in crate::config::FILE_NAMES {
+        if let Some(text) = forge.file_at(name, &at).await.map_err(|error| Failure::port(&error))? {
+            return Ok(Some(SourceText { file: (*name).to_owned(), text }));
+        }
+    }
+    Ok(None)
 }
 
 /// What merging the first configuration will begin, in a clause.

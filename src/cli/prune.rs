@@ -10,6 +10,7 @@ use crate::cli::block_on;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::dispatch::pruned;
 use crate::cli::failure::Failure;
 use crate::cli::notice;
 use crate::cli::print;
@@ -19,7 +20,9 @@ use crate::facts::Holdings;
 use crate::facts::holdings::Whose;
 use crate::model::git::BranchName;
 use crate::model::history::Attribution;
+use crate::model::name::ModelName;
 use crate::observe::holdings;
+use crate::outcome::Outcome;
 use crate::plan::prune;
 use crate::plan::prune::Pruning;
 use crate::report::json::JSON_SCHEMA;
@@ -87,6 +90,29 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
         outcome.map_err(|error| Failure::port(&error).hint("what was not taken away yet: branchline prune --yes"))?;
         Ok(exit)
     })?
+}
+
+/// Lists what may go, or takes it away, for a dispatch.
+pub async fn dispatched(
+    place: &Place,
+    composed: &Composed,
+    by: &Attribution,
+    only: &[ModelName],
+    yes: bool,
+    text: String,
+) -> Result<Outcome, Failure> {
+    let ports = &composed.drive.ports;
+    let repository = composed.drive.observer.repository().clone();
+    let holdings = holdings::read(&composed.config, &repository, branches(place)?, ports).await;
+    let holdings = holdings.map_err(|error| Failure::port(&error))?;
+    let list = prune::plan(&holdings, &composed.config.keep, only);
+    let size = human(list.iter().map(|pruning| pruning.bytes).sum());
+    if !yes {
+        let said = format!("{} things may go, {size} in all; with `yes` they do", list.len());
+        return Ok(pruned(text, said));
+    }
+    effect::prune(&list, by, ports, &mut |_, _| {}).await.map_err(|error| Failure::port(&error))?;
+    Ok(pruned(text, format!("took away what nobody needs: {} things, {size} in all", list.len())))
 }
 
 /// A clone in CI often has one branch only, and a missing one would then seem deleted.

@@ -16,6 +16,7 @@ use crate::model::name::TrainingName;
 use crate::model::version::Version;
 use crate::model::version::VersionContent;
 use crate::model::version::VersionNumber;
+use crate::ports::Forge;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
 use crate::report;
@@ -33,6 +34,11 @@ const ATTEMPTS_SHOWN: u32 = 20;
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
 /// nothing is committed yet.
 pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
+    open_asking(place, None)
+}
+
+/// Opens the registry for a command that acts. `forge`: whom to ask where branches stand now.
+pub(super) fn open_asking(place: &Place, forge: Option<Arc<dyn Forge>>) -> Result<(Composed, RepositoryId), Failure> {
     let committed = match place.git.head().map_err(|error| Failure::git(&error))? {
         crate::adapters::git::Head::Branch { commit, .. } | crate::adapters::git::Head::Detached { commit } => {
             place.config_text(&commit)?
@@ -46,8 +52,15 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
         })?,
     };
     let repository = compose::repository_id(place, &RepositoryId::default());
-    let composed =
-        compose::compose(place, text.clone(), &text, repository.clone(), Arc::new(Quiet), CancellationToken::new())?;
+    let composed = compose::compose(
+        place,
+        text.clone(),
+        &text,
+        repository.clone(),
+        Arc::new(Quiet),
+        CancellationToken::new(),
+        forge,
+    )?;
     Ok((composed, repository))
 }
 

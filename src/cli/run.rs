@@ -1,29 +1,37 @@
 //! `run`, `plan`, `train` and `reconcile`: on the push of a branch, on an event, or on every branch head.
 
 use crate::adapters::git::ChangedFile;
+use crate::adapters::git::GitRepository;
+use crate::adapters::git::Head;
 use crate::adapters::git::Uncommitted;
-use crate::cli::args::Format;
+use crate::adapters::runner::neutral;
+use crate::cli::args::OutcomeFormat;
 use crate::cli::args::RunArgs;
 use crate::cli::block_on;
-use crate::cli::by_hand;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
+use crate::cli::host::About;
+use crate::cli::host::Host;
+use crate::cli::json;
 use crate::cli::notice;
 use crate::cli::occasion;
 use crate::cli::occasion::Occasion;
 use crate::cli::occasion::Ready;
 use crate::cli::occasion::Subject;
+use crate::cli::predict::Answer;
+use crate::cli::predict::Question;
 use crate::cli::print;
 use crate::cli::print_json;
-use crate::cli::progress::TerminalProgress;
+use crate::cli::pull_request;
 use crate::cli::read;
 use crate::cli::reconcile;
 use crate::cli::reconcile::Heads;
 use crate::cli::signals::Signals;
 use crate::config::Config;
 use crate::config::SourceText;
+use crate::drive::port_failed;
 use crate::event::Command;
 use crate::event::Event;
 use crate::event::EventKind;
@@ -32,7 +40,6 @@ use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
-use crate::model::stage::Does;
 use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
@@ -42,6 +49,7 @@ use crate::plan::route;
 use crate::plan::route::Route;
 use crate::report;
 use crate::report::json::OutcomeJson;
+use crate::report::markdown::Context;
 use std::path::Path;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -62,17 +70,33 @@ pub enum Mode {
 
 /// Runs or plans.
 pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, Failure> {
-    let place = Place::find(directory, args.event.is_some())?;
-    let event = occasion::event(&place, args)?;
-    match occasion::occasion(&place, args, &event)? {
+    block_on(async {
+        let place = Place::find(directory, args.event.is_some()).inspect_err(Host::tell_of_failure)?;
+        let event = occasion::event(&place, args).inspect_err(Host::tell_of_failure)?;
+        let host = Host::of(Some(&event), place.home.clone(), args.format != OutcomeFormat::Text).await;
+        let done = react(&place, &host, args, mode, &event).await;
+        if let Err(failure) = &done {
+            host.report_failure(failure, &about(&event, args)).await;
+        }
+        done
+    })?
+}
+
+async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &Event) -> Result<u8, Failure> {
+    match occasion::occasion(place, host, args, event).await? {
         Occasion::Settled(verdict, reason) => {
-            let outcome = Outcome { verdict, ..Outcome::skipped(describe(&place, &event), *reason) };
-            show(args.format, &outcome, outcome.exit_code())
+            let concerns = !matches!(*reason, Reason::NotOurs { .. });
+            let outcome = Outcome { verdict, ..Outcome::skipped(describe(place, event, args.into.as_ref()), *reason) };
+            let about = about(event, args);
+            if *mode == Mode::Run && concerns && about.pull_request.is_some() {
+                host.publish(None, &outcome, &about).await;
+            }
+            host.tell_step(None, &outcome, &about);
+            show_on(host, args.format, &outcome, outcome.exit_code(), &about)
         }
         Occasion::Ready(ready) => {
             let Ready { subject, rules, rules_branch, settings } = *ready;
-            let reaction = Reaction { place: &place, args, mode, event: &event, subject };
-            reaction.run(rules, rules_branch, &settings)
+            Reaction { place, host, args, mode, event, subject }.run(rules, rules_branch, &settings).await
         }
     }
 }
@@ -84,22 +108,52 @@ pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Opti
 
 /// Finishes what is open on every stage branch.
 pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
-    let (composed, _) = read::open(&place)?;
-    let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
-    let only = compose::chosen_models(&composed.config, &args.models)?;
     block_on(async {
+        let place = Place::find(directory, false)?;
+        let host = Host::of(None, place.home.clone(), args.format != OutcomeFormat::Text).await;
+        let (composed, _) = read::open_asking(&place, host.forge().cloned())?;
+        let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
+        let only = compose::chosen_models(&composed.config, &args.models)?;
+        host.refuse_short_lived_home(&composed.config)?;
         let signals = Signals::listen(composed.drive.cancelled.clone());
         let by = Attribution {
-            actor: place.git.user_name(),
+            actor: args.actor.clone().or_else(|| place.git.user_name()),
             event: "reconcile".to_owned(),
+            run_url: args.run_url.clone(),
             run_key: format!("local/{}", uuid::Uuid::new_v4()),
             ..Attribution::default()
         };
-        let models = reconcile::heads(&place, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
-        let outcome = reconcile::outcome("reconcile".to_owned(), models);
-        show(args.format, &outcome, signals.exit_code(&outcome))
+        let heads = reconcile::heads(&place, &host, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
+        reconcile::publish(&place, &host, &composed, &by, &heads).await;
+        let outcome = reconcile::outcome("reconcile".to_owned(), heads);
+        host.tell_step(Some(&composed.config), &outcome, &About::default());
+        show_on(&host, args.format, &outcome, signals.exit_code(&outcome), &About::default())
     })?
+}
+
+/// What the reports of an event are about.
+fn about(event: &Event, args: &RunArgs) -> About {
+    let about = About {
+        commit: event.reported_commit().cloned(),
+        actor: event.rerun_by.clone().or_else(|| event.actor.clone()),
+        ..About::default()
+    };
+    match &event.kind {
+        EventKind::PullRequest(pull) => About {
+            pull_request: Some(pull.number),
+            base: Some(pull.base.branch.clone()),
+            head: Some(pull.head.branch.clone()),
+            ..about
+        },
+        EventKind::BranchMoved(moved) => match &args.into {
+            Some(base) => About { base: Some(base.clone()), head: Some(moved.branch.clone()), ..about },
+            None => About { base: Some(moved.branch.clone()), ..about },
+        },
+        EventKind::MergeGroup(group) => About { base: Some(group.base_branch.clone()), ..about },
+        EventKind::ByHand(Command::Run | Command::Train { commit: None, .. }) => about,
+        // These are about a group, or about whatever is open: no commit of theirs wants a check.
+        _ => About { commit: None, ..about },
+    }
 }
 
 fn known_stage(config: &Config, text: &str) -> Result<StageName, Failure> {
@@ -111,44 +165,104 @@ fn known_stage(config: &Config, text: &str) -> Result<StageName, Failure> {
 }
 
 /// One event and how to react to it.
-struct Reaction<'a> {
-    place: &'a Place,
+pub(super) struct Reaction<'a> {
+    pub(super) place: &'a Place,
+    pub(super) host: &'a Host,
     args: &'a RunArgs,
-    mode: &'a Mode,
-    event: &'a Event,
+    pub(super) mode: &'a Mode,
+    pub(super) event: &'a Event,
     subject: Subject,
 }
 
 impl Reaction<'_> {
-    fn run(self, rules: SourceText, rules_branch: Option<BranchName>, settings: &SourceText) -> Result<u8, Failure> {
-        block_on(async {
-            let cancelled = CancellationToken::new();
-            let progress = Arc::new(TerminalProgress::new(true));
-            let repository = compose::repository_id(self.place, &self.event.repository_id);
-            let ignored = rules_branch.and_then(|branch| ignored_rules(&rules, settings, branch));
-            let composed =
-                compose::compose(self.place, rules, settings, repository, progress.clone(), cancelled.clone())?;
-            let only = compose::chosen_models(&composed.config, &self.args.models)?;
-            let signals = Signals::listen(cancelled);
-            let mut outcome = self.react(&composed, &only).await?;
-            outcome.reasons.extend(ignored);
-            progress.finish();
-            show(self.args.format, &outcome, signals.exit_code(&outcome))
-        })?
+    async fn run(
+        self,
+        rules: SourceText,
+        rules_branch: Option<BranchName>,
+        settings: &SourceText,
+    ) -> Result<u8, Failure> {
+        let cancelled = CancellationToken::new();
+        let shown = self.host.show_progress();
+        let repository = compose::repository_id(self.place, &self.event.repository_id);
+        let ignored = rules_branch.and_then(|branch| ignored_rules(&rules, settings, branch));
+        let composed = compose::compose(
+            self.place,
+            rules,
+            settings,
+            repository,
+            shown.progress(),
+            cancelled.clone(),
+            self.host.forge().cloned(),
+        )?;
+        self.host.refuse_short_lived_home(&composed.config)?;
+        let only = compose::chosen_models(&composed.config, &self.args.models)?;
+        let signals = Signals::listen(cancelled);
+        let done = self.react(&composed, settings, ignored, &only).await;
+        shown.finish();
+        let (outcome, about) = done?;
+        if *self.mode == Mode::Run {
+            self.publish(&composed, &outcome, &about).await;
+        }
+        self.host.tell_step(Some(&composed.config), &outcome, &about);
+        show_on(self.host, self.args.format, &outcome, signals.exit_code(&outcome), &about)
     }
 
-    async fn react(&self, composed: &Composed, only: &[ModelName]) -> Result<Outcome, Failure> {
+    async fn react(
+        &self,
+        composed: &Composed,
+        settings: &SourceText,
+        ignored: Option<Reason>,
+        only: &[ModelName],
+    ) -> Result<(Outcome, About), Failure> {
         let by = compose::attribution(self.place, self.event, None);
-        let text = describe(self.place, self.event);
-        match &self.subject {
-            Subject::Push => self.push(composed, &by, text, only).await,
-            Subject::Deleted(branch) => self.deleted(composed, &by, text, branch, only).await,
+        let text = describe(self.place, self.event, self.args.into.as_ref());
+        let about = about(self.event, self.args);
+        let mut outcome = match &self.subject {
+            Subject::Push => self.push(composed, &by, text, only).await?,
+            Subject::Deleted(branch) => self.deleted(composed, &by, text, branch, only).await?,
             Subject::Heads => {
-                let models = reconcile::heads(self.place, composed, Heads::All(None), &by, only).await?;
-                Ok(reconcile::outcome(text, models))
+                let heads = reconcile::heads(self.place, self.host, composed, Heads::All(None), &by, only).await?;
+                reconcile::publish(self.place, self.host, composed, &by, &heads).await;
+                reconcile::outcome(text, heads)
             }
-            Subject::ByHand(command) => self.dispatched(composed, &by, text, command, only).await,
-            Subject::Prediction { base, tree } => Ok(self.predict(composed, &by, text, base, tree, only).await),
+            Subject::ByHand(command) => self.dispatched(composed, &by, text, command, only).await?,
+            Subject::Prediction(merge) => {
+                let (place, host, ignored) = (self.place, self.host, ignored.as_ref());
+                let by = &by;
+                let question =
+                    Question { place, host, composed, settings, ignored, by, text, merge, repin: false, only };
+                let Answer { outcome, pin } = question.answer().await?;
+                return Ok((outcome, About { pin, ..about }));
+            }
+        };
+        outcome.reasons.extend(ignored);
+        Ok((outcome, about))
+    }
+
+    /// Tells the host, where the event has a commit or a pull request that people look at.
+    async fn publish(&self, composed: &Composed, outcome: &Outcome, about: &About) {
+        // A branch of no stage gets no check, and what was asked of one group belongs to no commit.
+        let concerns = match &self.subject {
+            // Asked with `--into`: nobody's pull request, and the commit's own check is about its push.
+            Subject::Prediction(_) => self.args.into.is_none(),
+            Subject::Push | Subject::ByHand(_) => !outcome.models.is_empty(),
+            Subject::Deleted(_) | Subject::Heads => false,
+        };
+        if !concerns {
+            return;
+        }
+        self.host.publish(Some(&composed.config), outcome, about).await;
+        let settled = outcome.models.iter().any(ModelOutcome::wrote);
+        let branch = match (&self.subject, &self.event.kind) {
+            (Subject::Push, EventKind::BranchMoved(moved)) => Some(&moved.branch),
+            (Subject::ByHand(Command::Run | Command::Train { .. }), _) => {
+                self.event.started_on.as_ref().map(|head| &head.branch)
+            }
+            _ => None,
+        };
+        if let (Some(branch), Some(commit), true) = (branch, &about.commit, settled) {
+            let by = compose::attribution(self.place, self.event, None);
+            pull_request::refresh(self.place, self.host, composed, &by, branch, commit).await;
         }
     }
 
@@ -180,11 +294,25 @@ impl Reaction<'_> {
                 task.goal.by.reason.clone_from(asked);
             }
         }
-        if self.args.event.is_none() && !self.place.in_ci {
-            say_uncommitted(self.place, &composed.config, self.event);
+        let uncommitted = UncommittedNote::of(self, &composed.config);
+        if let EventKind::BranchMoved(moved) = &self.event.kind
+            && let Err(error) = self.host.bind_reviews(&composed.config, &moved.branch, &moved.after, &mut tasks).await
+        {
+            return Ok(Outcome { verdict: Verdict::Errored, ..Outcome::skipped(text, port_failed(&error)) });
         }
         if *self.mode == Mode::Plan {
-            return Ok(Outcome::of_models(text, composed.drive.plan(&tasks).await));
+            // The index of a large repository takes as long to read as all the rest: beside it, on a handle of its own.
+            let beside = uncommitted.map(|note| tokio::task::spawn_blocking(move || note.beside()));
+            let models = composed.drive.plan(&tasks).await;
+            if let Some(beside) = beside
+                && let Ok(Some(note)) = beside.await
+            {
+                notice(&note);
+            }
+            return Ok(Outcome::of_models(text, models));
+        }
+        if let Some(note) = uncommitted.and_then(|note| note.text(&self.place.git)) {
+            notice(&note);
         }
         if let Some(reason) = too_many(composed, &tasks).await {
             return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) });
@@ -197,8 +325,10 @@ impl Reaction<'_> {
         // What waited above for this very result can go on now.
         let settled = models.iter().any(|model| !model.versions.is_empty());
         if let (Some(stage), true) = (trained_in, settled) {
-            let above = reconcile::heads(self.place, composed, Heads::Above(&stage), by, only).await?;
-            models.extend(above.into_iter().filter(ModelOutcome::wrote));
+            let above = Heads::Above(&stage);
+            let above = reconcile::heads(self.place, self.host, composed, above, by, only).await?;
+            reconcile::publish(self.place, self.host, composed, by, &above).await;
+            models.extend(above.into_iter().flat_map(|head| head.models).filter(ModelOutcome::wrote));
         }
         Ok(Outcome::of_models(text, models))
     }
@@ -220,110 +350,10 @@ impl Reaction<'_> {
             Route::Tasks(tasks) => Ok(Outcome::of_models(text, composed.drive.run(tasks).await)),
         }
     }
-
-    async fn dispatched(
-        &self,
-        composed: &Composed,
-        by: &Attribution,
-        text: String,
-        command: &Command,
-        only: &[ModelName],
-    ) -> Result<Outcome, Failure> {
-        let by = Attribution { reason: command.reason().map(|reason| reason.as_str().to_owned()), ..by.clone() };
-        if let Some(resolved) = by_hand::of_command(composed, command).await? {
-            let task = resolved.task(composed, by, self.event.run.attempt)?;
-            let models = match self.mode {
-                Mode::Plan => composed.drive.plan(std::slice::from_ref(&task)).await,
-                Mode::Run | Mode::Train { .. } => composed.drive.run(vec![task]).await,
-            };
-            return Ok(Outcome::of_models(resolved.text().to_owned(), models));
-        }
-        match command {
-            Command::Reconcile { stage } => {
-                let models = reconcile::heads(self.place, composed, Heads::All(stage.as_ref()), &by, only).await?;
-                Ok(reconcile::outcome(text, models))
-            }
-            Command::Run | Command::Train { .. } => self.train_dispatched(composed, &by, text, command).await,
-            _ => Ok(Outcome::skipped(
-                text,
-                Reason::NotYet { what: format!("`{}` by dispatch", command.action().as_str()) },
-            )),
-        }
-    }
-
-    /// `train` and `run` by dispatch: on the branch that the person chose.
-    async fn train_dispatched(
-        &self,
-        composed: &Composed,
-        by: &Attribution,
-        text: String,
-        command: &Command,
-    ) -> Result<Outcome, Failure> {
-        let started_on = self.event.started_on.as_ref().ok_or_else(|| {
-            Failure::usage("this dispatch was not started on a branch").hint("choose a branch, not a tag")
-        })?;
-        let commit = match command {
-            Command::Train { commit: Some(text), .. } => {
-                self.place.git.resolve_commit(text.as_str()).map_err(|error| Failure::git(&error))?
-            }
-            _ => match &started_on.sha {
-                Some(sha) => sha.clone(),
-                None => {
-                    self.place.git.resolve_commit(started_on.branch.as_str()).map_err(|error| Failure::git(&error))?
-                }
-            },
-        };
-        let config = composed.drive.observer.config_at(&commit);
-        let config = config.map_err(Failure::configuration)?;
-        let (only, asked) = match command {
-            Command::Train { model, again, reason, .. } => (
-                model.iter().cloned().collect(),
-                again.then(|| reason.as_ref().map_or_else(String::new, |reason| reason.as_str().to_owned())),
-            ),
-            _ => (Vec::new(), None),
-        };
-        match route::push(&config, &started_on.branch, &commit, by, self.event.run.attempt, &only) {
-            Route::Nothing(reason) => Ok(Outcome::skipped(text, *reason)),
-            Route::Tasks(mut tasks) => {
-                for task in &mut tasks {
-                    if let Aim::Train { again, by_hand, .. } = &mut task.goal.aim {
-                        again.clone_from(&asked);
-                        *by_hand = matches!(command, Command::Train { .. });
-                    }
-                }
-                Ok(Outcome::of_models(text, composed.drive.run(tasks).await))
-            }
-        }
-    }
-
-    /// What merging would do: planned on the tree of the merge, and never applied.
-    async fn predict(
-        &self,
-        composed: &Composed,
-        by: &Attribution,
-        text: String,
-        base: &BranchName,
-        tree: &CommitSha,
-        only: &[ModelName],
-    ) -> Outcome {
-        let mut tasks = match route::push(&composed.config, base, tree, by, self.event.run.attempt, only) {
-            Route::Nothing(reason) => return Outcome::skipped(text, *reason),
-            Route::Tasks(tasks) => tasks,
-        };
-        for task in &mut tasks {
-            task.goal.predicts = true;
-        }
-        let trains =
-            composed.config.stage_of_branch(base).is_some_and(|stage| matches!(stage.does, Does::Train { .. }));
-        let models = composed.drive.plan(&tasks).await;
-        let mut outcome = Outcome::of_models(text, models);
-        outcome.reasons.push(Reason::Predicted { base: base.clone(), trains });
-        outcome
-    }
 }
 
 /// Tells a pusher that the rules which their own file changes gained nothing.
-fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: BranchName) -> Option<Reason> {
+pub(super) fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: BranchName) -> Option<Reason> {
     if rules.text == settings.text {
         return None;
     }
@@ -346,42 +376,80 @@ async fn too_many(composed: &Composed, tasks: &[crate::plan::goal::Task]) -> Opt
     })
 }
 
-/// Prints an outcome and passes its exit code on.
-pub fn show(format: Format, outcome: &Outcome, exit: u8) -> Result<u8, Failure> {
+/// Prints an outcome, and passes its exit code on. In a runner's log, foreign text must not become a command.
+fn show_on(host: &Host, format: OutcomeFormat, outcome: &Outcome, exit: u8, about: &About) -> Result<u8, Failure> {
     match format {
-        Format::Text => print(&report::terminal::outcome(outcome))?,
-        Format::Json => print_json(&OutcomeJson::of(outcome))?,
+        OutcomeFormat::Text if host.print(&report::terminal::outcome(outcome)) => {}
+        // The same JSON: what begins a command in a log can only stand inside of a string.
+        OutcomeFormat::Json if host.is_runner() => {
+            print(&json(&OutcomeJson::of(outcome))?.replace("##[", "\\u0023#["))?;
+        }
+        OutcomeFormat::Md if host.is_runner() => {
+            let text = report::markdown::summary(outcome, &host.context(about));
+            print(&text.lines().map(|line| neutral(line) + "\n").collect::<String>())?;
+        }
+        _ => return show_in(format, outcome, exit, &host.context(about)),
+    }
+    Ok(exit)
+}
+
+/// Prints an outcome, and passes its exit code on.
+pub fn show(format: OutcomeFormat, outcome: &Outcome, exit: u8) -> Result<u8, Failure> {
+    show_in(format, outcome, exit, &Context::default())
+}
+
+/// Prints an outcome, with what Markdown can say and link beside it.
+fn show_in(format: OutcomeFormat, outcome: &Outcome, exit: u8, context: &Context) -> Result<u8, Failure> {
+    match format {
+        OutcomeFormat::Text => print(&report::terminal::outcome(outcome))?,
+        OutcomeFormat::Json => print_json(&OutcomeJson::of(outcome))?,
+        OutcomeFormat::Md => print(&report::markdown::summary(outcome, context))?,
     };
     Ok(exit)
 }
 
-/// Names changes that are not part of the run.
-fn say_uncommitted(place: &Place, config: &Config, event: &Event) {
-    let here = place.git.head().ok().and_then(|head| match head {
-        crate::adapters::git::Head::Branch { commit, .. } => Some(commit),
-        crate::adapters::git::Head::Detached { .. } | crate::adapters::git::Head::Unborn { .. } => None,
-    });
-    let EventKind::BranchMoved(moved) = &event.kind else { return };
-    if here.as_ref() != Some(&moved.after) {
-        return;
+/// What to look at in order to name changes that are not part of the run.
+struct UncommittedNote {
+    git: Arc<GitRepository>,
+    config: Arc<Config>,
+}
+
+impl UncommittedNote {
+    /// Only where a person runs it on the very commit that is checked out.
+    fn of(reaction: &Reaction<'_>, config: &Arc<Config>) -> Option<Self> {
+        let EventKind::BranchMoved(moved) = &reaction.event.kind else { return None };
+        if reaction.args.event.is_some() || reaction.place.in_ci {
+            return None;
+        }
+        let git = &reaction.place.git;
+        let here = matches!(git.head(), Ok(Head::Branch { commit, .. }) if commit == moved.after);
+        here.then(|| Self { git: Arc::clone(git), config: Arc::clone(config) })
     }
-    let watched: Vec<_> =
-        config.models.values().flat_map(|model| model.settings.values()).map(|settings| &settings.watched).collect();
-    match place.git.uncommitted(&watched) {
-        Ok(Uncommitted::Clean) => {}
-        Ok(Uncommitted::Changed(files)) => {
-            let list: Vec<String> = files.iter().map(changed_file).collect();
-            notice(&report::terminal::plain(&format!(
-                "note: these changes are NOT part of this run: {}. Commit them first.",
-                list.join(", ")
-            )));
-        }
-        Ok(Uncommitted::Unknown(why)) => {
-            notice(&report::terminal::plain(&format!(
+
+    /// As [`text`](Self::text), without holding up whoever reads the repository meanwhile.
+    fn beside(&self) -> Option<String> {
+        let own = GitRepository::discover(&self.git.work_dir()?);
+        self.text(own.as_ref().unwrap_or(&self.git))
+    }
+
+    fn text(&self, git: &GitRepository) -> Option<String> {
+        let models = self.config.models.values();
+        let watched: Vec<_> =
+            models.flat_map(|model| model.settings.values()).map(|settings| &settings.watched).collect();
+        match git.uncommitted(&watched) {
+            Ok(Uncommitted::Clean) => None,
+            Ok(Uncommitted::Changed(files)) => {
+                let list: Vec<String> = files.iter().map(changed_file).collect();
+                Some(report::terminal::plain(&format!(
+                    "note: these changes are NOT part of this run: {}. Commit them first.",
+                    list.join(", ")
+                )))
+            }
+            Ok(Uncommitted::Unknown(why)) => Some(report::terminal::plain(&format!(
                 "note: cannot tell whether there are uncommitted changes: {why}"
-            )));
+            ))),
+            Err(error) => Some(format!("note: cannot tell whether there are uncommitted changes: {error}")),
         }
-        Err(error) => notice(&format!("note: cannot tell whether there are uncommitted changes: {error}")),
     }
 }
 
@@ -394,12 +462,15 @@ fn changed_file(file: &ChangedFile) -> String {
     }
 }
 
-/// Says in words what happened.
-pub fn describe(place: &Place, event: &Event) -> String {
+/// Says in words what happened, or what is asked about.
+fn describe(place: &Place, event: &Event, into: Option<&BranchName>) -> String {
     match &event.kind {
         EventKind::BranchMoved(moved) => {
-            let subject = subject(place, &moved.after);
-            format!("push to {} at {}{subject}", moved.branch, moved.after.short())
+            let (branch, commit) = (&moved.branch, moved.after.short());
+            match into {
+                Some(into) => format!("merge of {branch} at {commit} into {into}"),
+                None => format!("push to {branch} at {commit}{}", subject(place, &moved.after)),
+            }
         }
         EventKind::BranchDeleted { branch, .. } => format!("{branch} was deleted"),
         EventKind::PullRequest(pull) => format!("pull request #{}", pull.number),

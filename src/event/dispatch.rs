@@ -13,6 +13,7 @@ use crate::event::variables::RunnerVariables;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::TrainingName;
+use crate::model::variables as names;
 use serde::Deserialize;
 use serde::Serialize;
 use serde_json::Value;
@@ -93,7 +94,7 @@ pub(super) fn workflow_dispatch(
         Command::from_inputs(&inputs).map_err(|source| EventError::Usage { event: fields.event(), source })?;
     // The runner's word comes first: callers of the API may give a short name, and the payload repeats it.
     let reference = match (variables.reference(), fields.text("ref")?) {
-        (Some(text), _) => Some(Reference::parse(fields, "GITHUB_REF", &text)?),
+        (Some(text), _) => Some(Reference::parse(fields, names::GITHUB_REF, &text)?),
         (None, Some(text)) => Some(Reference::parse(fields, "ref", text)?),
         (None, None) => None,
     };
@@ -107,13 +108,13 @@ pub(super) fn workflow_dispatch(
         Some(Reference::Other(reference)) if is_run => {
             return Ok((EventKind::NotOurs(NotOurs::OtherReference { reference }), None));
         }
-        None if is_run => return Err(fields.missing("ref", Some("GITHUB_REF"))),
+        None if is_run => return Err(fields.missing("ref", Some(names::GITHUB_REF))),
         // The other commands name what they act on.
         Some(Reference::MergeQueue(_) | Reference::Tag(_) | Reference::Other(_)) | None => None,
     };
     let sha = match &variables.sha {
         Some(text) if !is_zeros(text) => {
-            Some(fields.read_commit("GITHUB_SHA", text, "leave the variable as the runner set it")?)
+            Some(fields.read_commit(names::GITHUB_SHA, text, "leave the variable as the runner set it")?)
         }
         _ => None,
     };

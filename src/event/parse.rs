@@ -19,6 +19,7 @@ use crate::event::trust::Trust;
 use crate::event::variables::RunnerVariables;
 use crate::model::git::BranchName;
 use crate::model::git::RepositoryId;
+use crate::model::variables as names;
 use serde_json::Value;
 
 /// Reads an event.
@@ -91,7 +92,7 @@ fn read_json(event: &str, payload: &[u8]) -> Result<Value, EventError> {
 /// file, but not the variable.
 fn repository(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<Option<RepositorySlug>, EventError> {
     let (field, text) = match (variables.repository.as_deref(), fields.told("repository.full_name")) {
-        (Some(text), _) => ("GITHUB_REPOSITORY", text),
+        (Some(text), _) => (names::GITHUB_REPOSITORY, text),
         (None, Some(text)) => ("repository.full_name", text),
         (None, None) => return Ok(None),
     };
@@ -138,7 +139,7 @@ fn default_branch(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<Op
     }
     let runs_on_it = matches!(variables.event_name.as_deref(), Some("schedule" | "repository_dispatch"));
     match variables.reference().as_deref().and_then(|reference| reference.strip_prefix("refs/heads/")) {
-        Some(text) if runs_on_it => fields.read_branch("GITHUB_REF", text).map(Some),
+        Some(text) if runs_on_it => fields.read_branch(names::GITHUB_REF, text).map(Some),
         _ => Ok(None),
     }
 }

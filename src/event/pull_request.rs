@@ -11,6 +11,7 @@ use crate::event::trust;
 use crate::event::variables::RunnerVariables;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
+use crate::model::variables as names;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -116,12 +117,12 @@ pub(super) fn pull_request(variables: &RunnerVariables, fields: &Fields<'_>) -> 
     };
     let number = number(variables, fields)?.ok_or_else(|| fields.missing("number", None))?;
     let head = PullRequestHead {
-        branch: branch(fields, "pull_request.head.ref", &variables.head_ref, "GITHUB_HEAD_REF")?,
+        branch: branch(fields, "pull_request.head.ref", &variables.head_ref, names::GITHUB_HEAD_REF)?,
         sha: fields.required_commit("pull_request.head.sha")?,
         fork: trust::fork(fields).is_some(),
     };
     let base = PullRequestBase {
-        branch: branch(fields, "pull_request.base.ref", &variables.base_ref, "GITHUB_BASE_REF")?,
+        branch: branch(fields, "pull_request.base.ref", &variables.base_ref, names::GITHUB_BASE_REF)?,
         sha: fields.required_commit("pull_request.base.sha")?,
     };
     let merge_commit = merge_commit(variables, fields, &change)?;
@@ -156,7 +157,7 @@ fn merge_commit(
         | PullRequestChange::ReadyForReview
         | PullRequestChange::BaseChanged { .. } => match (&variables.sha, pull_number(variables)) {
             (Some(sha), Some(_)) if !is_zeros(sha) => {
-                fields.read_commit("GITHUB_SHA", sha, "leave the variable as the runner set it").map(Some)
+                fields.read_commit(names::GITHUB_SHA, sha, "leave the variable as the runner set it").map(Some)
             }
             _ => Ok(told),
         },
@@ -198,13 +199,13 @@ pub(super) fn merge_group(variables: &RunnerVariables, fields: &Fields<'_>) -> R
     }
     let head_sha = match (fields.commit("merge_group.head_sha")?, &variables.sha) {
         (Some(sha), _) => sha,
-        (None, Some(text)) => fields.read_commit("GITHUB_SHA", text, "leave the variable as the runner set it")?,
-        (None, None) => return Err(fields.missing("merge_group.head_sha", Some("GITHUB_SHA"))),
+        (None, Some(text)) => fields.read_commit(names::GITHUB_SHA, text, "leave the variable as the runner set it")?,
+        (None, None) => return Err(fields.missing("merge_group.head_sha", Some(names::GITHUB_SHA))),
     };
     let head_ref = match (fields.text("merge_group.head_ref")?, variables.reference()) {
         (Some(text), _) => full_branch(fields, "merge_group.head_ref", text)?,
-        (None, Some(text)) => full_branch(fields, "GITHUB_REF", &text)?,
-        (None, None) => return Err(fields.missing("merge_group.head_ref", Some("GITHUB_REF"))),
+        (None, Some(text)) => full_branch(fields, names::GITHUB_REF, &text)?,
+        (None, None) => return Err(fields.missing("merge_group.head_ref", Some(names::GITHUB_REF))),
     };
     let base_sha = fields.required_commit("merge_group.base_sha")?;
     let base_branch = full_branch(fields, "merge_group.base_ref", fields.required("merge_group.base_ref")?)?;

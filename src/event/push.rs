@@ -9,6 +9,7 @@ use crate::event::not_ours::NotOurs;
 use crate::event::variables::RunnerVariables;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
+use crate::model::variables as names;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -59,8 +60,8 @@ impl Reference {
 pub(super) fn push(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<EventKind, EventError> {
     let reference = match (fields.text("ref")?, variables.reference()) {
         (Some(text), _) => Reference::parse(fields, "ref", text)?,
-        (None, Some(text)) => Reference::parse(fields, "GITHUB_REF", &text)?,
-        (None, None) => return Err(fields.missing("ref", Some("GITHUB_REF"))),
+        (None, Some(text)) => Reference::parse(fields, names::GITHUB_REF, &text)?,
+        (None, None) => return Err(fields.missing("ref", Some(names::GITHUB_REF))),
     };
     let branch = match reference {
         Reference::Branch(branch) => branch,
@@ -77,8 +78,8 @@ pub(super) fn push(variables: &RunnerVariables, fields: &Fields<'_>) -> Result<E
     }
     let after = match (after, &variables.sha) {
         (Some(text), _) => fields.read_commit("after", text, "pass on the payload as the host sent it")?,
-        (None, Some(text)) => fields.read_commit("GITHUB_SHA", text, "leave the variable as the runner set it")?,
-        (None, None) => return Err(fields.missing("after", Some("GITHUB_SHA"))),
+        (None, Some(text)) => fields.read_commit(names::GITHUB_SHA, text, "leave the variable as the runner set it")?,
+        (None, None) => return Err(fields.missing("after", Some(names::GITHUB_SHA))),
     };
     let created = fields.flag("created")? || fields.told("before").is_some_and(is_zeros);
     let forced = fields.flag("forced")?;

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: reading the environment, and variables about the machine rather than the event.
 
+use crate::model::variables;
 use std::borrow::Cow;
 
 /// The variables that say what a run is about, under GitHub's names. Other hosts map theirs onto these.
@@ -52,23 +53,23 @@ impl RunnerVariables {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
         let get = |name: &str| lookup(name).filter(|value| !value.is_empty());
         Self {
-            event_name: get("GITHUB_EVENT_NAME"),
-            sha: get("GITHUB_SHA"),
-            git_ref: get("GITHUB_REF"),
-            ref_name: get("GITHUB_REF_NAME"),
-            ref_type: get("GITHUB_REF_TYPE"),
-            head_ref: get("GITHUB_HEAD_REF"),
-            base_ref: get("GITHUB_BASE_REF"),
-            repository: get("GITHUB_REPOSITORY"),
-            repository_id: get("GITHUB_REPOSITORY_ID"),
+            event_name: get(variables::GITHUB_EVENT_NAME),
+            sha: get(variables::GITHUB_SHA),
+            git_ref: get(variables::GITHUB_REF),
+            ref_name: get(variables::GITHUB_REF_NAME),
+            ref_type: get(variables::GITHUB_REF_TYPE),
+            head_ref: get(variables::GITHUB_HEAD_REF),
+            base_ref: get(variables::GITHUB_BASE_REF),
+            repository: get(variables::GITHUB_REPOSITORY),
+            repository_id: get(variables::GITHUB_REPOSITORY_ID),
             default_branch: None,
-            run_id: get("GITHUB_RUN_ID"),
-            run_attempt: get("GITHUB_RUN_ATTEMPT"),
-            actor: get("GITHUB_ACTOR"),
-            triggering_actor: get("GITHUB_TRIGGERING_ACTOR"),
-            server_url: get("GITHUB_SERVER_URL"),
-            job: get("GITHUB_JOB"),
-            workflow_ref: get("GITHUB_WORKFLOW_REF"),
+            run_id: get(variables::GITHUB_RUN_ID),
+            run_attempt: get(variables::GITHUB_RUN_ATTEMPT),
+            actor: get(variables::GITHUB_ACTOR),
+            triggering_actor: get(variables::GITHUB_TRIGGERING_ACTOR),
+            server_url: get(variables::GITHUB_SERVER_URL),
+            job: get(variables::GITHUB_JOB),
+            workflow_ref: get(variables::GITHUB_WORKFLOW_REF),
         }
     }
 

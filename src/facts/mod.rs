@@ -7,6 +7,7 @@ pub mod commit;
 pub mod group;
 pub mod holdings;
 pub mod model;
+pub mod review;
 
 pub use commit::CommitFacts;
 pub use commit::ContentFacts;
@@ -18,3 +19,4 @@ pub use holdings::Holdings;
 pub use model::Facts;
 pub use model::Nearest;
 pub use model::PathDifference;
+pub use review::ReviewFacts;

@@ -143,6 +143,23 @@ pub fn fingerprint(
     Fingerprint(fingerprint_fields(code_id, datasets, image_digest).digest())
 }
 
+/// Computes what identifies a model that was trained elsewhere: its code and the digest of its artifact.
+///
+/// It never equals what a training of ours computes, so that no push takes such a model for its own result.
+pub fn fingerprint_elsewhere(code_id: &CodeId, artifact: &Sha256Digest) -> Fingerprint {
+    let mut fields = CanonicalFields::new("branchline/elsewhere/1");
+    fields.field("artifact", artifact.as_str().as_bytes()).field("code-id", code_id.digest().as_str().as_bytes());
+    Fingerprint(fields.digest())
+}
+
+/// Computes the code id of a model that was trained from files which no commit holds: it is nobody else's, and the
+/// same again for the same artifact beside the same commit.
+pub fn code_id_unknown(beside: &CodeId, artifact: &Sha256Digest) -> CodeId {
+    let mut fields = CanonicalFields::new("branchline/unknown-tree/1");
+    fields.field("artifact", artifact.as_str().as_bytes()).field("code-id", beside.digest().as_str().as_bytes());
+    CodeId(fields.digest())
+}
+
 /// Returns the fields behind [`fingerprint`].
 pub fn fingerprint_fields(
     code_id: &CodeId,

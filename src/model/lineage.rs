@@ -6,8 +6,11 @@ use crate::model::git::CommitSha;
 use crate::model::git::ObjectId;
 use crate::model::git::RepositoryId;
 use crate::model::name::ChannelName;
+use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
+use crate::model::version::VersionNumber;
+use crate::model::version::VersionRef;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -64,4 +67,27 @@ pub struct Lineage {
     /// When training ended, UTC.
     #[serde(default)]
     pub trained_at: Option<jiff::Timestamp>,
+    /// The name of the artifact's file or folder, where it was trained elsewhere and registered by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
+    /// What it was before it was taken over from another group or another home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// What a version was before it was taken over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Its address there.
+    pub version: VersionRef,
+    /// Its model there.
+    pub model: ModelName,
+    /// When it was registered there, UTC.
+    pub registered_at: jiff::Timestamp,
+    /// What it had been copied from there.
+    #[serde(default)]
+    pub source: Option<VersionRef>,
+    /// Which version it had restored there.
+    #[serde(default)]
+    pub restores: Option<VersionNumber>,
 }

@@ -1,7 +1,9 @@
 //! Metrics: names, values, and where training says them.
 
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
+use serde::de::Visitor;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -31,6 +33,46 @@ impl fmt::Display for MetricName {
 
 /// Metric values by name; every value is finite.
 pub type Metrics = BTreeMap<MetricName, f64>;
+
+/// Reads metric values that are numbers or text that spells one: a registry keeps them as text, to the last bit.
+pub fn numbers_or_texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
+    let values = BTreeMap::<MetricName, NumberOrText>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|(name, NumberOrText(value))| (name, value)).collect())
+}
+
+struct NumberOrText(f64);
+
+impl<'de> Deserialize<'de> for NumberOrText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrTextVisitor)
+    }
+}
+
+struct NumberOrTextVisitor;
+
+impl Visitor<'_> for NumberOrTextVisitor {
+    type Value = NumberOrText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, or text that spells one")
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<NumberOrText, E> {
+        Ok(NumberOrText(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<NumberOrText, E> {
+        Ok(NumberOrText(value as f64))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<NumberOrText, E> {
+        Ok(NumberOrText(value as f64))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<NumberOrText, E> {
+        text.parse().map(NumberOrText).map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+    }
+}
 
 /// Writes a metric value the way people read it: at most six significant decimals, no trailing zeros.
 pub fn display_value(value: f64) -> String {

@@ -68,6 +68,7 @@ pub struct VersionContent {
     /// The declared signature.
     pub signature: Option<String>,
     /// What training measured.
+    #[serde(deserialize_with = "crate::model::metric::numbers_or_texts")]
     pub metrics: Metrics,
     /// The files.
     pub artifacts: Vec<Artifact>,

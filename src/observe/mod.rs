@@ -3,10 +3,14 @@
 //! What a commit fixes is read once for a run and remembered; what can move (branch heads, groups, trainings)
 //! is read anew in each turn.
 
+mod branch;
 mod content;
+mod elsewhere;
 pub mod holdings;
 mod nearest;
+mod review;
 
+use self::branch::BranchHeads;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Heads;
 use crate::config::Config;
@@ -36,6 +40,7 @@ use crate::plan::goal::Aim;
 use crate::plan::goal::ModelRules;
 use crate::plan::goal::Task;
 use crate::plan::step::TrainStep;
+use crate::ports::Forge;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use crate::ports::Ports;
@@ -51,7 +56,7 @@ use std::sync::PoisonError;
 pub struct Observer {
     git: Arc<GitRepository>,
     repository: RepositoryId,
-    heads: Heads,
+    heads: BranchHeads,
     rules: SourceText,
     loaded: Option<(SourceText, Arc<Config>)>,
     configs: Mutex<HashMap<CommitSha, Result<Arc<Config>, String>>>,
@@ -66,7 +71,7 @@ impl Observer {
         Self {
             git,
             repository,
-            heads,
+            heads: BranchHeads::new(heads),
             rules,
             loaded: None,
             configs: Mutex::new(HashMap::new()),
@@ -77,6 +82,14 @@ impl Observer {
     /// Hands over what these settings came to under the run's rules, so that they are not read again.
     pub fn with_loaded(mut self, settings: SourceText, config: Arc<Config>) -> Self {
         self.loaded = Some((settings, config));
+        self
+    }
+
+    /// Lets the host be asked where branches stand now.
+    pub fn asking(mut self, forge: Option<Arc<dyn Forge>>) -> Self {
+        if let Some(forge) = forge {
+            self.heads.ask(forge);
+        }
         self
     }
 
@@ -115,7 +128,7 @@ impl Observer {
                     self.observe_older(task, ports, stage, branch, None, &mut facts).await?;
                 }
             }
-            Aim::Promote { stage, branch, commit } => {
+            Aim::Promote { stage, branch, commit, .. } => {
                 if let Some(stage) = task.rules.stage(stage) {
                     self.observe_promotion(task, ports, stage, branch, commit, &mut facts).await?;
                 }
@@ -132,6 +145,14 @@ impl Observer {
             Aim::Freeze { target } | Aim::Unfreeze { target } => {
                 let look = GroupLook::default();
                 facts.groups.insert(target.clone(), self.look(&task.rules, ports, target, &look).await?);
+            }
+            Aim::RegisterElsewhere { target, commit, result, .. } => {
+                self.observe_elsewhere(task, ports, target, commit, result, &mut facts).await?;
+            }
+            Aim::Import { to, version, .. } => {
+                let fingerprint = Some(version.content.fingerprint.clone());
+                let look = GroupLook { fingerprint, ..GroupLook::default() };
+                facts.groups.insert(to.clone(), self.look(&task.rules, ports, to, &look).await?);
             }
             Aim::Rollback { target, replaces, to } => {
                 let numbers = vec![*replaces, *to];
@@ -260,7 +281,7 @@ impl Observer {
         if facts.older_open.is_empty() {
             return Ok(());
         }
-        let branches = self.git.branches(self.heads).map_err(|error| unreadable("list the branches", error))?;
+        let branches = self.git.branches(self.heads.which()).map_err(|error| unreadable("list the branches", error))?;
         for (other, head) in branches {
             if &other == branch || !stage.branches.matches(&other) {
                 continue;
@@ -339,15 +360,16 @@ impl Observer {
         stage: &StageName,
         ports: &Ports,
     ) -> Result<HeadFacts, PortError> {
-        let head = self
-            .git
-            .branch_head(branch, self.heads)
-            .map_err(|error| unreadable(&format!("read the branch {branch}"), error))?;
+        let head = self.heads.read(&self.git, branch, ports).await?;
         let Some(to) = head else { return Ok(HeadFacts::Gone) };
         if &to == commit {
             return Ok(HeadFacts::Here);
         }
-        let content = self.content(&to, model, stage, ports).await?.ok();
+        // A newer head that this checkout does not have is other content, as far as this run can know.
+        let content = match self.git.commit(&to) {
+            Ok(_) => self.content(&to, model, stage, ports).await?.ok(),
+            Err(_) => None,
+        };
         Ok(HeadFacts::Moved {
             to,
             fingerprint: content.as_ref().and_then(|content| content.fingerprint.clone()),

@@ -131,7 +131,11 @@ fn check_registration<'a>(
         .find(|(_, name)| *name == &registration.group)
         .and_then(|(target, _)| rules.stage_of_target(target)?.groups.get(target).copied());
     let by_rollback = matches!(goal.aim, Aim::Rollback { .. });
-    if registration.approval == Approval::Approved && rule != Some(ApprovalRule::Auto) && !by_rollback {
+    // What is taken over may stay approved where it was, and nowhere else.
+    let stays_approved = matches!(&goal.aim, Aim::Import { version, .. } if version.approval == Approval::Approved);
+    let may_enter_approved = rule == Some(ApprovalRule::Auto) || by_rollback;
+    let may_enter_approved = if matches!(goal.aim, Aim::Import { .. }) { stays_approved } else { may_enter_approved };
+    if registration.approval == Approval::Approved && !may_enter_approved {
         broken.push(format!("a version enters {} approved, but its rule is manual", registration.group));
     }
     if registration.superseded && registration.approval == Approval::Approved {
@@ -142,6 +146,11 @@ fn check_registration<'a>(
     }
     if matches!(goal.aim, Aim::Promote { .. }) && matches!(step, Step::Register(_)) {
         broken.push("a promoting stage registers a training".to_owned());
+    }
+    if let Aim::RegisterElsewhere { target, .. } = &goal.aim
+        && !rules.stage_of_target(target).is_some_and(|stage| matches!(stage.does, Does::Train { .. }))
+    {
+        broken.push("a model trained elsewhere enters a group that only promotion feeds".to_owned());
     }
 }
 
@@ -156,7 +165,9 @@ fn reachable_groups(goal: &Goal, rules: &ModelRules, stage: Option<&Stage>) -> B
         | Aim::Reject { target, .. }
         | Aim::Rollback { target, .. }
         | Aim::Freeze { target }
-        | Aim::Unfreeze { target } => vec![target],
+        | Aim::Unfreeze { target }
+        | Aim::RegisterElsewhere { target, .. } => vec![target],
+        Aim::Import { to, .. } => vec![to],
     };
     targets.into_iter().filter_map(|target| rules.groups.get(target).cloned()).collect()
 }

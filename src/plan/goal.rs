@@ -1,16 +1,21 @@
 //! What an event asks of one model, and the rules that judge it.
 
+use crate::model::artifact::Artifact;
 use crate::model::gate::Gate;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
+use crate::model::git::RepositoryId;
 use crate::model::history::Attribution;
+use crate::model::metric::Metrics;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::ProjectName;
 use crate::model::name::StageName;
 use crate::model::name::TargetName;
+use crate::model::review::Review;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
+use crate::model::version::Version;
 use crate::model::version::VersionNumber;
 use serde::Deserialize;
 use serde::Serialize;
@@ -32,8 +37,13 @@ pub struct ModelRules {
     pub gates: Vec<Gate>,
     /// How often one fingerprint may be tried in one stage.
     pub max_attempts: u32,
+    /// How many of them without anybody asking, beyond the first: for capacity, network and lost workers.
+    pub max_auto_retries: u32,
     /// The longest that a training may be allowed to take.
     pub max_runtime: Option<Duration>,
+    /// Whether a push promotes only what a pull request recorded.
+    #[serde(default)]
+    pub require_review: bool,
 }
 
 impl ModelRules {
@@ -115,6 +125,9 @@ pub enum Aim {
         branch: BranchName,
         /// The commit.
         commit: CommitSha,
+        /// Which version its pull request showed.
+        #[serde(default)]
+        review: Review,
     },
     /// A person copies one version from group to group.
     PromoteByHand {
@@ -161,6 +174,43 @@ pub enum Aim {
         /// The group's target.
         target: TargetName,
     },
+    /// A group holds a model that a person trained elsewhere.
+    RegisterElsewhere {
+        /// The group's target.
+        target: TargetName,
+        /// The commit that it was trained from, or that it lies beside.
+        commit: CommitSha,
+        /// The branch, where that commit is its head.
+        branch: Option<BranchName>,
+        /// What was trained.
+        result: Box<TrainedElsewhere>,
+    },
+    /// A group holds a version that another group, or another home, holds.
+    Import {
+        /// The target of the group that takes it over.
+        to: TargetName,
+        /// The version as it was when the command began.
+        version: Box<Version>,
+        /// Whether its group is in this same registry.
+        here: bool,
+        /// The repository that its group belongs to.
+        owner: Option<RepositoryId>,
+        /// Whether a person said that it may be another repository's.
+        foreign: bool,
+    },
+}
+
+/// A model that was trained elsewhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainedElsewhere {
+    /// The name of the file or folder that it was taken from.
+    pub source: String,
+    /// The artifact where it is now.
+    pub artifact: Artifact,
+    /// What was measured.
+    pub metrics: Metrics,
+    /// Why no commit is known that it was trained from, as a clause. `None`: it is the goal's.
+    pub unknown_tree: Option<String>,
 }
 
 impl Aim {
@@ -174,7 +224,9 @@ impl Aim {
             | Self::Reject { .. }
             | Self::Rollback { .. }
             | Self::Freeze { .. }
-            | Self::Unfreeze { .. } => true,
+            | Self::Unfreeze { .. }
+            | Self::RegisterElsewhere { .. }
+            | Self::Import { .. } => true,
         }
     }
 
@@ -187,21 +239,26 @@ impl Aim {
             | Self::Reject { .. }
             | Self::Rollback { .. }
             | Self::Freeze { .. }
-            | Self::Unfreeze { .. } => None,
+            | Self::Unfreeze { .. }
+            | Self::RegisterElsewhere { .. }
+            | Self::Import { .. } => None,
         }
     }
 
     /// Returns the commit that is judged.
     pub fn commit(&self) -> Option<&CommitSha> {
         match self {
-            Self::Train { commit, .. } | Self::Promote { commit, .. } => Some(commit),
+            Self::Train { commit, .. } | Self::Promote { commit, .. } | Self::RegisterElsewhere { commit, .. } => {
+                Some(commit)
+            }
             Self::Abandon { .. }
             | Self::PromoteByHand { .. }
             | Self::Approve { .. }
             | Self::Reject { .. }
             | Self::Rollback { .. }
             | Self::Freeze { .. }
-            | Self::Unfreeze { .. } => None,
+            | Self::Unfreeze { .. }
+            | Self::Import { .. } => None,
         }
     }
 
@@ -214,7 +271,9 @@ impl Aim {
             | Self::Reject { .. }
             | Self::Rollback { .. }
             | Self::Freeze { .. }
-            | Self::Unfreeze { .. } => None,
+            | Self::Unfreeze { .. }
+            | Self::RegisterElsewhere { .. }
+            | Self::Import { .. } => None,
         }
     }
 }

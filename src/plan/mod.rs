@@ -4,14 +4,24 @@
 //! any clock, disk, network or environment, and any choice left open for `apply`.
 
 pub mod approve;
+pub mod candidate;
 pub mod check;
+pub mod comparison;
+pub mod elsewhere;
+pub mod evidence;
 pub mod freeze;
 pub mod gate;
 pub mod goal;
+pub mod import;
+mod next_move;
+pub mod permission;
+pub mod prediction;
 pub mod promote;
 pub mod prune;
 pub mod reason;
+pub mod refusal;
 pub mod register;
+mod review;
 pub mod rollback;
 pub mod route;
 pub mod step;
@@ -79,6 +89,8 @@ pub fn plan(goal: &Goal, rules: &ModelRules, facts: &Facts) -> ModelPlan {
         Aim::Reject { .. } => approve::plan_reject(goal, facts),
         Aim::Rollback { .. } => rollback::plan(goal, facts),
         Aim::Freeze { .. } | Aim::Unfreeze { .. } => freeze::plan(goal, facts),
+        Aim::RegisterElsewhere { .. } => elsewhere::plan(goal, rules, facts),
+        Aim::Import { .. } => import::plan(goal, rules, facts),
     };
     let (decision, reasons) = answer;
     ModelPlan { model: rules.model.clone(), decision, reasons }

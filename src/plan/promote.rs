@@ -38,6 +38,7 @@ use crate::plan::refuse_foreign;
 use crate::plan::register::entering;
 use crate::plan::register::expected;
 use crate::plan::register::restoring;
+use crate::plan::review;
 use crate::plan::settled;
 use crate::plan::step::CopyStep;
 use crate::plan::step::RegisterStep;
@@ -124,6 +125,7 @@ fn fan_out(
             wanted.has_content(&version.content.content)
                 && version.once_approved
                 && version.approval != Approval::Rejected
+                && review::allows_restore(goal, version)
         });
         if let Some(older) = older {
             refuse_frozen(group, &format!("{} was not restored", known(older)))?;
@@ -153,9 +155,11 @@ fn fan_out(
                 source: known(source),
                 groups: groups.iter().map(|(name, _)| name.clone()).collect(),
                 approval: *approval,
-                reviewed: false,
+                reviewed: review::is_recorded(goal),
             },
         );
+        let versions: Vec<&Version> = facts.groups.values().flat_map(|group| &group.matching).collect();
+        reasons.extend(review::remark(goal, source, &versions));
     }
     copies.extend(registrations);
     Ok((Decision::Act(copies), reasons))
@@ -265,6 +269,11 @@ fn select<'a>(
                 }
             }
         }
+    }
+    if !candidates.is_empty()
+        && let Some(version) = review::pinned(goal, rules, &candidates, &excluded)?
+    {
+        return Ok(version);
     }
     let equal = candidates.iter().find(|version| wanted.has_fingerprint(&version.content.fingerprint)).copied();
     if let Some(version) = equal.or_else(|| candidates.first().copied()) {

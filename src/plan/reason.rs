@@ -20,29 +20,12 @@ use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::model::version::VersionNumber;
 use crate::model::version::VersionRef;
+pub use crate::plan::evidence::Excluded;
+pub use crate::plan::evidence::Known;
 use crate::plan::gate::GateResult;
+pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
 use serde::Serialize;
-
-/// A version as people know it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Known {
-    /// Its address.
-    pub version: VersionRef,
-    /// Its semantic version.
-    pub semver: semver::Version,
-    /// The commit that was trained.
-    pub commit: CommitSha,
-}
-
-/// A source version that may not be promoted, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Excluded {
-    /// The version.
-    pub version: Known,
-    /// Why not, as a clause: `is PendingManualApproval`.
-    pub why: String,
-}
 
 /// One reason.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -247,6 +230,51 @@ pub enum Reason {
         /// This repository.
         ours: RepositoryId,
     },
+    /// What a pull request showed cannot go forward as it was shown.
+    ReviewMoved {
+        /// The pull request.
+        pull_request: u64,
+        /// What it showed.
+        reviewed: VersionRef,
+        /// What moved, as a clause.
+        why: String,
+        /// What would go forward otherwise.
+        candidate: Option<Known>,
+        /// The model, for the command.
+        model: ModelName,
+    },
+    /// The rules ask for a review, and there is none.
+    ReviewRequired {
+        /// The model, for the command.
+        model: ModelName,
+        /// Why there is none, as a clause.
+        why: String,
+    },
+    /// No pull request showed what is promoted.
+    Unreviewed {
+        /// The version.
+        version: Known,
+        /// Why there is no review, as a clause.
+        why: String,
+    },
+    /// There is a newer version than the one that was reviewed.
+    NewerThanReview {
+        /// The newer version.
+        newer: Known,
+        /// The pull request.
+        pull_request: u64,
+    },
+    /// The person may not do it under the rules.
+    NotPermitted {
+        /// The person.
+        actor: String,
+        /// The action.
+        action: String,
+        /// Why not, as a clause: `has write, and promote needs maintain`.
+        why: String,
+    },
+    /// Somebody else changed the group after this run did.
+    Overtaken,
     /// The branch has moved on.
     Superseded {
         /// The event's commit.
@@ -471,8 +499,8 @@ pub enum Reason {
         /// Paths that conflict.
         paths: Vec<String>,
     },
-    /// Not built into this release yet.
-    NotYet {
+    /// What nobody needs was taken away, or listed.
+    Pruned {
         /// What happened, in words.
         what: String,
     },
@@ -514,42 +542,56 @@ pub enum Reason {
         /// Which.
         training: TrainingName,
     },
-}
-
-/// What a refusal before any verdict is about: decides between exit codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BeforeVerdict {
-    /// Exit 2: the command asks for something that does not exist.
-    Usage,
-    /// Exit 20: the configuration and the commit do not fit.
-    Configuration,
-    /// Exit 60: the loop goes round in circles.
-    DoesNotConverge,
-    /// Exit 1: a fault of ours.
-    Bug,
-}
-
-impl Reason {
-    /// Tells whether this is a refusal before any verdict.
-    pub fn before_verdict(&self) -> Option<BeforeVerdict> {
-        match self {
-            Self::NoSuchVersion { .. } => Some(BeforeVerdict::Usage),
-            Self::MissingPaths { .. } | Self::NoSuchModel { .. } => Some(BeforeVerdict::Configuration),
-            Self::DoesNotConverge { .. } => Some(BeforeVerdict::DoesNotConverge),
-            Self::PlanBroken { .. } => Some(BeforeVerdict::Bug),
-            _ => None,
-        }
-    }
-
-    /// Tells whether this only says that the world is as wanted: noise after a run that made it so.
-    pub fn says_nothing_to_do(&self) -> bool {
-        matches!(
-            self,
-            Self::AlreadyRegistered { .. }
-                | Self::AlreadyCurrent { .. }
-                | Self::AlreadySo { .. }
-                | Self::AlreadyFrozen { .. }
-                | Self::NotFrozen { .. }
-        )
-    }
+    /// No commit is known to hold what a model was trained from.
+    UnknownTree {
+        /// Why, as a clause.
+        why: String,
+    },
+    /// The group holds this artifact for this commit already.
+    HeldAlready {
+        /// The version.
+        version: Known,
+        /// How it stands.
+        approval: Approval,
+        /// Whether other metrics were handed over this time.
+        other_metrics: bool,
+    },
+    /// Only promotion feeds the group.
+    PromotedGroup {
+        /// The group.
+        group: GroupName,
+        /// Its target, for the command.
+        target: TargetName,
+        /// The target to register into instead.
+        instead: Option<TargetName>,
+        /// The model, for the command.
+        model: ModelName,
+    },
+    /// A version is taken over.
+    Importing {
+        /// The version where it is.
+        version: Known,
+        /// The group that takes it over.
+        group: GroupName,
+        /// How it enters.
+        approval: Approval,
+        /// The group stands for something of its own, so that it does not enter as it was.
+        overtaken: bool,
+    },
+    /// A version was taken over before.
+    ImportedAlready {
+        /// The version where it was.
+        version: VersionRef,
+        /// What it is here.
+        here: Known,
+    },
+    /// What is to be taken over belongs to another repository.
+    ForeignSource {
+        /// The group.
+        group: GroupName,
+        /// Its repository.
+        owner: RepositoryId,
+        /// This repository.
+        ours: RepositoryId,
+    },
 }

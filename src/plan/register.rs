@@ -228,7 +228,8 @@ fn baseline<'a>(push: &Push<'_>, rules: &'a ModelRules, facts: &'a Facts) -> Res
     })
 }
 
-fn lineage(facts: &Facts, training: &Training) -> Lineage {
+/// Where a version of this training comes from.
+pub(super) fn lineage(facts: &Facts, training: &Training) -> Lineage {
     let origin = &training.origin;
     Lineage {
         schema: LINEAGE_SCHEMA,
@@ -248,5 +249,7 @@ fn lineage(facts: &Facts, training: &Training) -> Lineage {
         again: origin.again.clone(),
         training_seconds: training.seconds(),
         trained_at: training.ended_at,
+        elsewhere: None,
+        imported: None,
     }
 }

@@ -7,6 +7,7 @@ use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
 use crate::model::name::ModelName;
+use crate::model::review::Review;
 use crate::model::stage::Does;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
@@ -34,7 +35,7 @@ pub fn route(config: &Config, event: &Event, by: &Attribution, only: &[ModelName
         | EventKind::ByHand(_)
         | EventKind::Hint(_)
         | EventKind::Tick { .. } => {
-            nothing(Reason::NotYet { what: format!("`{}` has no branch of its own", event.name) })
+            nothing(Reason::NotOurs { why: format!("`{}` has no branch of its own", event.name) })
         }
     }
 }
@@ -61,9 +62,12 @@ pub fn push(
             may_start: true,
             by_hand: false,
         },
-        Does::Promote { .. } => {
-            Aim::Promote { stage: stage.name.clone(), branch: branch.clone(), commit: commit.clone() }
-        }
+        Does::Promote { .. } => Aim::Promote {
+            stage: stage.name.clone(),
+            branch: branch.clone(),
+            commit: commit.clone(),
+            review: Review::NotAsked,
+        },
     };
     let tasks = config
         .models
@@ -109,7 +113,9 @@ pub fn model_rules(config: &Config, model: &ModelName) -> Option<ModelRules> {
         groups: found.groups.clone(),
         gates: found.gates.clone(),
         max_attempts: found.max_attempts,
+        max_auto_retries: found.max_auto_retries,
         max_runtime: config.limits.max_runtime,
+        require_review: config.require_review,
     })
 }
 

@@ -11,6 +11,7 @@ use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
 use crate::model::training::StopCause;
 use crate::model::training::TrainingOrigin;
+use crate::model::version::VersionNumber;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -38,6 +39,18 @@ pub enum Step {
     Freeze(FreezeStep),
     /// Allow automatic changes of a group again.
     Unfreeze(FreezeStep),
+}
+
+/// What of a group a step changes. A run changes the same thing once: undoing what somebody else did since would
+/// be a quarrel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupChange<'a> {
+    /// Its newest version.
+    Newest(&'a GroupName),
+    /// The approval of one version.
+    Approval(&'a GroupName, VersionNumber),
+    /// Its freeze.
+    Freeze(&'a GroupName),
 }
 
 /// Begins a training.
@@ -113,6 +126,20 @@ impl Step {
             Self::Reject(_) => "reject",
             Self::Freeze(_) => "freeze",
             Self::Unfreeze(_) => "unfreeze",
+        }
+    }
+
+    /// Returns what of a group the step changes. Copies of artifacts and trainings change none.
+    pub fn changes(&self) -> Option<GroupChange<'_>> {
+        match self {
+            Self::Train(_) | Self::Stop(_) | Self::Copy(_) => None,
+            Self::Register(step) | Self::Promote(step) | Self::Restore(step) => {
+                Some(GroupChange::Newest(&step.registration.group))
+            }
+            Self::Approve(step) | Self::Reject(step) => {
+                Some(GroupChange::Approval(&step.change.group, step.change.number))
+            }
+            Self::Freeze(step) | Self::Unfreeze(step) => Some(GroupChange::Freeze(&step.group)),
         }
     }
 

@@ -1,6 +1,5 @@
 //! A push to a training stage: is there a version, a training, or nothing yet?
 
-use crate::config::resolved::AUTO_RETRIES;
 use crate::facts::CommitFacts;
 use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
@@ -362,7 +361,7 @@ fn after(
                 .rev()
                 .take_while(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause.is_transient()))
                 .count() as u32;
-            let automatic = cause.is_transient() && passing <= AUTO_RETRIES;
+            let automatic = cause.is_transient() && passing <= rules.max_auto_retries;
             let asked = (goal.run_attempt > 1 || *cause == Cause::DiskFull)
                 && (training.origin.run_key.as_str(), training.origin.run_attempt)
                     != (goal.by.run_key.as_str(), goal.run_attempt);

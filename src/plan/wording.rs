@@ -1,11 +1,9 @@
-//! The texts of every [`Reason`]: its code, its sentence with the evidence, and the next move.
+//! The texts of every [`Reason`]: its code and its sentence with the evidence. The next move is in `next_move`.
 //!
 //! Foreign text (branch names, commit subjects, log lines) stands in these sentences as it is; each report
 //! escapes it for its own medium.
 
 use crate::facts::model::Nearest;
-use crate::model::approval::Approval;
-use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::plan::gate::Answer;
@@ -48,6 +46,12 @@ impl Reason {
             Self::FrozenButByHand { .. } => "frozen-but-by-hand",
             Self::LastRejected { .. } => "last-rejected",
             Self::ForeignGroup { .. } => "foreign-group",
+            Self::ReviewMoved { .. } => "review-moved",
+            Self::ReviewRequired { .. } => "review-required",
+            Self::Unreviewed { .. } => "unreviewed",
+            Self::NewerThanReview { .. } => "newer-than-review",
+            Self::NotPermitted { .. } => "not-permitted",
+            Self::Overtaken => "overtaken",
             Self::Superseded { .. } => "superseded",
             Self::RegisteredLate { .. } => "registered-late",
             Self::MissingData { .. } => "missing-data",
@@ -80,13 +84,19 @@ impl Reason {
             Self::NoRules { .. } => "no-rules",
             Self::Refused { .. } => "refused",
             Self::MergeConflict { .. } => "merge-conflict",
-            Self::NotYet { .. } => "not-yet",
+            Self::Pruned { .. } => "pruned",
             Self::PortFailed { .. } => "port-failed",
             Self::TooBusy { .. } => "too-busy",
             Self::DoesNotConverge { .. } => "does-not-converge",
             Self::PlanBroken { .. } => "plan-broken",
             Self::Cancelled { .. } => "cancelled",
             Self::Left { .. } => "left",
+            Self::UnknownTree { .. } => "unknown-tree",
+            Self::HeldAlready { .. } => "held-already",
+            Self::PromotedGroup { .. } => "promoted-group",
+            Self::Importing { .. } => "importing",
+            Self::ImportedAlready { .. } => "imported-already",
+            Self::ForeignSource { .. } => "foreign-source",
         }
     }
 
@@ -195,6 +205,21 @@ impl Reason {
             Self::ForeignGroup { group, owner, ours } => {
                 format!("{group} belongs to {owner}, and this is {ours}: nothing is written to it")
             }
+            Self::ReviewMoved { pull_request, reviewed, why, candidate, .. } => {
+                let instead = candidate.as_ref().map_or_else(String::new, |known| format!("; {known} has the content"));
+                format!("pull request #{pull_request} showed {reviewed}, which cannot go forward: {why}{instead}")
+            }
+            Self::ReviewRequired { why, .. } => {
+                format!("the rules promote only what a pull request showed, and nothing was shown: {why}")
+            }
+            Self::Unreviewed { version, why } => format!("unreviewed: no pull request showed {version}: {why}"),
+            Self::NewerThanReview { newer, pull_request } => {
+                format!(
+                    "{newer} is newer and has the same content, but is not in the review of pull request #{pull_request}"
+                )
+            }
+            Self::NotPermitted { actor, action, why } => format!("{actor} may not {action}: {why}"),
+            Self::Overtaken => "somebody else changed the group after this run did: their change stands".to_owned(),
             Self::Superseded { commit, branch, head, .. } => match head {
                 Some(head) => format!(
                     "superseded by {}: this is about commit {}, but {branch} has moved on; an old event never changes a group",
@@ -309,7 +334,7 @@ impl Reason {
             Self::MergeConflict { base, paths } => {
                 format!("this cannot be merged into {base} as it is: {} conflict", paths.join(", "))
             }
-            Self::NotYet { what } => format!("not yet: {what}"),
+            Self::Pruned { what } => what.clone(),
             Self::PortFailed { message, may_pass, .. } => {
                 let again = if *may_pass { " (running it again may help)" } else { "" };
                 format!("{message}{again}")
@@ -333,145 +358,22 @@ impl Reason {
                 }
             }
             Self::Left { training } => format!("training {training} goes on without this run"),
-        }
-    }
-
-    /// Returns the next move, where there is one: as a command that can be pasted, if possible.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Adopted { version, .. } | Self::AlreadyRegistered { version, .. } => {
-                let _ = version;
-                None
+            Self::UnknownTree { why } => format!("this version is not promotable: {why}"),
+            Self::HeldAlready { version, approval, other_metrics } => {
+                let metrics = if *other_metrics { "; it keeps the metrics that it was registered with" } else { "" };
+                let commit = version.commit.short();
+                format!("nothing to do: {version} is this very artifact for commit {commit} ({approval}){metrics}")
             }
-            Self::AwaitsApproval { version, target, model } => Some(format!(
-                "branchline approve --model {model} --group {target} --version {}",
-                version.version.number.0
-            )),
-            Self::SourceAwaitsApproval { version, .. } => Some(format!(
-                "branchline approve --group {} --version {}",
-                version.version.group, version.version.number.0
-            )),
-            Self::NothingToPromoteYet { branch, .. } => {
-                branch.as_ref().map(|branch| format!("push to {branch} first: it trains there"))
+            Self::PromotedGroup { group, .. } => {
+                format!("{group} is fed by promotion only: what was trained elsewhere enters a training stage first")
             }
-            Self::NoPromotableVersion {
-                branch,
-                source_branch,
-                nearest,
-                excluded,
-                model,
-                target,
-                source_target,
-                ..
-            } => {
-                let waiting = excluded.iter().find(|e| e.why.contains("PendingManualApproval"));
-                if let Some(waiting) = waiting {
-                    return Some(format!(
-                        "branchline approve --group {} --version {}",
-                        waiting.version.version.group, waiting.version.version.number.0
-                    ));
-                }
-                let road = match source_branch {
-                    Some(source) => format!("merge {branch} into {source}: it trains there"),
-                    None => "push this code to a training branch first".to_owned(),
-                };
-                Some(match nearest.first() {
-                    Some(near) => format!(
-                        "{road}; or ship {} as it is: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
-                        near.semver, near.version.number.0
-                    ),
-                    None => road,
-                })
+            Self::Importing { version, group, approval, overtaken } => {
+                let mark = if *overtaken { ", superseded: the group stands for a version of its own" } else { "" };
+                format!("{version} is taken over into {group} as {approval}{mark}")
             }
-            Self::GateFailed { .. } => Some("improve the model, or change the gate on the default branch".to_owned()),
-            Self::Frozen { group, .. } => {
-                Some(format!("to lift it: branchline unfreeze --group {group} --reason \"...\", then run this again"))
-            }
-            Self::LastRejected { version, .. } => Some(format!(
-                "a person can bring it back: branchline approve --group {} --version {}",
-                version.version.group, version.version.number.0
-            )),
-            Self::ForeignGroup { .. } => {
-                Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
-            }
-            Self::Superseded { rollback, .. } => rollback
-                .as_ref()
-                .map(|group| format!("to go back: branchline rollback --group {group} --reason \"...\"")),
-            Self::MissingData { .. } => {
-                Some("put the data where the settings say, or correct `data:` in branchline.yaml".to_owned())
-            }
-            Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
-            Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
-            Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
-                Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
-            }
-            Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
-                "the attempts are used up: change the code, the settings or the data".to_owned()
-            } else {
-                format!(
-                    "the same commit gives the same answer; after a change outside Git: branchline train --model {model} --again --reason \"...\""
-                )
-            }),
-            Self::OlderThanCurrent { version, .. } => Some(format!(
-                "to go back to it: branchline rollback --group {} --to {} --reason \"...\"",
-                version.version.group, version.version.number.0
-            )),
-            Self::NoSuchVersion { group, .. } => Some(format!("branchline show {group}")),
-            Self::NotApproved { version, approval } => (*approval == Approval::PendingManualApproval).then(|| {
-                format!("branchline approve --group {} --version {}", version.version.group, version.version.number.0)
-            }),
-            Self::PortFailed { hint, .. } => hint.clone(),
-            Self::TooBusy { .. } => Some("run it again when the other run has ended".to_owned()),
-            Self::DoesNotConverge { .. } | Self::PlanBroken { .. } => {
-                Some("this is a fault of Branchline: please report it with the output of `--format json`".to_owned())
-            }
-            Self::Cancelled { .. } => Some("run the same again: it goes on where this one ended".to_owned()),
-            Self::TrainingOpen { .. } | Self::SourceTrainingOpen { .. } | Self::Left { .. } => {
-                Some("a later run of the same event, or `branchline reconcile`, finishes it".to_owned())
-            }
-            Self::NotStarted { branch } => Some(format!("branchline run --branch {branch}")),
-            Self::TrainingNeeded { .. }
-            | Self::TrainingRetried { .. }
-            | Self::TrainingAdopted { .. }
-            | Self::TrainingLeft { .. }
-            | Self::TrainingStopped { .. }
-            | Self::GatesPassed { .. }
-            | Self::NoGates
-            | Self::Registering { .. }
-            | Self::Promoting { .. }
-            | Self::Restoring { .. }
-            | Self::AlreadyCurrent { .. }
-            | Self::FrozenButByHand { .. }
-            | Self::RegisteredLate { .. }
-            | Self::Unreadable { .. }
-            | Self::DataMoved { .. }
-            | Self::Approving { .. }
-            | Self::Rejecting { .. }
-            | Self::AlreadySo { .. }
-            | Self::NotPromotable { .. }
-            | Self::BranchDeleted { .. }
-            | Self::NotOurs { .. }
-            | Self::Refused { .. }
-            | Self::Freezing { .. }
-            | Self::Unfreezing { .. }
-            | Self::AlreadyFrozen { .. }
-            | Self::NotFrozen { .. }
-            | Self::RollingBack { .. }
-            | Self::Predicted { .. }
-            | Self::RulesIgnored { .. }
-            | Self::NoRules { .. }
-            | Self::NotYet { .. } => None,
-            Self::RolledBack { version, .. } => Some(format!(
-                "when the cause is mended: branchline unfreeze --group {} --reason \"...\"",
-                version.version.group
-            )),
-            Self::NothingToRollBack { group } => Some(format!("branchline show {group}")),
-            Self::MergeConflict { base, .. } => Some(format!("merge {base} into the branch and push again")),
-            Self::LimitReached { limit, .. } => {
-                Some(format!("narrow the run with --model, or raise {limit} on the default branch"))
-            }
-            Self::NoStage { branch, .. } => {
-                Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
+            Self::ImportedAlready { version, here } => format!("nothing to do: {version} was taken over as {here}"),
+            Self::ForeignSource { group, owner, ours } => {
+                format!("{group} belongs to {owner}, and this is {ours}: nothing is taken over from it")
             }
         }
     }

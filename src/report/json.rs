@@ -13,7 +13,10 @@ use crate::model::name::TargetName;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
+use crate::plan::prediction::Candidate;
+use crate::plan::prediction::Merging;
 use crate::plan::reason::Reason;
+use crate::report::comparison::ComparisonJson;
 use serde::Serialize;
 
 /// The number of these shapes. It grows when a member changes its meaning or goes away, not when one is added.
@@ -28,6 +31,15 @@ pub struct OutcomeJson {
     exit_code: u8,
     reasons: Vec<ReasonJson>,
     models: Vec<ModelJson>,
+    after_merge: Option<AfterMergeJson>,
+}
+
+#[derive(Debug, Serialize)]
+struct AfterMergeJson {
+    changes: Vec<String>,
+    verdict: &'static str,
+    reasons: Vec<ReasonJson>,
+    models: Vec<ModelJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -38,6 +50,9 @@ struct ModelJson {
     reasons: Vec<ReasonJson>,
     steps: Vec<StepJson>,
     versions: Vec<VersionJson>,
+    merging: Option<Merging>,
+    candidate: Option<Candidate>,
+    compared: Vec<ComparisonJson>,
 }
 
 #[derive(Debug, Serialize)]
@@ -130,6 +145,12 @@ impl OutcomeJson {
             exit_code: outcome.exit_code(),
             reasons: outcome.reasons.iter().map(reason).collect(),
             models: outcome.models.iter().map(model).collect(),
+            after_merge: outcome.after_merge.as_ref().map(|after| AfterMergeJson {
+                changes: after.changes.clone(),
+                verdict: after.outcome.verdict.as_str(),
+                reasons: after.outcome.reasons.iter().map(reason).collect(),
+                models: after.outcome.models.iter().map(model).collect(),
+            }),
         }
     }
 }
@@ -188,6 +209,9 @@ fn model(outcome: &ModelOutcome) -> ModelJson {
             })
             .collect(),
         versions: outcome.versions.iter().map(VersionJson::of).collect(),
+        merging: outcome.merging.clone(),
+        candidate: outcome.candidate.as_deref().cloned(),
+        compared: outcome.compared.iter().map(ComparisonJson::of).collect(),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::outcome::StepResult;
 use crate::plan::reason::Reason;
 use crate::plan::wording::seconds;
 use crate::plan::wording::time;
+use crate::report::comparison;
 use anstyle::AnsiColor;
 use anstyle::Style;
 use comfy_table::Table;
@@ -39,6 +40,21 @@ pub fn outcome(outcome: &Outcome) -> String {
     if outcome.models.len() > 1 {
         text.push_str(&format!("\nin all: {}\n", verdict(outcome.verdict)));
     }
+    if let Some(after) = &outcome.after_merge {
+        text.push_str(&format!(
+            "\nunder the rules of this pull request, which hold after the merge: {}\n",
+            verdict(after.outcome.verdict)
+        ));
+        for change in &after.changes {
+            text.push_str(&format!("  {}\n", plain(change)));
+        }
+        for reason in &after.outcome.reasons {
+            push_reason(&mut text, reason, "  ");
+        }
+        for model in &after.outcome.models {
+            push_model(&mut text, model);
+        }
+    }
     text
 }
 
@@ -49,6 +65,10 @@ fn push_model(text: &mut String, model: &ModelOutcome) {
     text.push_str(&format!("\n{}{}{}{at}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
     for reason in &model.reasons {
         push_reason(text, reason, "  ");
+    }
+    // After a run the steps tell what went in; a prediction has to show what would.
+    if model.merging.is_some() {
+        text.push_str(&comparison::text(model));
     }
     if !model.steps.is_empty() {
         let mut table = table();
@@ -212,6 +232,12 @@ pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> St
             TrainingState::Open | TrainingState::Prepared => "is open".to_owned(),
         };
         row("attempt", plain(&format!("{} {how}", earlier.attempt)));
+    }
+    if let Some(source) = &lineage.elsewhere {
+        row("trained elsewhere", plain(source));
+    }
+    if let Some(imported) = &lineage.imported {
+        row("imported from", format!("{}, registered {}", imported.version, time(imported.registered_at)));
     }
     if let Some(again) = &lineage.again {
         row("trained again", plain(again));

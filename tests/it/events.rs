@@ -22,10 +22,10 @@ use std::path::PathBuf;
 const DEFAULT_BRANCH_HEAD: &str = "cccccccccccccccccccccccccccccccccccccccc";
 const TEST_MERGE: &str = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
 
-struct Fixture {
-    name: String,
-    payload: Vec<u8>,
-    variables: BTreeMap<String, String>,
+pub struct Fixture {
+    pub name: String,
+    pub payload: Vec<u8>,
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Fixture {
@@ -44,7 +44,7 @@ impl Fixture {
         Self { name: name.to_owned(), payload, variables }
     }
 
-    fn all() -> Vec<Self> {
+    pub fn all() -> Vec<Self> {
         payload_names().iter().map(|name| Self::load(name)).collect()
     }
 

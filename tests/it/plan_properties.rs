@@ -29,6 +29,7 @@ use branchline::model::name::ProjectName;
 use branchline::model::name::StageName;
 use branchline::model::name::TargetName;
 use branchline::model::name::TrainingName;
+use branchline::model::review::Review;
 use branchline::model::stage::BranchPatterns;
 use branchline::model::stage::Does;
 use branchline::model::stage::OnNewerPush;
@@ -46,6 +47,7 @@ use branchline::plan;
 use branchline::plan::goal::Aim;
 use branchline::plan::goal::Goal;
 use branchline::plan::goal::ModelRules;
+use branchline::plan::goal::TrainedElsewhere;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -130,7 +132,9 @@ fn rules(gated: bool, manual_dev: bool, reuse: bool, advanced: bool) -> ModelRul
         groups,
         gates: if gated { vec![gate] } else { Vec::new() },
         max_attempts: 3,
+        max_auto_retries: 2,
         max_runtime: None,
+        require_review: false,
     }
 }
 
@@ -219,6 +223,8 @@ fn lineage(content: u8) -> Lineage {
         again: None,
         training_seconds: None,
         trained_at: None,
+        elsewhere: None,
+        imported: None,
     }
 }
 
@@ -335,7 +341,7 @@ fn any_aim() -> impl Strategy<Value = Aim> {
     prop_oneof![
         3 => train("feature", "feature-x"),
         3 => train("dev", "dev"),
-        5 => Just(Aim::Promote { stage: stage_name("prod"), branch: branch("prod"), commit: commit(0) }),
+        5 => Just(Aim::Promote { stage: stage_name("prod"), branch: branch("prod"), commit: commit(0), review: Review::NotAsked }),
         2 => (number(), any::<bool>()).prop_map(|(version, named)| Aim::PromoteByHand {
             from: target("dev"), to: target("prod"), version, named,
         }),
@@ -344,6 +350,28 @@ fn any_aim() -> impl Strategy<Value = Aim> {
         1 => (number(), number()).prop_map(|(replaces, to)| Aim::Rollback { target: target("prod"), replaces, to }),
         1 => Just(Aim::Freeze { target: target("prod") }),
         1 => Just(Aim::Unfreeze { target: target("dev") }),
+        3 => (0usize..3, any::<bool>(), proptest::option::of(0.0f64..1.0)).prop_map(|(which, unknown, score)| {
+            Aim::RegisterElsewhere {
+                target: target(["feature", "dev", "prod"][which]),
+                commit: commit(0),
+                branch: None,
+                result: Box::new(TrainedElsewhere {
+                    source: "model.pkl".to_owned(),
+                    artifact: artifact(0),
+                    metrics: score.into_iter().map(|score| (accuracy(), score)).collect(),
+                    unknown_tree: unknown.then(|| "a dirty tree".to_owned()),
+                }),
+            }
+        }),
+        3 => (any_version(), proptest::option::of(0u8..2), any::<bool>(), any::<bool>()).prop_map(
+            |(made, owner, foreign, here)| Aim::Import {
+                to: target("dev"),
+                version: Box::new(version(&GroupName::parse("old-dev").expect("a group"), 3, made)),
+                here,
+                owner: owner.map(repository),
+                foreign,
+            },
+        ),
     ]
 }
 
@@ -424,6 +452,12 @@ proptest! {
         let plan = plan::plan(&goal, &rules, &facts);
         let broken = plan::check::check(&goal, &rules, &facts, &plan);
         prop_assert!(broken.is_empty(), "{broken:?}\n{plan:#?}");
+        if let Aim::Import { .. } = &goal.aim {
+            let stands = facts.groups[&target("dev")].current.is_some();
+            for registration in plan.steps().iter().filter_map(|step| step.registration()) {
+                prop_assert!(!(stands && registration.approval == Approval::Approved), "{plan:#?}");
+            }
+        }
         for reason in &plan.reasons {
             prop_assert!(!reason.message().is_empty());
             prop_assert!(!reason.code().is_empty());

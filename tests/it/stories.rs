@@ -6,13 +6,18 @@
 use crate::world::faults::Fault;
 use crate::world::faults::Faults;
 use crate::world::laptop::Laptop;
+use branchline::adapters::git::Merged;
+use branchline::adapters::local::bring::bring;
 use branchline::config::Config;
 use branchline::drive::Drive;
 use branchline::drive::Patience;
 use branchline::facts::group::GroupLook;
+use branchline::facts::review::UnderReview;
 use branchline::model::git::BranchName;
 use branchline::model::git::CommitSha;
 use branchline::model::history::Attribution;
+use branchline::model::metric::MetricName;
+use branchline::model::name::GroupName;
 use branchline::model::name::ModelName;
 use branchline::model::verdict::Verdict;
 use branchline::model::version::Version;
@@ -22,7 +27,9 @@ use branchline::outcome::StepResult;
 use branchline::plan::goal::Aim;
 use branchline::plan::goal::Goal;
 use branchline::plan::goal::Task;
+use branchline::plan::goal::TrainedElsewhere;
 use branchline::plan::route::model_rules;
+use branchline::report::comparison::describe;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -99,6 +106,16 @@ enum Act {
     Deleted(String),
     /// The branch was pushed, and the run leaves at once.
     PushAndLeave(String),
+    /// Data that Git does not track changes.
+    Data(BTreeMap<String, String>),
+    /// A person runs the job of a push again.
+    Rerun(Rerun),
+    /// A pull request, or a merge queue's group, asks what merging would do.
+    Predict(Prediction),
+    /// A person registers a model that was trained elsewhere.
+    Register(Register),
+    /// A person takes over a version of another group of this registry.
+    Import(Import),
     /// What every named group holds now: its lines, newest first.
     Groups(BTreeMap<String, Vec<String>>),
 }
@@ -153,6 +170,31 @@ struct Promotion {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Register {
+    /// The model file's content.
+    model: String,
+    /// What was measured.
+    accuracy: f64,
+    group: String,
+    /// The commit, by default what is checked out.
+    #[serde(default)]
+    commit: Option<String>,
+    /// Why no commit is known that it was trained from.
+    #[serde(default)]
+    unknown_tree: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Import {
+    /// The group's full name.
+    group: String,
+    version: u32,
+    to: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Address {
     group: String,
     version: u32,
@@ -175,6 +217,23 @@ struct Again {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Rerun {
+    branch: String,
+    attempt: u32,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Prediction {
+    head: String,
+    into: String,
+    /// A merge queue asks: the head is the merge itself.
+    #[serde(default)]
+    queued: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Expect {
     verdict: Verdict,
     #[serde(default)]
@@ -184,6 +243,9 @@ struct Expect {
     /// A piece of text that some message or hint has.
     #[serde(default)]
     says: Option<String>,
+    /// The candidate of a prediction in words.
+    #[serde(default)]
+    candidate: Option<String>,
     #[serde(default)]
     exit: Option<u8>,
 }
@@ -273,6 +335,8 @@ impl<'a> Teller<'a> {
             Act::Unfreeze(group) => {
                 self.by_hand(number, scene, |config| Aim::Unfreeze { target: target(config, group) }).await;
             }
+            Act::Register(register) => self.register(number, scene, register).await,
+            Act::Import(import) => self.import(number, scene, import).await,
             Act::Again(asked) => {
                 let commit = self.resolve(&asked.branch);
                 self.drive(number, scene, &commit, |config, by| {
@@ -304,6 +368,23 @@ impl<'a> Teller<'a> {
                 self.drive(number, scene, &commit, |config, by| tasks_of_push(config, by, branch, &commit)).await;
                 self.laptop.patience = Patience::UntilDone;
             }
+            Act::Data(files) => {
+                for (path, content) in files {
+                    self.laptop.repository.write(path, content);
+                }
+            }
+            Act::Rerun(rerun) => {
+                let commit = self.resolve(&rerun.branch);
+                self.drive(number, scene, &commit, |config, by| {
+                    let mut tasks = tasks_of_push(config, by, &rerun.branch, &commit);
+                    for task in &mut tasks {
+                        task.goal.run_attempt = rerun.attempt;
+                    }
+                    tasks
+                })
+                .await;
+            }
+            Act::Predict(asked) => self.predict(number, scene, asked).await,
             Act::Groups(expected) => {
                 let found = self.ending().await;
                 for (group, lines) in expected {
@@ -386,6 +467,70 @@ impl<'a> Teller<'a> {
         }
     }
 
+    /// Asks what a merge would do. Nothing may be written by it.
+    async fn predict(&self, number: usize, scene: &Scene, asked: &Prediction) {
+        let (base, head) = (self.resolve(&asked.into), self.resolve(&asked.head));
+        let (config, drive) = self.laptop.run_for(&base);
+        let tree = match drive.observer.git().merged_tree(&base, &head, None).expect("a readable repository") {
+            Merged::Tree(tree) if !asked.queued => tree,
+            Merged::Tree(_) => head.clone(),
+            other => panic!("{} scene {number}: {other:?}", self.name),
+        };
+        let by = Attribution { run_key: format!("run/{number}"), ..Attribution::default() };
+        let mut tasks = tasks_of_push(&config, &by, &asked.into, &tree);
+        for task in &mut tasks {
+            task.goal.predicts = true;
+        }
+        let own = BranchName::parse(&asked.head).ok().and_then(|branch| config.stage_of_branch(&branch));
+        let reviewed = if asked.queued {
+            UnderReview::default()
+        } else {
+            UnderReview { head: Some(head), stage: own.map(|stage| stage.name.clone()) }
+        };
+        let before = self.laptop.faults.writes();
+        let models = drive.predict(&tasks, &reviewed).await;
+        assert_eq!(self.laptop.faults.writes(), before, "{} scene {number}: a prediction wrote", self.name);
+        let outcome = branchline::outcome::Outcome::of_models(format!("scene {number}"), models);
+        self.compare(number, scene, &outcome);
+    }
+
+    async fn register(&self, number: usize, scene: &Scene, register: &Register) {
+        let file = self.laptop.home.with_file_name("model.pkl");
+        fs::write(&file, &register.model).expect("writable");
+        let brought = bring(&file, None, &mut |_, _| {}).expect("a model");
+        let accuracy = MetricName::parse("accuracy").expect("a metric");
+        let result = TrainedElsewhere {
+            source: brought.source.clone(),
+            artifact: brought.artifact.clone(),
+            metrics: [(accuracy, register.accuracy)].into_iter().collect(),
+            unknown_tree: register.unknown_tree.clone(),
+        };
+        let commit = self.resolve(register.commit.as_deref().unwrap_or("HEAD"));
+        let aim = |config: &Config| Aim::RegisterElsewhere {
+            target: target(config, &register.group),
+            commit: commit.clone(),
+            branch: None,
+            result: Box::new(result.clone()),
+        };
+        self.by_hand(number, scene, aim).await;
+    }
+
+    async fn import(&self, number: usize, scene: &Scene, import: &Import) {
+        let (_, drive) = self.laptop.run_for(&self.resolve("HEAD"));
+        let group = GroupName::parse(&import.group).expect("a group");
+        let look = GroupLook { numbers: vec![VersionNumber(import.version)], ..GroupLook::default() };
+        let facts = drive.ports.registry.look(&group, &look).await.expect("readable group");
+        let version = facts.asked.first().expect("the version").clone();
+        let aim = |config: &Config| Aim::Import {
+            to: target(config, &import.to),
+            version: Box::new(version.clone()),
+            here: true,
+            owner: facts.owner.clone(),
+            foreign: false,
+        };
+        self.by_hand(number, scene, aim).await;
+    }
+
     async fn by_hand(&self, number: usize, scene: &Scene, aim: impl Fn(&Config) -> Aim) {
         let head = self.resolve("HEAD");
         self.drive(number, scene, &head, |config, by| {
@@ -448,6 +593,11 @@ impl<'a> Teller<'a> {
         assert_eq!(kinds, wanted, "{} scene {number}:\n{told}", self.name);
         if let Some(says) = &expect.says {
             assert!(told.contains(says.as_str()), "{} scene {number} does not say {says:?}:\n{told}", self.name);
+        }
+        if let Some(candidate) = &expect.candidate {
+            let shown: Vec<String> =
+                outcome.models.iter().filter_map(|model| model.candidate.as_deref()).map(describe).collect();
+            assert_eq!(&shown, std::slice::from_ref(candidate), "{} scene {number}:\n{told}", self.name);
         }
         if let Some(exit) = expect.exit {
             assert_eq!(outcome.exit_code(), exit, "{} scene {number}:\n{told}", self.name);
@@ -563,6 +713,9 @@ fn told(models: &[ModelOutcome]) -> String {
         }
         for record in &model.steps {
             text.push_str(&format!("  {} {} ({})\n", record.step.kind(), record.result.as_str(), record.note));
+        }
+        if model.merging.is_some() {
+            text.push_str(&branchline::report::comparison::text(model));
         }
     }
     text

@@ -71,6 +71,12 @@ const LAYERS: &[Layer] = &[
         pure: false,
     },
     Layer {
+        prefix: "adapters/github/",
+        modules: &["model", "ports", "adapters::github"],
+        crates: &["octocrab", "tokio"],
+        pure: false,
+    },
+    Layer {
         prefix: "adapters/local/",
         modules: &["model", "facts", "ports", "adapters::local", "adapters::system"],
         crates: &["rusqlite", "tokio", "sha2", "md5", "tar", "libdeflater", "rustix", "signal_hook", "tempfile"],
@@ -79,6 +85,12 @@ const LAYERS: &[Layer] = &[
     Layer {
         prefix: "adapters/material.rs",
         modules: &["model", "ports", "adapters::git", "adapters::local"],
+        crates: &[],
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/runner/",
+        modules: &["model", "ports", "report", "adapters::runner"],
         crates: &[],
         pure: false,
     },
@@ -252,6 +264,37 @@ fn documents_name_paths_that_exist() {
         }
     }
     assert!(ghosts.is_empty(), "{}", ghosts.join("\n"));
+}
+
+/// The names of the CI host's variables stand in one table: a name that the sources mention is in it, and only it
+/// spells one as a value.
+#[test]
+fn variables_of_the_ci_host_are_named_once() {
+    use branchline::model::variables::VARIABLES;
+    let name = regex::Regex::new(r#""?\b(?:GITHUB|RUNNER|ACTIONS)_[A-Z][A-Z_]*[A-Z]\b"?"#).expect("a pattern");
+    let mut faults = Vec::new();
+    let mut named = std::collections::BTreeSet::new();
+    for (file, text) in sources() {
+        if file == "model/variables.rs" {
+            continue;
+        }
+        for found in name.find_iter(production(&text)) {
+            let word = found.as_str().trim_matches('"');
+            named.insert(word.to_owned());
+            if !VARIABLES.iter().any(|variable| variable.name == word) {
+                faults.push(format!("{file}: {word} is not in model/variables.rs"));
+            }
+            if found.as_str().starts_with('"') && found.as_str().ends_with('"') {
+                faults.push(format!("{file}: write variables::{word} for \"{word}\""));
+            }
+        }
+    }
+    let unused = VARIABLES.iter().filter(|variable| !named.contains(variable.name));
+    faults.extend(unused.map(|variable| format!("model/variables.rs: nothing reads {}", variable.name)));
+    for forbidden in ["GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE"] {
+        assert!(VARIABLES.iter().all(|variable| variable.name != forbidden), "{forbidden} is never written");
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// The README's table of exit codes is the one in the code.

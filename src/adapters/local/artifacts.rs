@@ -53,6 +53,12 @@ impl LocalArtifacts {
         format!("blob:sha256:{digest}")
     }
 
+    /// Says where an artifact of this home lies for a store of another home: as a file.
+    pub fn as_file(&self, artifact: &Artifact) -> Result<Artifact, PortError> {
+        let (_, location) = self.parse(artifact)?;
+        Ok(Artifact { location: format!("file:{}", self.file(location).display()), ..artifact.clone() })
+    }
+
     /// Returns the size of a stored artifact in bytes, for pruning. `None`: it is not stored.
     pub fn size_of(&self, digest: &Sha256Digest) -> Option<u64> {
         fs::metadata(self.blobs.path(digest)).ok().map(|about| about.len())

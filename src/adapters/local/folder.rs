@@ -22,6 +22,7 @@
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
+use crate::adapters::local::home::write_whole;
 use crate::adapters::local::joblog;
 use crate::model::artifact::Artifact;
 use crate::model::metric::MetricName;
@@ -43,6 +44,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::io;
+use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -260,7 +262,8 @@ impl TrainingFolder {
     }
 
     pub(super) fn write_command_group(&self, group: &CommandGroup) -> Result<(), PortError> {
-        self.write("command.json", group)
+        // Without a sync: after a power failure no process is left that it could mean.
+        write_json_by(write_whole, &self.path.join("command.json"), group)
     }
 
     /// Asks for the end. The first request gives the cause.
@@ -372,13 +375,31 @@ impl TrainingFolder {
     }
 }
 
-/// Writes a record, whole or not at all.
+/// Writes a record, whole or not at all, and durably.
 pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), PortError> {
+    write_json_by(write_atomically, path, value)
+}
+
+/// Writes the record of a folder that has no name yet. Whoever names it syncs the folder first.
+pub(super) fn write_json_aside<T: Serialize>(path: &Path, value: &T) -> Result<(), PortError> {
+    let durably = |path: &Path, text: &[u8]| {
+        let mut file = File::create_new(path)?;
+        file.write_all(text)?;
+        file.sync_all()
+    };
+    write_json_by(durably, path, value)
+}
+
+fn write_json_by<T: Serialize>(
+    write: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
+    path: &Path,
+    value: &T,
+) -> Result<(), PortError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| {
         PortError::because(PortErrorKind::Bug, format!("write the training ({})", path.display()), error)
     })?;
     text.push(b'\n');
-    write_atomically(path, &text).map_err(|error| storage_error("write the training", path, error))
+    write(path, &text).map_err(|error| storage_error("write the training", path, error))
 }
 
 /// Tells whether somebody holds a lock.

@@ -21,6 +21,8 @@ use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
+use tokio::runtime::Handle;
+use tokio::runtime::RuntimeFlavor;
 
 /// The home folder.
 #[derive(Debug, Clone)]
@@ -133,6 +135,14 @@ pub(super) fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
+/// Replaces a file as [`write_atomically`] does, for what means nothing any more after a power failure.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
+
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     // Only Unix opens folders; elsewhere the file system orders names by itself.
@@ -180,6 +190,20 @@ where
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(PortError::because(PortErrorKind::Bug, "finish work on the local home", error)),
+    }
+}
+
+/// Runs file work that takes less than handing it to another thread and back: a small read.
+///
+/// Where the runtime has other threads, they are told, so that waiting for the disk still holds up nobody else.
+pub(super) async fn brief<T, F>(work: F) -> Result<T, PortError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T, PortError> + Send + 'static,
+{
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        Ok(_) | Err(_) => blocking(work).await,
     }
 }
 

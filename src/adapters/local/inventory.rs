@@ -11,7 +11,10 @@ use crate::facts::holdings::HeldTraining;
 use crate::facts::holdings::Leftover;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
+use crate::model::training::Training;
+use crate::model::training::TrainingState;
 use crate::ports::error::PortError;
+use jiff::Timestamp;
 use std::fs;
 use std::fs::DirEntry;
 use std::io;
@@ -47,6 +50,27 @@ pub(super) fn trainings(home: &Home, project: &ProjectName) -> Result<Held<HeldT
         });
     }
     Ok(held)
+}
+
+/// Lists the trainings of a project that succeeded since a time.
+pub(super) fn succeeded_since(
+    home: &Home,
+    project: &ProjectName,
+    since: Timestamp,
+) -> Result<Vec<Training>, PortError> {
+    let mut found = Vec::new();
+    for entry in entries(&home.trainings(), "list the trainings")? {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let folder = TrainingFolder::of(home, &TrainingName::reported(&name)).filter(TrainingFolder::exists);
+        // What cannot be read is named by `prune`; here it only is no result.
+        let Some(training) = folder.as_ref().and_then(|folder| folder.training().ok().flatten()) else { continue };
+        let ours = folder.and_then(|folder| folder.card().ok()).is_some_and(|card| card.project == *project);
+        let lately = training.ended_at.is_some_and(|ended| ended >= since);
+        if ours && lately && matches!(training.state, TrainingState::Succeeded { .. }) {
+            found.push(training);
+        }
+    }
+    Ok(found)
 }
 
 /// Lists what is in `tmp/`.

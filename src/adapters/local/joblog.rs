@@ -193,7 +193,7 @@ fn try_read_from(folder: &Path, cursor: u64) -> io::Result<Reading> {
     let mut lines = Vec::new();
     for (start, path) in files(folder)? {
         let size = fs::metadata(&path)?.len();
-        if start + size <= cursor {
+        if start.saturating_add(size) <= cursor {
             continue;
         }
         let from = if cursor < start {
@@ -322,6 +322,23 @@ mod tests {
         ) {
             let at = at.min(bytes.len());
             prop_assert_eq!(cut(&[&bytes]), cut(&[&bytes[..at], &bytes[at..]]));
+        }
+
+        #[test]
+        fn any_bytes_in_a_log_are_read_to_their_last_newline(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), any::<u8>()], 0..300),
+            cursor in 0u64..400,
+            count in 0usize..5,
+        ) {
+            let folder = tempfile::tempdir().expect("a temporary folder can be made");
+            fs::write(folder.path().join("log.txt"), &bytes).expect("a file can be written");
+            // Not one of ours, and at the edge of what a number can be.
+            fs::write(folder.path().join("log-18446744073709551615.txt"), "x").expect("a file can be written");
+            let _ = read_from(folder.path(), cursor).expect("it can be read");
+            fs::remove_file(folder.path().join("log-18446744073709551615.txt")).expect("a file can be removed");
+            let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+            prop_assert_eq!(read_from(folder.path(), 0).expect("it can be read").cursor, whole as u64);
+            prop_assert!(tail(folder.path(), count).expect("it can be read").len() <= count);
         }
     }
 

@@ -310,6 +310,23 @@ mod tests {
         }
 
         #[test]
+        fn no_damaged_file_panics(
+            pieces in proptest::collection::vec(
+                "(\\{|\\}|\"|\\\\|:|,|NaN|-Infinity|-|1e999|0x1|acc|\u{1}number:|\\[|\\]| |\n|é|\u{0})", 0..40,
+            ),
+        ) {
+            let _ = parse_metrics(&pieces.concat());
+        }
+
+        #[test]
+        fn no_log_line_panics_or_hangs(
+            lines in proptest::collection::vec("(acc|=|a{1,40}|[0-9]{1,50}|NaN|inf|-|\\.|e|\r|\n|é|\u{1b}\\[1m){0,20}", 0..8),
+            pattern in prop::sample::select(&["acc=([0-9.]+)", "^(.*)$", "(a*)*=", "((a|aa)+)$", "acc=(.*?)", "", "x{0,1000}(acc)"][..]),
+        ) {
+            let _ = scan(pattern, &lines.concat());
+        }
+
+        #[test]
         fn every_finite_number_survives(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
             let text = serde_json::json!({ "m": value }).to_string();
             prop_assert_eq!(parse_metrics(&text).expect("it is usable")[&name("m")], value);

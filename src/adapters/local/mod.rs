@@ -4,11 +4,13 @@
 //! derived, a training outlives the run that began it, and "exists already" means "found".
 
 pub mod artifacts;
+pub mod bring;
 pub mod datasets;
 pub mod home;
 pub mod metrics;
 pub mod pack;
 pub mod registry;
+pub mod reviews;
 pub mod trainer;
 pub mod worker;
 
@@ -21,6 +23,7 @@ mod inventory;
 mod joblog;
 mod prepare;
 mod process;
+mod workers;
 
 pub use artifacts::LocalArtifacts;
 pub use datasets::LocalDatasets;

@@ -88,16 +88,26 @@ impl PackError {
 ///
 /// `progress` is told how many bytes of all bytes are done.
 pub fn pack_directory(dir: &Path, dest: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Packed, PackError> {
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT);
-    pack_with(dir, dest, threads, progress)
+    pack_with(dir, dest, None, progress)
 }
 
-fn pack_with(dir: &Path, dest: &Path, threads: usize, progress: &mut dyn FnMut(u64, u64)) -> Result<Packed, PackError> {
+/// `threads`: how many compress; by default as many as the machine and the model have use for.
+fn pack_with(
+    dir: &Path,
+    dest: &Path,
+    threads: Option<usize>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Packed, PackError> {
     let entries = list(dir)?;
     let unwritable = |source| PackError::Write { path: dest.to_owned(), source };
     let folder = dest.parent().unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new().prefix(".pack-").tempfile_in(folder).map_err(unwritable)?;
-    let total = entries.iter().map(|entry| entry.size).sum();
+    let total: u64 = entries.iter().map(|entry| entry.size).sum();
+    let threads = threads.unwrap_or_else(|| {
+        // A small model is one block, and there is nothing to share out.
+        let small = total < BLOCK as u64;
+        if small { 1 } else { thread::available_parallelism().map_or(1, usize::from).min(THREADS_LIMIT) }
+    });
     let mut archive = Archive { file: temporary.as_file_mut(), hasher: sha2::Sha256::new(), size: 0 };
     stream(dir, &entries, threads, &mut archive, &mut |done| progress(done.min(total), total)).map_err(|error| {
         match error {
@@ -454,7 +464,7 @@ mod tests {
 
         fn pack(&self, name: &str, threads: usize) -> Result<(Packed, Vec<u8>), PackError> {
             let dest = self.folder.path().join(name);
-            let packed = pack_with(&self.dir(), &dest, threads, &mut |_, _| {})?;
+            let packed = pack_with(&self.dir(), &dest, Some(threads), &mut |_, _| {})?;
             let bytes = fs::read(dest).expect("it is there");
             assert_eq!(packed.sha256, Sha256Digest::of(&bytes));
             assert_eq!(packed.size, bytes.len() as u64);
@@ -576,7 +586,7 @@ mod tests {
         let model = Model::new();
         model.file("weights.bin", &bulk());
         let mut seen = Vec::new();
-        pack_with(&model.dir(), &model.folder.path().join("m"), 2, &mut |done, total| seen.push((done, total)))
+        pack_with(&model.dir(), &model.folder.path().join("m"), Some(2), &mut |done, total| seen.push((done, total)))
             .expect("it can be packed");
         assert_eq!(seen.last(), Some(&(5 << 20, 5 << 20)));
         assert!(seen.len() > 4 && seen.is_sorted());

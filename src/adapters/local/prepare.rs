@@ -5,7 +5,7 @@ use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::data_store::DataStore;
 use crate::adapters::local::folder::Card;
 use crate::adapters::local::folder::TrainingFolder;
-use crate::adapters::local::folder::write_json;
+use crate::adapters::local::folder::write_json_aside;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
@@ -97,9 +97,10 @@ impl Preparation<'_> {
             attempt: self.spec.attempt,
             origin: self.spec.origin.clone(),
         };
-        write_json(&aside.join("notes.json"), &notes)?;
-        write_json(&aside.join("spec.json"), self.spec)?;
-        write_json(&aside.join("training.json"), &card)
+        write_json_aside(&aside.join("notes.json"), &notes)?;
+        write_json_aside(&aside.join("spec.json"), self.spec)?;
+        write_json_aside(&aside.join("training.json"), &card)?;
+        sync_folder(aside).map_err(|error| storage_error("prepare the training", aside, error))
     }
 
     fn place(&self, channel: &ChannelName, dataset: &Dataset, to: &Path) -> Result<Vec<String>, PortError> {

@@ -10,6 +10,7 @@ use crate::adapters::local::folder::TrainingFolder;
 use crate::adapters::local::folder::take_lock;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
+use crate::adapters::local::home::brief;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::inventory;
 use crate::adapters::local::joblog;
@@ -18,6 +19,8 @@ use crate::adapters::local::prepare::SourceMaterial;
 use crate::adapters::local::prepare::remove_folder;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Firmness;
+use crate::adapters::local::workers::Heard;
+use crate::adapters::local::workers::Workers;
 use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
 use crate::adapters::system::SystemClock;
@@ -46,6 +49,8 @@ use std::time::Duration;
 
 /// How long a worker may take to begin, on a machine that does something else.
 const BEGIN: Duration = Duration::from_secs(30);
+/// How often it is looked whether another worker has begun, while ours says nothing.
+const BEGIN_LOOK: Duration = Duration::from_millis(50);
 /// The shortest and the longest pause between two looks at a training.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 /// How long a command whose worker vanished may take to end, once it was ended firmly.
@@ -58,13 +63,14 @@ pub struct LocalTrainer {
     root: PathBuf,
     worker: PathBuf,
     material: Arc<dyn SourceMaterial>,
+    workers: Workers,
 }
 
 impl LocalTrainer {
     /// Trains in a home. `root` is the root of the main working tree, where relative local paths begin; `worker` is
     /// the program that has the command `train-worker`: our own; `material` gives what a commit holds.
     pub fn new(home: Home, root: PathBuf, worker: PathBuf, material: Arc<dyn SourceMaterial>) -> Self {
-        Self { home, root, worker, material }
+        Self { home, root, worker, material, workers: Workers::default() }
     }
 
     /// Returns what a person should know of the checkout, such as a submodule that was left out.
@@ -159,38 +165,42 @@ impl LocalTrainer {
             .env_clear()
             .envs(system::kept_environment())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            // It says nothing there: it closes it when it has begun.
+            .stdout(Stdio::piped())
             .stderr(log);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut worker = command.spawn().map_err(|error| {
+        let worker = command.spawn().map_err(|error| {
             let doing = format!("start the training worker {}", self.worker.display());
             PortError::because(PortErrorKind::Storage, doing, error)
                 .hint("Was the program moved or replaced while it ran? Run again with the installed one.")
         })?;
+        let heard = self.workers.follow(folder.name(), worker);
         let waiting = Stopwatch::start();
-        let mut pause = Duration::from_millis(1);
-        let result = loop {
-            let ended = worker.try_wait().ok().flatten();
-            // After `try_wait`, so that what it wrote just before it ended is seen.
-            if folder.standing()? != Some(Standing::Prepared) {
-                break Ok(());
+        let mut in_peace = false;
+        loop {
+            let mut failed = false;
+            if in_peace {
+                // Another worker holds the lock and is about to begin.
+                std::thread::sleep(PAUSES.0);
+            } else if let Ok(Heard::Ended(status)) = heard.recv_timeout(BEGIN_LOOK) {
+                in_peace = status.is_some_and(|status| status.success());
+                failed = !in_peace;
             }
-            if ended.is_some_and(|status| !status.success()) || waiting.elapsed() > BEGIN {
+            // After it was heard, so that what it wrote just before it ended is seen.
+            if folder.standing()? != Some(Standing::Prepared) {
+                return Ok(());
+            }
+            if failed || waiting.elapsed() > BEGIN {
                 let said = fs::read_to_string(folder.worker_log()).unwrap_or_default();
                 let why = said.lines().last().unwrap_or("it did not say why").to_owned();
                 let doing = format!("begin training {}", folder.name());
-                break Err(PortError::because(PortErrorKind::Storage, doing, why).hint(format!(
+                return Err(PortError::because(PortErrorKind::Storage, doing, why).hint(format!(
                     "Look at {}, then run again: the training is prepared.",
                     folder.worker_log().display()
                 )));
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(Duration::from_millis(20));
-        };
-        // Somebody has to take its status, or it stays in the process table for as long as we live.
-        std::thread::spawn(move || worker.wait());
-        result
+        }
     }
 
     async fn standing(&self, folder: &TrainingFolder) -> Result<Option<Standing>, PortError> {
@@ -225,12 +235,17 @@ impl Trainer for LocalTrainer {
     async fn find(&self, names: &[TrainingName]) -> Result<Vec<Training>, PortError> {
         let folders: Vec<TrainingFolder> =
             names.iter().filter_map(|name| TrainingFolder::of(&self.home, name)).collect();
-        blocking(move || folders.iter().filter_map(|folder| folder.training().transpose()).collect()).await
+        brief(move || folders.iter().filter_map(|folder| folder.training().transpose()).collect()).await
+    }
+
+    async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+        let (home, project) = (self.home.clone(), project.clone());
+        blocking(move || inventory::succeeded_since(&home, &project, since)).await
     }
 
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
         let (home, project) = (self.home.clone(), project.clone());
-        blocking(move || {
+        brief(move || {
             let locks = home.open_locks();
             let entries = match fs::read_dir(&locks) {
                 Ok(entries) => entries,
@@ -276,6 +291,7 @@ impl Trainer for LocalTrainer {
         let waiting = Stopwatch::start();
         let mut pause = PAUSES.0;
         let mut first: Option<Standing> = None;
+        let mut told = false;
         loop {
             let at = folder.clone();
             let look = move || {
@@ -285,15 +301,19 @@ impl Trainer for LocalTrainer {
                     .map_err(|error| storage_error("read the log", at.path(), error))?;
                 Ok(Some((standing, reading, at.packed_so_far())))
             };
-            let Some((standing, reading, packing)) = blocking(look).await? else { return Ok(None) };
+            let Some((standing, reading, packing)) = brief(look).await? else { return Ok(None) };
             let changed = first.as_ref().is_some_and(|first| *first != standing);
             let left = patience.saturating_sub(waiting.elapsed());
             if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
-                let training = blocking(move || folder.training_with(standing)).await?;
+                let training = brief(move || folder.training_with(standing)).await?;
                 return Ok(Some(WatchedTraining { training, lines: reading.lines, cursor: reading.cursor, packing }));
             }
             first.get_or_insert(standing);
-            SystemClock.sleep(pause.min(left)).await;
+            tokio::select! {
+                () = SystemClock.sleep(pause.min(left)) => {}
+                // Once only: what its command left behind may hold the lock for longer.
+                () = self.workers.ended(name), if !told => told = true,
+            }
             pause = (pause * 2).min(PAUSES.1);
         }
     }

@@ -27,6 +27,7 @@ use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::pack_directory;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Group;
+use crate::adapters::local::workers::BEGUN;
 use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
 use crate::model::artifact::Artifact;
@@ -105,6 +106,8 @@ fn supervise(folder: &TrainingFolder) -> Result<(), PortError> {
         Some(request) => End::Stopped { cause: request.cause },
         None => {
             folder.write_started(&Started { at: system::now() })?;
+            // Whoever started us may be gone.
+            let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
             Run { folder, spec: &spec, paths: MlPaths::new(folder.ml(), folder.code()), interrupted }.to_the_end(&lock)
         }
     };
@@ -189,7 +192,7 @@ impl Run<'_> {
         let (reader, writer) = io::pipe().map_err(|error| disk("open a pipe", error))?;
         let drained = pump(reader, Arc::clone(&output));
         let group = self.begin(command, writer, lock)?;
-        let outcome = self.wait(group).map_err(|error| disk("supervise the command", error))?;
+        let outcome = self.wait(group, &drained).map_err(|error| disk("supervise the command", error))?;
         // Whoever left the group on purpose may hold the pipe open for ever; the log ends here all the same.
         let _ = drained.recv_timeout(DRAIN);
 
@@ -228,7 +231,10 @@ impl Run<'_> {
     }
 
     /// Waits for the command, or ends it. All of its group has ended when this returns.
-    fn wait(&self, mut group: Group) -> io::Result<Outcome> {
+    ///
+    /// Output that has ended is nearly always the command that has ended: it is looked for at once.
+    fn wait(&self, mut group: Group, drained: &mpsc::Receiver<()>) -> io::Result<Outcome> {
+        let mut talking = true;
         let running = Stopwatch::start();
         let mut last_look: Option<Stopwatch> = None;
         let mut pause = Duration::from_millis(1);
@@ -249,8 +255,12 @@ impl Run<'_> {
                     return Ok(Outcome::Stopped(cause));
                 }
             }
-            std::thread::sleep(pause);
-            pause = (pause * 2).min(LOOK);
+            if talking {
+                talking = drained.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout);
+            } else {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LOOK);
+            }
         }
     }
 

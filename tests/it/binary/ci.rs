@@ -122,31 +122,99 @@ fn the_first_configuration_says_what_merging_it_begins() {
     assert!(!project.home().exists());
 }
 
-#[test]
-fn a_pull_request_is_told_what_merging_begins_and_writes_nothing() {
-    let project = checked_out();
-    project.git.switch("feature-x");
-    project.git.write("train.sh", &format!("# better\n{TRAINS}"));
-    let head = project.git.commit("better");
+/// A pull request from one branch into another, as a payload.
+fn pull_payload(project: &Project, from: &str, into: &str) -> String {
+    let head = project.git.git(&["rev-parse", from]);
     let side = |branch: &str, sha: &str| serde_json::json!({ "ref": branch, "sha": sha, "repo": { "id": 4711, "full_name": "acme/churn", "default_branch": "main" } });
-    let base = project.git.git(&["rev-parse", "dev"]);
+    let base = project.git.git(&["rev-parse", into]);
     let payload = serde_json::json!({
         "action": "opened",
         "number": 7,
         "pull_request": {
             "number": 7, "title": "Better", "draft": false, "merged": false, "merge_commit_sha": null,
-            "user": { "login": "ada" }, "head": side("feature-x", &head), "base": side("dev", &base),
+            "user": { "login": "ada" }, "head": side(from, &head), "base": side(into, &base),
         },
         "repository": { "id": 4711, "full_name": "acme/churn", "default_branch": "main" },
         "sender": { "login": "ada" },
     });
     let path = project.outside().join("pull.json");
     fs::write(&path, payload.to_string()).expect("a file");
-    let path = path.display().to_string();
+    path.display().to_string()
+}
+
+#[test]
+fn a_pull_request_is_told_what_merging_begins_and_writes_nothing() {
+    let project = checked_out();
+    project.git.switch("feature-x");
+    project.git.write("train.sh", &format!("# better\n{TRAINS}"));
+    project.git.commit("better");
+    let path = pull_payload(&project, "feature-x", "dev");
     project
         .run(&["run", "--event", "pull_request", "--payload", &path])
         .expect(0, &["merging will train; nothing was written", "train     planned"]);
     assert!(!project.home().exists(), "a pull request wrote something");
+}
+
+#[test]
+fn a_pull_request_that_changes_rules_shows_both_results() {
+    let lax = configuration("    gates: { accuracy: { min: 0.5 } }\n");
+    let project = Project::with(&lax, TRAINS);
+    project.git.git(&["branch", "main"]);
+    fetched(&project);
+    project.git.switch("feature-x");
+    project.git.write("train.sh", &format!("# better\n{TRAINS}"));
+    project.git.commit("better");
+    project.git.git(&["fetch", "--quiet", "origin"]);
+    let pushed = push_payload(&project, "feature-x").display().to_string();
+    project.run(&["run", "--event", "push", "--payload", &pushed]).expect(0, &["churn-feature"]);
+    // The same code, judged more strictly from the merge on.
+    project.git.write("branchline.yaml", &configuration("    gates: { accuracy: { min: 0.95 } }\n"));
+    project.git.commit("strict");
+    let path = pull_payload(&project, "feature-x", "dev");
+    let asked = ["run", "--event", "pull_request", "--payload", &path];
+    project.run(&asked).expect(
+        0,
+        &[
+            "candidate: 0.1.0 (churn-feature v1), PendingManualApproval",
+            "under the rules of this pull request, which hold after the merge: blocked",
+            "models.churn.gates.accuracy.min: 0.5 -> 0.95",
+            "wanted >= 0.95",
+        ],
+    );
+    let said = project.run(&[&asked[..], &["--format", "json"]].concat()).expect(0, &[]).json();
+    let codes: Vec<_> = said["reasons"].as_array().expect("reasons").iter().map(|reason| &reason["code"]).collect();
+    assert_eq!(codes, ["predicted", "rules-ignored"]);
+    assert_eq!((&said["verdict"], &said["after_merge"]["verdict"]), (&"passed".into(), &"blocked".into()));
+    let model = &said["models"][0];
+    assert_eq!(model["candidate"]["before_merging"], false);
+    assert_eq!(model["candidate"]["sha256"].as_str().map(str::len), Some(64));
+    assert_eq!((&model["merging"]["into"], &model["merging"]["does"]), (&"dev".into(), &"train".into()));
+    assert!(model["merging"]["expected_seconds"].is_number(), "{model:#}");
+    let row = &model["compared"][0]["metrics"][0];
+    assert_eq!(
+        (&row["metric"], &row["gate"], &row["standing"]),
+        (&"accuracy".into(), &">= 0.5".into(), &"pass".into())
+    );
+    let after = &said["after_merge"]["models"][0]["compared"][0]["metrics"][0];
+    assert_eq!((&after["gate"], &after["standing"]), (&">= 0.95".into(), &"fail".into()));
+}
+
+#[test]
+fn a_pull_request_that_brings_the_first_configuration_is_told_what_it_begins() {
+    let project = Project::with_script(TRAINS);
+    project.git.git(&["branch", "with-rules"]);
+    project.git.git(&["switch", "--quiet", "--orphan", "base"]);
+    project.git.git(&["commit", "--quiet", "--allow-empty", "-m", "before Branchline"]);
+    project.git.git(&["branch", "--force", "dev"]);
+    project.git.git(&["switch", "--quiet", "-C", "feature-x", "base"]);
+    project.git.git(&["checkout", "--quiet", "with-rules", "--", "."]);
+    project.git.commit("bring Branchline");
+    fetched(&project);
+    let path = pull_payload(&project, "feature-x", "dev");
+    project
+        .run(&["run", "--event", "pull_request", "--payload", &path])
+        .expect(0, &["dev has no branchline.yaml yet", "pushes to feature-*, feature/**, dev train churn", "skipped"]);
+    assert!(!project.home().exists());
 }
 
 #[test]

@@ -82,3 +82,26 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 fn now() -> Instant {
     Instant::now()
 }
+
+/// A run that does not wait leaves its training; the branch moves on; `reconcile` finishes the one that was left.
+#[test]
+fn reconcile_finishes_a_training_that_its_branch_left_behind() {
+    let project = Project::empty();
+    let go = project.outside().join("go");
+    let script = format!("while [ ! -e {} ]; do sleep 0.02; done\n{TRAINS}", go.display());
+    let configuration = super::harness::configuration("wait: 0s\nstages: { dev: { on_newer_push: keep } }\n");
+    project.git.write("branchline.yaml", &configuration);
+    project.git.write("train.sh", &script);
+    project.git.commit("first");
+    project.run(&["run"]).expect(0, &["churn  waiting"]);
+    project.git.write("train.sh", &format!("{script}\n# again"));
+    project.git.commit("second");
+    project.run(&["run"]).expect(0, &["churn  waiting"]);
+    fs::write(&go, "").expect("a file");
+    let finished = || {
+        project.run(&["reconcile"]);
+        project.run(&["show", "churn-dev"]).out.contains("v2")
+    };
+    until("both trainings are versions", finished);
+    project.run(&["show", "churn-dev"]).expect(0, &["PendingManualApproval (superseded)", "v1 *"]);
+}

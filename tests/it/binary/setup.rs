@@ -35,6 +35,52 @@ fn init_writes_a_file_that_passes_check_and_never_overwrites() {
 }
 
 #[test]
+fn init_github_writes_the_workflow_files_for_the_branches_that_are_there_and_never_overwrites() {
+    let project = Project::empty();
+    let git = &project.git;
+    git.switch("main");
+    git.write("train.py", "print(1)\n");
+    git.commit("a project");
+    git.git(&["branch", "develop"]);
+    let at = format!("acme/branchline@{}", "0a".repeat(20));
+    project.run(&["init", "--action", &at]).expect(2, &["--github"]);
+    project.run(&["init", "--github", "--action", "acme/branchline@v1"]).expect(2, &["OWNER/REPOSITORY@COMMIT"]);
+    assert!(!git.root().join("branchline.yaml").exists(), "a refused command writes nothing");
+
+    let said = project
+        .run(&["init", "--github", "--action", &at])
+        .expect(0, &["wrote branchline.yaml", "git add branchline.yaml .github/workflows"]);
+    let folder = git.root().join(".github/workflows");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).expect(name);
+    for kind in ["push", "pull-request", "by-hand", "reconcile", "prune"] {
+        let name = format!("branchline-{kind}.yml");
+        assert!(said.out.contains(&format!("wrote .github/workflows/{name}\n")), "{}", said.out);
+        assert!(read(&name).contains(&format!("uses: {at} # v")), "{name}");
+    }
+    let push = read("branchline-push.yml");
+    assert!(push.contains("branches: [\"feature-*\", \"feature/**\", develop, main] # branchline: branches"), "{push}");
+    let bases = "branches: [develop, main] # branchline: bases";
+    assert!(read("branchline-pull-request.yml").contains(bases), "{}", read("branchline-pull-request.yml"));
+
+    // A second time, under another configuration: what is there stays, what is missing comes.
+    git.write(".github/workflows/branchline-push.yml", "mine");
+    fs::remove_file(folder.join("branchline-reconcile.yml")).expect("it was written");
+    let text = fs::read_to_string(git.root().join("branchline.yaml")).expect("it was written");
+    git.write("branchline.yaml", &text.replace("topology: baseline", "topology: baseline # mine"));
+    project.run(&["init", "--github"]).expect(
+        0,
+        &[
+            "wrote .github/workflows/branchline-reconcile.yml",
+            "branchline-push.yml exists already",
+            "must name a release",
+        ],
+    );
+    assert_eq!(read("branchline-push.yml"), "mine");
+    git.write("branchline.yaml", "version: 1\nmodles: {}\n");
+    project.run(&["init", "--github"]).expect(20, &["unknown key `modles`"]);
+}
+
+#[test]
 fn check_says_all_problems_at_once() {
     let project = Project::empty();
     let broken = "version: 1\nproject: \"a b\"\nmodles: {}\ntopology: basline\n";

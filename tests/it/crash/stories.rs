@@ -67,11 +67,22 @@ pub enum Kind {
     Reject,
     Restore,
     StopOlder,
+    Elsewhere,
+    Import,
 }
 
 impl Kind {
-    pub const ALL: [Self; 7] =
-        [Self::Train, Self::Promote, Self::FanOut, Self::Approve, Self::Reject, Self::Restore, Self::StopOlder];
+    pub const ALL: [Self; 9] = [
+        Self::Train,
+        Self::Promote,
+        Self::FanOut,
+        Self::Approve,
+        Self::Reject,
+        Self::Restore,
+        Self::StopOlder,
+        Self::Elsewhere,
+        Self::Import,
+    ];
 
     /// The command that is struck, and repeated.
     pub fn act(self) -> &'static [&'static str] {
@@ -81,6 +92,10 @@ impl Kind {
             Self::Approve => &["approve", "--group", "churn-prod", "--version", "1"],
             Self::Reject => &["reject", "--group", "churn-prod", "--version", "1", "--reason", "too slow"],
             Self::StopOlder => &["run", "--branch", "feature-x"],
+            Self::Elsewhere => {
+                &["register", "--model", "churn", "--artifact", "elsewhere", "--metrics", "elsewhere/metrics.json"]
+            }
+            Self::Import => &["import", "--model", "churn", "--group", "churn-dev", "--to", "feature"],
         }
     }
 
@@ -112,6 +127,8 @@ impl Kind {
             Self::Reject => "reject",
             Self::Restore => "restore",
             Self::StopOlder => "stop an older training",
+            Self::Elsewhere => "register by hand",
+            Self::Import => "import",
         }
     }
 
@@ -131,6 +148,8 @@ impl Kind {
             Self::Reject => "reject",
             Self::Restore => "restore",
             Self::StopOlder => "stop an older training",
+            Self::Elsewhere => "register by hand",
+            Self::Import => "import",
         }
     }
 }
@@ -173,6 +192,19 @@ impl World {
                 commit(&repository, config, script, "0.82");
                 done(&program, &["run"]);
                 repository.git(&["revert", "--no-edit", "HEAD"]);
+            }
+            // A folder that nothing watches, so that the tree is as its commit has it.
+            Kind::Elsewhere => {
+                fs::create_dir(program.repository.join("elsewhere")).expect("a folder");
+                repository.write("elsewhere/model.txt", "weights");
+                repository.write("elsewhere/metrics.json", "{\"accuracy\": 0.9}");
+            }
+            // One that is approved after one that is rejected: every way of taking over.
+            Kind::Import => {
+                done(&program, &["run"]);
+                commit(&repository, config, script, "0.82");
+                done(&program, &["run"]);
+                done(&program, &["reject", "--group", "dev", "--version", "1"]);
             }
             // Its older training is begun in each copy: a process cannot be copied.
             Kind::StopOlder => {

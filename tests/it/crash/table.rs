@@ -242,7 +242,7 @@ fn rows(jobs: &[Job<'_>]) -> Vec<Row> {
 
 /// The order of the rows: that of the steps' lives, and from the plain faults to the crowded ones.
 fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
-    const STEPS: [&str; 10] = [
+    const STEPS: [&str; 12] = [
         "train",
         "copy",
         "register",
@@ -253,6 +253,8 @@ fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
         "approve",
         "reject",
         "restore",
+        "register by hand",
+        "import",
     ];
     const FAULTS: [&str; 6] =
         ["killed before a write", "killed during a write", "killed after a write", "answer lost", "disk full", "lease"];

@@ -3,5 +3,6 @@
 
 pub mod clock;
 pub mod faults;
+pub mod github;
 pub mod laptop;
 pub mod repository;

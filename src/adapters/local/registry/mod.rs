@@ -16,6 +16,7 @@ mod tests;
 
 pub use crate::adapters::local::registry::read::FORMER_LIMIT;
 
+use crate::adapters::local::home::brief;
 use crate::adapters::local::registry::store::Store;
 use crate::facts::group::GroupFacts;
 use crate::facts::group::GroupLook;
@@ -90,7 +91,7 @@ impl LocalRegistry {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<Option<T>, PortError> {
         let store = Arc::clone(&self.store);
-        off_the_runtime(doing, move |doing| store.read(doing, work)).await
+        brief(move || store.read(&doing, work)).await
     }
 
     async fn write<T: Send + 'static>(

@@ -99,10 +99,19 @@ pub(super) fn look(connection: &Connection, name: &GroupName, look: &GroupLook) 
     let Some(GroupRow { id, owner, frozen }) = group(connection, name)? else { return Ok(facts) };
     facts.owner = owner;
     facts.frozen = frozen;
-    facts.current = one(connection, name, CURRENT, [id])?;
     facts.recent = below(connection, name, id, None, RECENT_LIMIT)?;
     facts.newest = facts.recent.first().map(|version| version.number);
-    facts.highest = one(connection, name, HIGHEST, [id])?.map(|version| SemverHighWater {
+    // Mostly one and the same version, which need not be understood again.
+    let known = |row: &Row<'_>| {
+        let number = VersionNumber(row.get("number")?);
+        match facts.recent.iter().find(|version| version.number == number) {
+            Some(version) => Ok(version.clone()),
+            None => rows::version(name, row),
+        }
+    };
+    facts.current = connection.prepare_cached(CURRENT)?.query_row([id], known).optional()?;
+    let highest = connection.prepare_cached(HIGHEST)?.query_row([id], known).optional()?;
+    facts.highest = highest.map(|version| SemverHighWater {
         semver: version.content.semver,
         code_id: version.content.code_id,
         signature: version.content.signature,

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use rusqlite::ErrorCode;
 use rusqlite::OpenFlags;
 use rusqlite::TransactionBehavior;
+use rusqlite::config::DbConfig;
 use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
@@ -145,7 +146,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(self.patience)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+        reuse_statements(&connection)?;
         // FULL: once registered, a version outlives a power cut too, not only the end of the process. A run
         // writes a handful of times, so that the flush to the disk costs nothing that anybody notices.
         connection.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF")?;
@@ -164,7 +165,7 @@ impl Store {
         uri.push_str("?immutable=1");
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(uri, flags)?;
-        connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+        reuse_statements(&connection)?;
         Ok(connection)
     }
 
@@ -176,6 +177,15 @@ impl Store {
         let empty_log = std::fs::metadata(log).map_or(true, |log| log.len() == 0);
         matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) && empty_log
     }
+}
+
+/// Lets a statement be prepared once for many questions.
+///
+/// Without the "query planner stability guarantee" SQLite plans anew for each bound value, in case another index suited
+/// it better (<https://www.sqlite.org/queryplanner-ng.html>): a quarter of the time of a plan of 1,000 models.
+fn reuse_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// What opening for a read came to.

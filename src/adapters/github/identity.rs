@@ -1,0 +1,77 @@
+//! As whom we write, so that a comment of somebody else is never taken for ours.
+//!
+//! `GET /user` tells it for a person's token. An installation token, which that of a job is, may not ask; for it the
+//! first thing written tells, and until then it is taken for the job's own.
+
+use crate::adapters::github::GitHub;
+use crate::adapters::github::client::Call;
+use crate::adapters::github::error::Subject;
+use crate::adapters::github::wire;
+use crate::model::secret::Secret;
+use crate::ports::error::PortError;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+/// The author of what the token of a job writes.
+const JOB: &str = "github-actions[bot]";
+
+/// What is known of as whom we write.
+pub(super) struct Identity {
+    known: Mutex<Option<String>>,
+    installation: bool,
+}
+
+impl Identity {
+    pub(super) fn new(token: &Secret, author: Option<String>) -> Self {
+        // The prefix of an installation token: "About authentication to GitHub", token formats.
+        Self { known: Mutex::new(author), installation: token.expose().trim().starts_with("ghs_") }
+    }
+
+    /// The login, where it is certain.
+    pub(super) fn certain(&self) -> Option<String> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Tells whether the token is an App's, so that its author is a bot.
+    pub(super) fn is_installation(&self) -> bool {
+        self.installation
+    }
+
+    /// Something of ours came back with its author.
+    pub(super) fn learn(&self, login: &str) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(login.to_owned());
+    }
+
+    /// A check of ours came back with its App.
+    pub(super) fn learn_app(&self, slug: &str) {
+        self.learn(&format!("{slug}[bot]"));
+    }
+
+    /// Tells whether a check made by this App can be ours.
+    pub(super) fn may_be_app(&self, slug: Option<&str>) -> bool {
+        match (self.certain(), slug) {
+            (Some(login), Some(slug)) => login.strip_suffix("[bot]").is_none_or(|ours| ours.eq_ignore_ascii_case(slug)),
+            _ => true,
+        }
+    }
+}
+
+impl GitHub {
+    /// The login that our comments carry.
+    pub(super) async fn author(&self) -> Result<String, PortError> {
+        if let Some(login) = self.identity.certain() {
+            return Ok(login);
+        }
+        if self.identity.installation {
+            return Ok(JOB.to_owned());
+        }
+        let call = Call::get("/user".to_owned(), "find out as whom comments are written", Subject::People);
+        let answer = self.client.send(&call).await?;
+        if matches!(answer.status.as_u16(), 403 | 404) {
+            return Ok(JOB.to_owned());
+        }
+        let user: wire::User = answer.read(&call)?;
+        self.identity.learn(&user.login);
+        Ok(user.login)
+    }
+}

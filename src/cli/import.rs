@@ -1,0 +1,168 @@
+//! `import`: the versions of another group, or of a group in another home, are taken over, oldest first.
+//!
+//! Each goes through the same loop, one after the other, so that a killed import goes on where it ended.
+
+use crate::adapters::local::artifacts::LocalArtifacts;
+use crate::adapters::local::home::Home;
+use crate::adapters::local::registry::LocalRegistry;
+use crate::adapters::system::SystemClock;
+use crate::cli::args::ImportArgs;
+use crate::cli::block_on;
+use crate::cli::compose::Composed;
+use crate::cli::compose::Place;
+use crate::cli::elsewhere::by;
+use crate::cli::elsewhere::one_model;
+use crate::cli::elsewhere::task;
+use crate::cli::elsewhere::within;
+use crate::cli::failure::Failure;
+use crate::cli::read;
+use crate::cli::run;
+use crate::cli::signals::Signals;
+use crate::facts::group::GroupLook;
+use crate::model::git::RepositoryId;
+use crate::model::name::GroupName;
+use crate::model::verdict::Verdict;
+use crate::model::version::Rejection;
+use crate::model::version::Version;
+use crate::outcome::ModelOutcome;
+use crate::outcome::Outcome;
+use crate::plan::goal::Aim;
+use crate::ports::Registry;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// How many versions are read at a time.
+const PAGE: usize = 500;
+
+/// Most groups that a message lists.
+const LISTED: usize = 12;
+
+/// Takes over a group.
+pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure> {
+    let place = Place::find(directory, false)?;
+    let (composed, _) = read::open(&place)?;
+    let model = one_model(&composed, &args.model)?;
+    let (_, to, group) = read::find_group(&composed, &args.to, Some(model.as_str()))?;
+    let source = GroupName::parse(&args.group).map_err(|error| Failure::usage(error.to_string()))?;
+    let other = args.home.as_deref().map(|home| other_home(directory, home, &place)).transpose()?.flatten();
+    if source == group && other.is_none() {
+        return Err(Failure::usage(format!("{group} is both source and target")));
+    }
+    block_on(async {
+        let signals = Signals::listen(composed.drive.cancelled.clone());
+        let (owner, versions) = read_source(&composed, other.as_deref(), &source).await?;
+        let from = other.as_ref().map_or_else(String::new, |home| format!(" of {}", home.display()));
+        let text = format!("import {source}{from} into {group} by hand");
+        let by = by(&place, "import", args.by_hand.reason.clone());
+        let mut outcomes = Vec::new();
+        for version in versions {
+            let aim = Aim::Import {
+                to: to.clone(),
+                version: Box::new(version),
+                here: other.is_none(),
+                owner: owner.clone(),
+                foreign: args.foreign,
+            };
+            let task = task(&composed, &model, aim, by.clone())?;
+            let models = if args.by_hand.dry_run {
+                composed.drive.plan(std::slice::from_ref(&task)).await
+            } else {
+                composed.drive.run(vec![task]).await
+            };
+            let ended_well = models.iter().all(|model| model.verdict == Verdict::Passed);
+            outcomes.extend(models);
+            // What comes later must not come in before what failed.
+            if !ended_well {
+                break;
+            }
+        }
+        let outcome = Outcome::of_models(text, joined(outcomes).into_iter().collect());
+        run::show(args.by_hand.format, &outcome, signals.exit_code(&outcome))
+    })?
+}
+
+/// Finds the home that was named, also by the folder around it. `None`: it is this very home.
+fn other_home(directory: Option<&Path>, named: &Path, place: &Place) -> Result<Option<PathBuf>, Failure> {
+    let path = within(directory, named);
+    let candidates = [path.clone(), path.join(".branchline")];
+    let found = candidates.into_iter().find(|home| Home::at(home.clone()).database().is_file()).ok_or_else(|| {
+        Failure::usage(format!("{} is no Branchline home: there is no branchline.db in it", path.display()))
+            .hint("name the folder that BRANCHLINE_HOME named there, or the `.branchline` of its repository")
+    })?;
+    let found = std::fs::canonicalize(&found)
+        .map_err(|error| Failure::usage(format!("could not enter {}: {error}", found.display())))?;
+    let own = std::fs::canonicalize(&place.home).ok();
+    Ok((own.as_ref() != Some(&found)).then_some(found))
+}
+
+/// Reads what is to be taken over, oldest first. What lost a race is nobody's version.
+async fn read_source(
+    composed: &Composed,
+    other: Option<&Path>,
+    source: &GroupName,
+) -> Result<(Option<RepositoryId>, Vec<Version>), Failure> {
+    let home = other.map(|home| Home::at(home.to_path_buf()));
+    let registry: Arc<dyn Registry> = match &home {
+        Some(home) => Arc::new(LocalRegistry::at(&home.database(), Arc::new(SystemClock))),
+        None => Arc::clone(&composed.drive.ports.registry),
+    };
+    let facts = registry.look(source, &GroupLook::default()).await.map_err(|error| Failure::port(&error))?;
+    if facts.newest.is_none() {
+        return Err(nothing_in(registry.as_ref(), source).await);
+    }
+    let mut versions: Vec<Version> = Vec::new();
+    loop {
+        let before = versions.last().map(|version| version.number);
+        let page = registry.list(source, before, PAGE).await.map_err(|error| Failure::port(&error))?;
+        let is_last = page.len() < PAGE;
+        versions.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    versions.retain(|version| version.rejection != Some(Rejection::Duplicate));
+    versions.reverse();
+    if let Some(home) = home {
+        let artifacts = LocalArtifacts::new(home);
+        for artifact in versions.iter_mut().flat_map(|version| &mut version.content.artifacts) {
+            *artifact = artifacts.as_file(artifact).map_err(|error| Failure::port(&error))?;
+        }
+    }
+    Ok((facts.owner, versions))
+}
+
+async fn nothing_in(registry: &dyn Registry, source: &GroupName) -> Failure {
+    let failure = Failure::usage(format!("{source} holds no version: there is nothing to take over"));
+    let groups = registry.groups().await.unwrap_or_default();
+    if groups.is_empty() {
+        return failure;
+    }
+    let names: Vec<&str> = groups.iter().map(GroupName::as_str).take(LISTED).collect();
+    let more = groups.len().saturating_sub(LISTED);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    failure.hint(format!("the groups there are: {}{rest}", names.join(", ")))
+}
+
+/// Joins what came of each version into what came of the model. What had been taken over before is only worth a
+/// line where nothing else happened.
+fn joined(outcomes: Vec<ModelOutcome>) -> Option<ModelOutcome> {
+    let acted = outcomes.iter().any(|outcome| !outcome.steps.is_empty());
+    let mut outcomes = outcomes.into_iter();
+    let mut whole = outcomes.next()?;
+    for next in outcomes {
+        if next.verdict.badness() > whole.verdict.badness() {
+            whole.verdict = next.verdict;
+        }
+        // What says no comes first.
+        let at = if next.verdict == Verdict::Passed { whole.reasons.len() } else { 0 };
+        let new: Vec<_> = next.reasons.into_iter().filter(|reason| !whole.reasons.contains(reason)).collect();
+        whole.reasons.splice(at..at, new);
+        whole.steps.extend(next.steps);
+        whole.versions.extend(next.versions);
+    }
+    if acted {
+        whole.reasons.retain(|reason| !reason.says_nothing_to_do());
+    }
+    Some(whole)
+}

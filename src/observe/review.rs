@@ -1,0 +1,114 @@
+//! What a pull request already has: versions and trainings of the merged tree and of its head, in the stages that
+//! the merge reaches and in the pull request's own; and what the result is compared with.
+
+use crate::facts::ContentFacts;
+use crate::facts::Facts;
+use crate::facts::group::GroupLook;
+use crate::facts::review::CHART_LIMIT;
+use crate::facts::review::ChangedPaths;
+use crate::facts::review::CodeDifference;
+use crate::facts::review::ReviewFacts;
+use crate::facts::review::StageSeen;
+use crate::facts::review::UnderReview;
+use crate::model::git::ObjectId;
+use crate::model::name::StageName;
+use crate::model::settings::TrainingSettings;
+use crate::model::stage::Does;
+use crate::model::stage::Stage;
+use crate::observe::Observer;
+use crate::observe::attempts;
+use crate::plan::candidate::compared_targets;
+use crate::plan::goal::ModelRules;
+use crate::plan::goal::Task;
+use crate::ports::PortError;
+use crate::ports::Ports;
+use std::collections::BTreeSet;
+
+/// How many differing paths are worth naming.
+const MOST_PATHS: usize = 50;
+
+impl Observer {
+    /// Looks at everything that a prediction shows beside the plan of the merge.
+    pub async fn review(
+        &self,
+        task: &Task,
+        reviewed: &UnderReview,
+        facts: &Facts,
+        ports: &Ports,
+    ) -> Result<ReviewFacts, PortError> {
+        let mut review = ReviewFacts::default();
+        let rules = &task.rules;
+        let stage = task.goal.aim.stage().and_then(|name| rules.stage(name));
+        let (Some(stage), Some(merged)) = (stage, task.goal.aim.commit()) else { return Ok(review) };
+        for name in stages(stage, reviewed) {
+            if let Some(found) = rules.stage(&name) {
+                review.stages.push(self.stage_seen(rules, found, merged, reviewed, ports).await?);
+            }
+        }
+        let settings_of = review.stages.first().map(|seen| seen.stage.clone());
+        let config = self.config_at(merged).ok();
+        let settings = config
+            .as_ref()
+            .zip(settings_of)
+            .and_then(|(config, stage)| config.models.get(&rules.model)?.settings.get(&stage));
+        for target in compared_targets(stage) {
+            let Some(group) = facts.groups.get(target) else { continue };
+            review.recent.insert(target.clone(), ports.registry.list(&group.name, None, CHART_LIMIT).await?);
+            if let (Some(current), Some(settings)) = (&group.current, settings) {
+                let from = &current.content.lineage.commit;
+                let head = reviewed.head.as_ref().and_then(|head| self.changed(from, head, settings));
+                let merged = self.changed(from, merged, settings);
+                review.code.insert(target.clone(), CodeDifference { merged, head });
+            }
+        }
+        Ok(review)
+    }
+
+    async fn stage_seen(
+        &self,
+        rules: &ModelRules,
+        stage: &Stage,
+        merged: &ObjectId,
+        reviewed: &UnderReview,
+        ports: &Ports,
+    ) -> Result<StageSeen, PortError> {
+        let merged = self.content(merged, &rules.model, &stage.name, ports).await?.ok();
+        let head = match &reviewed.head {
+            Some(head) => self.content(head, &rules.model, &stage.name, ports).await?.ok(),
+            None => None,
+        };
+        let both: Vec<&ContentFacts> = merged.iter().chain(head.iter()).collect();
+        let (mut versions, mut trainings) = (Vec::new(), Vec::new());
+        let look = GroupLook {
+            contents: both.iter().map(|content| content.content.clone()).collect(),
+            ..GroupLook::default()
+        };
+        for target in stage.groups.keys() {
+            versions.extend(self.look(rules, ports, target, &look).await?.matching);
+        }
+        let fingerprints: BTreeSet<_> = both.iter().filter_map(|content| content.fingerprint.clone()).collect();
+        for fingerprint in &fingerprints {
+            trainings.extend(attempts(rules, ports, &stage.name, fingerprint).await?);
+        }
+        Ok(StageSeen { stage: stage.name.clone(), merged, head, versions, trainings })
+    }
+
+    fn changed(&self, from: &ObjectId, to: &ObjectId, settings: &TrainingSettings) -> Option<ChangedPaths> {
+        let differing = self.git.differing_paths(from, to, &settings.watched, MOST_PATHS).ok()?;
+        Some(ChangedPaths { paths: differing.paths, total: differing.total })
+    }
+}
+
+/// Where the merge would train or take from, then where the pull request trains.
+fn stages(stage: &Stage, reviewed: &UnderReview) -> Vec<StageName> {
+    let mut names = match &stage.does {
+        Does::Train { .. } => vec![stage.name.clone()],
+        Does::Promote { from } => from.clone(),
+    };
+    if let Some(own) = &reviewed.stage
+        && !names.contains(own)
+    {
+        names.push(own.clone());
+    }
+    names
+}

@@ -1,0 +1,177 @@
+//! The next move of every [`Reason`]: as a command that can be pasted, if possible.
+
+use crate::model::approval::Approval;
+use crate::model::training::Cause;
+use crate::plan::reason::Reason;
+
+impl Reason {
+    /// Returns the next move, where there is one: as a command that can be pasted, if possible.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Adopted { version, .. } | Self::AlreadyRegistered { version, .. } => {
+                let _ = version;
+                None
+            }
+            Self::AwaitsApproval { version, target, model } => Some(format!(
+                "branchline approve --model {model} --group {target} --version {}",
+                version.version.number.0
+            )),
+            Self::SourceAwaitsApproval { version, .. } => Some(format!(
+                "branchline approve --group {} --version {}",
+                version.version.group, version.version.number.0
+            )),
+            Self::NothingToPromoteYet { branch, .. } => {
+                branch.as_ref().map(|branch| format!("push to {branch} first: it trains there"))
+            }
+            Self::NoPromotableVersion {
+                branch,
+                source_branch,
+                nearest,
+                excluded,
+                model,
+                target,
+                source_target,
+                ..
+            } => {
+                let waiting = excluded.iter().find(|e| e.why.contains("PendingManualApproval"));
+                if let Some(waiting) = waiting {
+                    return Some(format!(
+                        "branchline approve --group {} --version {}",
+                        waiting.version.version.group, waiting.version.version.number.0
+                    ));
+                }
+                let road = match source_branch {
+                    Some(source) => format!("merge {branch} into {source}: it trains there"),
+                    None => "push this code to a training branch first".to_owned(),
+                };
+                Some(match nearest.first() {
+                    Some(near) => format!(
+                        "{road}; or ship {} as it is: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
+                        near.semver, near.version.number.0
+                    ),
+                    None => road,
+                })
+            }
+            Self::GateFailed { .. } => Some("improve the model, or change the gate on the default branch".to_owned()),
+            Self::UnknownTree { .. } => {
+                Some("commit what it was trained from, and name it: branchline register ... --commit SHA".to_owned())
+            }
+            Self::PromotedGroup { target, instead, model, .. } => instead.as_ref().map(|instead| {
+                format!("register with --group {instead}, then: branchline promote --model {model} --from {instead} --to {target}")
+            }),
+            Self::ForeignSource { .. } => {
+                Some("if that is meant, say so: --foreign --reason \"...\"".to_owned())
+            }
+            Self::Frozen { group, .. } => {
+                Some(format!("to lift it: branchline unfreeze --group {group} --reason \"...\", then run this again"))
+            }
+            Self::LastRejected { version, .. } => Some(format!(
+                "a person can bring it back: branchline approve --group {} --version {}",
+                version.version.group, version.version.number.0
+            )),
+            Self::ForeignGroup { .. } => {
+                Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
+            }
+            Self::ReviewMoved { reviewed, candidate, model, .. } => Some(match candidate {
+                Some(candidate) => format!(
+                    "look at {candidate} and promote it by hand: branchline promote --model {model} --from {} --to TARGET --version {} --reason \"...\"",
+                    candidate.version.group, candidate.version.number.0
+                ),
+                None => format!("see what became of it: branchline show {} {}", reviewed.group, reviewed.number),
+            }),
+            Self::ReviewRequired { model, .. } => Some(format!(
+                "merge through a pull request that names the version, or promote by hand: branchline promote --model {model} --from GROUP --to TARGET --reason \"...\""
+            )),
+            Self::NewerThanReview { .. } => {
+                Some("to take it: run the workflow by hand with the action `repin` before merging".to_owned())
+            }
+            Self::NotPermitted { .. } => {
+                Some("ask somebody who may, or change `permissions:` on the default branch".to_owned())
+            }
+            Self::Superseded { rollback, .. } => rollback
+                .as_ref()
+                .map(|group| format!("to go back: branchline rollback --group {group} --reason \"...\"")),
+            Self::MissingData { .. } => {
+                Some("put the data where the settings say, or correct `data:` in branchline.yaml".to_owned())
+            }
+            Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
+            Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
+            Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
+                Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
+            }
+            Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
+                "the attempts are used up: change the code, the settings or the data".to_owned()
+            } else {
+                format!(
+                    "the same commit gives the same answer; after a change outside Git: branchline train --model {model} --again --reason \"...\""
+                )
+            }),
+            Self::OlderThanCurrent { version, .. } => Some(format!(
+                "to go back to it: branchline rollback --group {} --to {} --reason \"...\"",
+                version.version.group, version.version.number.0
+            )),
+            Self::NoSuchVersion { group, .. } => Some(format!("branchline show {group}")),
+            Self::NotApproved { version, approval } => (*approval == Approval::PendingManualApproval).then(|| {
+                format!("branchline approve --group {} --version {}", version.version.group, version.version.number.0)
+            }),
+            Self::PortFailed { hint, .. } => hint.clone(),
+            Self::TooBusy { .. } => Some("run it again when the other run has ended".to_owned()),
+            Self::DoesNotConverge { .. } | Self::PlanBroken { .. } => {
+                Some("this is a fault of Branchline: please report it with the output of `--format json`".to_owned())
+            }
+            Self::Cancelled { .. } => Some("run the same again: it goes on where this one ended".to_owned()),
+            Self::TrainingOpen { .. } | Self::SourceTrainingOpen { .. } | Self::Left { .. } => {
+                Some("a later run of the same event, or `branchline reconcile`, finishes it".to_owned())
+            }
+            Self::NotStarted { branch } => Some(format!("branchline run --branch {branch}")),
+            Self::TrainingNeeded { .. }
+            | Self::TrainingRetried { .. }
+            | Self::TrainingAdopted { .. }
+            | Self::TrainingLeft { .. }
+            | Self::TrainingStopped { .. }
+            | Self::GatesPassed { .. }
+            | Self::NoGates
+            | Self::Registering { .. }
+            | Self::HeldAlready { .. }
+            | Self::Importing { .. }
+            | Self::ImportedAlready { .. }
+            | Self::Promoting { .. }
+            | Self::Restoring { .. }
+            | Self::AlreadyCurrent { .. }
+            | Self::Unreviewed { .. }
+            | Self::Overtaken
+            | Self::FrozenButByHand { .. }
+            | Self::RegisteredLate { .. }
+            | Self::Unreadable { .. }
+            | Self::DataMoved { .. }
+            | Self::Approving { .. }
+            | Self::Rejecting { .. }
+            | Self::AlreadySo { .. }
+            | Self::NotPromotable { .. }
+            | Self::BranchDeleted { .. }
+            | Self::NotOurs { .. }
+            | Self::Refused { .. }
+            | Self::Freezing { .. }
+            | Self::Unfreezing { .. }
+            | Self::AlreadyFrozen { .. }
+            | Self::NotFrozen { .. }
+            | Self::RollingBack { .. }
+            | Self::Predicted { .. }
+            | Self::RulesIgnored { .. }
+            | Self::NoRules { .. }
+            | Self::Pruned { .. } => None,
+            Self::RolledBack { version, .. } => Some(format!(
+                "when the cause is mended: branchline unfreeze --group {} --reason \"...\"",
+                version.version.group
+            )),
+            Self::NothingToRollBack { group } => Some(format!("branchline show {group}")),
+            Self::MergeConflict { base, .. } => Some(format!("merge {base} into the branch and push again")),
+            Self::LimitReached { limit, .. } => {
+                Some(format!("narrow the run with --model, or raise {limit} on the default branch"))
+            }
+            Self::NoStage { branch, .. } => {
+                Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Foreign code, foreign rules, machines that forget.
+
+use super::team::Team;
+use crate::binary::harness::TRAINS;
+use crate::binary::harness::configuration;
+use serde_json::Value;
+use serde_json::json;
+
+#[test]
+fn forks_and_dependabot_cause_no_write_and_get_their_plan_in_the_summary() {
+    for dependabot in [false, true] {
+        let team = Team::with_rules("");
+        let head = team.change("feature-a", "one");
+        team.open(7, "feature-a", "dev");
+        let mut payload = team.pull_payload(7);
+        if dependabot {
+            payload["pull_request"]["user"]["login"] = json!("dependabot[bot]");
+        } else {
+            payload["pull_request"]["head"]["repo"] = json!({ "id": 99, "full_name": "eve/churn", "fork": true });
+        }
+        let done = team.job("pull_request", &head, &payload).expect(0, &["Merging trains churn"]);
+        assert_eq!(done.writes(), 0, "{:#?}", done.sent);
+        assert!(done.summary.contains("Merging trains churn"), "{}", done.summary);
+        assert!(team.versions("churn-dev").is_empty());
+        team.world.finish();
+    }
+}
+
+#[test]
+fn an_event_with_our_rights_and_foreign_code_is_refused() {
+    let team = Team::with_rules("");
+    let head = team.change("feature-a", "one");
+    team.open(7, "feature-a", "dev");
+    let pull = team.pull_payload(7);
+    let run = json!({
+        "action": "completed", "workflow_run": { "head_sha": head, "head_branch": "feature-a", "event": "pull_request" },
+        "repository": Team::repository(), "sender": { "login": "eve" },
+    });
+    for (event, payload) in [("pull_request_target", &pull), ("workflow_run", &run)] {
+        let done =
+            team.job(event, &head, payload).expect(30, &[&format!("`{event}` runs with this repository's rights")]);
+        assert_eq!(done.writes(), 0, "{:#?}", done.sent);
+        assert!(!team.home().exists());
+    }
+    // Where the base is checked out, no foreign code is here: it counts as foreign, and nothing is written.
+    let base = team.head("dev");
+    let done = team.job("pull_request_target", &base, &pull);
+    assert_eq!(done.writes(), 0, "{:#?}", done.sent);
+    team.world.finish();
+}
+
+#[test]
+fn rules_come_through_the_host_where_the_checkout_has_them_not() {
+    let team = Team::with(&configuration("    gates: { accuracy: { min: 0.95 } }\n"), TRAINS);
+    let head = team.commit("dev", "branchline.yaml", &configuration("    gates: { accuracy: { min: 0.1 } }\n"));
+    team.depth_one.set(true);
+    let done = team.push("dev").expect(30, &["missed its gates: accuracy 0.9, wanted >= 0.95"]);
+    assert!(done.sent.iter().any(|sent| sent.contains("/contents/branchline.yaml?ref=")), "{:#?}", done.sent);
+    assert_eq!(team.state(&head), "failure");
+    team.world.finish();
+}
+
+#[test]
+fn a_machine_that_dies_with_the_job_is_refused_with_two_ways_out() {
+    let mut team = Team::with_rules("");
+    team.set("RUNNER_ENVIRONMENT", "github-hosted");
+    team.set("BRANCHLINE_HOME", "");
+    team.change("dev", "one");
+    let done = team.push("dev").expect(20, &["a GitHub-hosted runner is deleted after the job"]);
+    assert_eq!(done.summary.matches("\n- ").count(), 2, "{}", done.summary);
+    team.set("BRANCHLINE_HOME", &team.home().display().to_string());
+    team.push("dev").expect(0, &["churn-dev v1"]);
+    team.world.finish();
+}
+
+#[test]
+fn a_pushed_file_cannot_grant_itself_anything() {
+    let team = Team::with_rules("require_review: true\n");
+    team.change("dev", "one");
+    team.push("dev").expect(0, &[]);
+    team.origin.switch("prod");
+    team.origin.git(&["merge", "--quiet", "--ff-only", "dev"]);
+    team.commit("prod", "branchline.yaml", &configuration("require_review: false\n"));
+    let done = team.push("prod").expect(30, &["review"]);
+    assert!(done.output("plan").contains("review-required"));
+    let plan: Value = serde_json::from_str(done.output("plan")).expect("JSON");
+    assert_eq!(plan["verdict"], "blocked");
+    team.world.finish();
+}
