@@ -1,5 +1,6 @@
 //! The only place that knows an SDK, a disk, a process or a clock. One folder or file for each.
 
+pub mod aws;
 pub mod git;
 pub mod github;
 pub mod local;

@@ -119,6 +119,7 @@ impl Config {
         self.wait.unwrap_or(match self.backend.trainer {
             // A training here would die with the run that started it.
             BackendKind::Local => Wait::Done,
+            BackendKind::Cloud => Wait::Leave(std::time::Duration::from_secs(30 * 60)),
         })
     }
 

@@ -111,6 +111,8 @@ impl ModelDraft {
                 metrics: training.metrics,
                 signature: self.signature.clone(),
                 max_runtime: training.max_runtime.or(limit),
+                cloud: crate::model::cloud::CloudSettings::default(),
+                serve: None,
             }),
             (watched, command, data) => {
                 let missing = [

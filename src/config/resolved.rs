@@ -3,6 +3,8 @@
 //! A value of these types cannot be wrong: they are only made by `resolve`.
 
 use crate::config::lookup::Places;
+use crate::model::cloud::AccountPlace;
+use crate::model::cloud::CloudLimits;
 use crate::model::gate::Gate;
 use crate::model::git::BranchName;
 use crate::model::name::GroupName;
@@ -32,6 +34,12 @@ pub struct Config {
     pub models: BTreeMap<ModelName, Model>,
     /// Where things run and are kept.
     pub backend: Backend,
+    /// Where the cloud backend lives, where any part of it is used.
+    pub cloud: Option<AccountPlace>,
+    /// Stages that live in another account, with everything filled in.
+    pub accounts: BTreeMap<StageName, AccountPlace>,
+    /// What every training in the cloud must keep to.
+    pub cloud_limits: CloudLimits,
     /// How long a run waits for training; `None` where the file leaves it to the backend.
     pub wait: Option<Wait>,
     /// How many models a run works on at the same time: 1 to 64.
@@ -100,12 +108,21 @@ pub struct Backend {
     pub artifacts: BackendKind,
 }
 
+impl Backend {
+    /// Tells whether any part of it is in the cloud.
+    pub fn is_cloud(self) -> bool {
+        [self.trainer, self.registry, self.artifacts].contains(&BackendKind::Cloud)
+    }
+}
+
 /// One kind of backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
     /// This machine.
     Local,
+    /// Amazon: SageMaker trains and registers, S3 keeps artifacts.
+    Cloud,
 }
 
 /// How long a run waits for training.

@@ -34,6 +34,7 @@ use crate::config::shape::name;
 use crate::config::stages;
 use crate::config::stages::Names;
 use crate::config::stages::Stages;
+use crate::model::cloud::CloudLimits;
 use crate::model::git::BranchName;
 use crate::model::name::ModelName;
 use crate::model::name::ProjectName;
@@ -78,6 +79,9 @@ impl Rules {
             stages: self.stages.clone(),
             models,
             backend: self.backend,
+            cloud: None,
+            accounts: BTreeMap::new(),
+            cloud_limits: CloudLimits::default(),
             wait: self.wait,
             parallel: self.parallel,
             limits: self.limits,

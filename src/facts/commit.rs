@@ -1,5 +1,7 @@
 //! What was seen of a commit: its content for one model, and whether its branch has moved on.
 
+use crate::model::cloud::CloudSettings;
+use crate::model::cloud::Serve;
 use crate::model::dataset::Dataset;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
@@ -46,6 +48,21 @@ pub struct ContentFacts {
     pub hyperparameters: BTreeMap<String, String>,
     /// The image as written, for the lineage.
     pub image: Option<String>,
+    /// The digest that the image has now, where the backend uses images.
+    #[serde(default)]
+    pub image_digest: Option<String>,
+    /// Why the image has no digest: there is none of that name, say.
+    #[serde(default)]
+    pub missing_image: Option<String>,
+    /// How it is trained in the cloud: what the limits judge.
+    #[serde(default)]
+    pub cloud: CloudSettings,
+    /// The longest that one training may take.
+    #[serde(default)]
+    pub max_runtime: Option<std::time::Duration>,
+    /// How the model is served.
+    #[serde(default)]
+    pub serve: Option<Serve>,
 }
 
 /// Data that could not be identified.

@@ -49,6 +49,9 @@ pub struct Lineage {
     /// The image as written.
     #[serde(default)]
     pub image: Option<String>,
+    /// The digest that the image had: `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
     /// The stage that trained.
     #[serde(default)]
     pub stage: Option<StageName>,

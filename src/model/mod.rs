@@ -7,6 +7,7 @@
 pub mod approval;
 pub mod artifact;
 pub mod change;
+pub mod cloud;
 pub mod dataset;
 pub mod digest;
 pub mod gate;

@@ -1,5 +1,7 @@
 //! Training settings: how one model is trained in one stage, with every default filled in.
 
+use crate::model::cloud::CloudSettings;
+use crate::model::cloud::Serve;
 use crate::model::metric::MetricName;
 use crate::model::name::ChannelName;
 use serde::Deserialize;
@@ -49,4 +51,10 @@ pub struct TrainingSettings {
     pub signature: Option<String>,
     /// The longest that one training may take.
     pub max_runtime: Option<Duration>,
+    /// How it runs in the cloud.
+    #[serde(default)]
+    pub cloud: CloudSettings,
+    /// How what it makes is served.
+    #[serde(default)]
+    pub serve: Option<Serve>,
 }

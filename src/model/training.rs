@@ -1,6 +1,7 @@
 //! Trainings: one execution on a backend, its attempts, and how each ended.
 
 use crate::model::artifact::Artifact;
+use crate::model::cloud::Serve;
 use crate::model::dataset::Dataset;
 use crate::model::digest::Sha256Digest;
 use crate::model::git::BranchName;
@@ -36,6 +37,8 @@ pub enum Cause {
     Network,
     /// The machine or the process that supervised it vanished.
     LostWorker,
+    /// Somebody stopped it by other means than ours.
+    StoppedElsewhere,
     /// The disk was full.
     DiskFull,
 }
@@ -45,7 +48,12 @@ impl Cause {
     pub fn is_transient(self) -> bool {
         match self {
             Self::Capacity | Self::Network | Self::LostWorker => true,
-            Self::Configuration | Self::Code | Self::TimeLimit | Self::Data | Self::DiskFull => false,
+            Self::Configuration
+            | Self::Code
+            | Self::TimeLimit
+            | Self::Data
+            | Self::StoppedElsewhere
+            | Self::DiskFull => false,
         }
     }
 
@@ -59,6 +67,7 @@ impl Cause {
             Self::Capacity => "capacity",
             Self::Network => "network",
             Self::LostWorker => "lost worker",
+            Self::StoppedElsewhere => "stopped elsewhere",
             Self::DiskFull => "disk full",
         }
     }
@@ -136,6 +145,12 @@ pub struct TrainingOrigin {
     pub hyperparameters: BTreeMap<String, String>,
     /// The image as written.
     pub image: Option<String>,
+    /// The digest that the image had: `sha256:…`.
+    #[serde(default)]
+    pub image_digest: Option<String>,
+    /// How the model is served.
+    #[serde(default)]
+    pub serve: Option<Serve>,
     /// Who asked.
     pub actor: Option<String>,
     /// The pull request, where one is known.
@@ -165,6 +180,25 @@ pub struct Training {
     pub ended_at: Option<jiff::Timestamp>,
     /// Where it stands.
     pub state: TrainingState,
+    /// Where people look at it, where the backend has such a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What it is paid for, where the backend charges and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<Bill>,
+}
+
+/// What a training is paid for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bill {
+    /// The machine type.
+    pub instance: String,
+    /// How many machines.
+    pub count: u32,
+    /// Seconds that it trained.
+    pub training_seconds: u64,
+    /// Seconds that are charged: fewer where spare capacity was used.
+    pub billable_seconds: u64,
 }
 
 impl Training {

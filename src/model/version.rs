@@ -2,6 +2,7 @@
 
 use crate::model::approval::Approval;
 use crate::model::artifact::Artifact;
+use crate::model::cloud::Serve;
 use crate::model::digest::Sha256Digest;
 use crate::model::identity::CodeId;
 use crate::model::identity::ContentId;
@@ -82,6 +83,9 @@ pub struct VersionContent {
     pub restores: Option<VersionNumber>,
     /// Why it must not be promoted by default: an unknown tree, say.
     pub not_promotable: Option<String>,
+    /// How it is served, where the settings say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve: Option<Serve>,
 }
 
 /// An entry of a group.

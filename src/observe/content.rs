@@ -76,16 +76,28 @@ impl Observer {
         };
         let code_id = code_id(settings, &entries);
         let (datasets, missing_data) = self.datasets(commit, settings, ports).await?;
-        let identified = missing_data.is_empty();
+        let (image_digest, missing_image) = match &settings.image {
+            Some(image) => match ports.trainer.image_digest(stage, image).await? {
+                Ok(digest) => (digest, None),
+                Err(why) => (None, Some(why)),
+            },
+            None => (None, None),
+        };
+        let identified = missing_data.is_empty() && missing_image.is_none();
         Ok(Ok(ContentFacts {
             content: content_id(&code_id, &datasets),
-            fingerprint: identified.then(|| fingerprint(&code_id, &datasets, None)),
+            fingerprint: identified.then(|| fingerprint(&code_id, &datasets, image_digest.as_deref())),
             code_id,
             datasets,
             missing_data,
             signature: settings.signature.clone(),
             hyperparameters: settings.hyperparameters.clone(),
             image: settings.image.clone(),
+            image_digest,
+            missing_image,
+            cloud: settings.cloud.clone(),
+            max_runtime: settings.max_runtime,
+            serve: settings.serve.clone(),
         }))
     }
 

@@ -108,6 +108,7 @@ pub(super) fn plan(
             source: None,
             restores: None,
             not_promotable: data_moved.then(|| "the data changed while it was trained".to_owned()),
+            serve: training.origin.serve.clone(),
         };
         registrations.push(Step::Register(RegisterStep {
             target: target.clone(),
@@ -243,6 +244,7 @@ pub(super) fn lineage(facts: &Facts, training: &Training) -> Lineage {
         datasets: origin.datasets.clone(),
         hyperparameters: origin.hyperparameters.clone(),
         image: origin.image.clone(),
+        image_digest: origin.image_digest.clone(),
         stage: Some(origin.stage.clone()),
         training: Some(training.name.clone()),
         attempt: Some(training.attempt),

@@ -428,6 +428,8 @@ fn begin(
         datasets: push.content.datasets.clone(),
         hyperparameters: push.content.hyperparameters.clone(),
         image: push.content.image.clone(),
+        image_digest: push.content.image_digest.clone(),
+        serve: push.content.serve.clone(),
         actor: goal.by.actor.clone(),
         pull_request: goal.by.pull_request,
         run_url: goal.by.run_url.clone(),

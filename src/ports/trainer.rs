@@ -5,6 +5,7 @@ use crate::facts::holdings::HeldTraining;
 use crate::facts::holdings::Leftover;
 use crate::model::identity::WatchedEntry;
 use crate::model::name::ProjectName;
+use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 use crate::model::settings::TrainingSettings;
 use crate::model::training::StopCause;
@@ -53,6 +54,8 @@ pub struct WatchedTraining {
     pub cursor: u64,
     /// How far packing its model is, in bytes done and in all, while that goes on.
     pub packing: Option<(u64, u64)>,
+    /// What the backend says it is at, in a few words, such as `starting machines`.
+    pub status: Option<String>,
 }
 
 /// Runs trainings.
@@ -69,6 +72,13 @@ pub trait Trainer: Send + Sync {
     async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let _ = (project, since);
         Ok(Vec::new())
+    }
+
+    /// Finds the digest that an image has now, for a training of a stage. `Ok(Ok(None))`: this backend does not use
+    /// the image. `Ok(Err(why))`: there is no such image.
+    async fn image_digest(&self, stage: &StageName, image: &str) -> Result<Result<Option<String>, String>, PortError> {
+        let _ = (stage, image);
+        Ok(Ok(None))
     }
 
     /// Begins a training, or finds it. Safe to repeat.

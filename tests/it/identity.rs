@@ -7,6 +7,7 @@ use crate::git::open;
 use crate::git::paths;
 use branchline::adapters::git::GitRepository;
 use branchline::adapters::git::Merged;
+use branchline::model::cloud::CloudSettings;
 use branchline::model::dataset::Dataset;
 use branchline::model::dataset::DatasetKind;
 use branchline::model::digest::Sha256Digest;
@@ -100,6 +101,8 @@ fn settings(watched: Watched) -> TrainingSettings {
         metrics: BTreeMap::from([(MetricName::parse("accuracy").expect("a name"), "acc=(.*)".to_owned())]),
         signature: None,
         max_runtime: None,
+        cloud: CloudSettings::default(),
+        serve: None,
     }
 }
 

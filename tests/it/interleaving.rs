@@ -258,6 +258,8 @@ impl Trainer for Stepped<AtOnce> {
                 artifacts: vec![artifact],
                 data_moved: false,
             },
+            url: None,
+            bill: None,
         };
         let mut known = self.inner.trainings.lock().expect("nobody panics with the trainings");
         if known.contains_key(&spec.name) {

@@ -7,6 +7,7 @@ use branchline::adapters::local::LocalTrainer;
 use branchline::adapters::local::SourceMaterial;
 use branchline::adapters::system::Stopwatch;
 use branchline::model::artifact::ObjectDigest;
+use branchline::model::cloud::CloudSettings;
 use branchline::model::dataset::Dataset;
 use branchline::model::dataset::DatasetKind;
 use branchline::model::digest::Sha256Digest;
@@ -169,6 +170,8 @@ fn spec(command: &str) -> TrainingSpec {
             datasets: BTreeMap::new(),
             hyperparameters: BTreeMap::new(),
             image: None,
+            image_digest: None,
+            serve: None,
             actor: None,
             pull_request: None,
             run_url: None,
@@ -186,6 +189,8 @@ fn spec(command: &str) -> TrainingSpec {
             metrics: BTreeMap::new(),
             signature: None,
             max_runtime: None,
+            cloud: CloudSettings::default(),
+            serve: None,
         },
         entries: Vec::new(),
         required_metrics: Vec::new(),

@@ -10,6 +10,7 @@ use branchline::model::approval::Approval;
 use branchline::model::approval::ApprovalRule;
 use branchline::model::artifact::Artifact;
 use branchline::model::artifact::ObjectDigest;
+use branchline::model::cloud::CloudSettings;
 use branchline::model::digest::Sha256Digest;
 use branchline::model::gate::Gate;
 use branchline::model::git::BranchName;
@@ -191,6 +192,7 @@ fn version(group: &GroupName, number: u32, made: Made) -> Version {
             source: None,
             restores: restores.filter(|old| *old < number).map(VersionNumber),
             not_promotable: data_moved.then(|| "the data moved".to_owned()),
+            serve: None,
         },
     }
 }
@@ -217,6 +219,7 @@ fn lineage(content: u8) -> Lineage {
         datasets: BTreeMap::new(),
         hyperparameters: BTreeMap::new(),
         image: None,
+        image_digest: None,
         stage: None,
         training: None,
         attempt: None,
@@ -312,6 +315,8 @@ fn training(stage: &str, attempt: u32, state: TrainingState, again: bool, rules:
             datasets: BTreeMap::new(),
             hyperparameters: BTreeMap::new(),
             image: None,
+            image_digest: None,
+            serve: None,
             actor: None,
             pull_request: None,
             run_url: None,
@@ -322,6 +327,8 @@ fn training(stage: &str, attempt: u32, state: TrainingState, again: bool, rules:
         started_at: None,
         ended_at: None,
         state,
+        url: None,
+        bill: None,
     }
 }
 
@@ -424,6 +431,11 @@ proptest! {
             signature: None,
             hyperparameters: BTreeMap::new(),
             image: None,
+            image_digest: None,
+            missing_image: None,
+            cloud: CloudSettings::default(),
+            max_runtime: None,
+            serve: None,
         };
         let stages = ["feature", "dev"];
         let facts = Facts {

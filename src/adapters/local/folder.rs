@@ -339,7 +339,16 @@ impl TrainingFolder {
                 (Some(started), Some(ended), state)
             }
         };
-        Ok(Training { name: card.name, attempt: card.attempt, origin: card.origin, started_at, ended_at, state })
+        Ok(Training {
+            name: card.name,
+            attempt: card.attempt,
+            origin: card.origin,
+            started_at,
+            ended_at,
+            state,
+            url: None,
+            bill: None,
+        })
     }
 
     fn ended(&self, record: EndRecord) -> Result<Standing, PortError> {

@@ -306,7 +306,13 @@ impl Trainer for LocalTrainer {
             let left = patience.saturating_sub(waiting.elapsed());
             if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
                 let training = brief(move || folder.training_with(standing)).await?;
-                return Ok(Some(WatchedTraining { training, lines: reading.lines, cursor: reading.cursor, packing }));
+                return Ok(Some(WatchedTraining {
+                    training,
+                    lines: reading.lines,
+                    cursor: reading.cursor,
+                    packing,
+                    status: None,
+                }));
             }
             first.get_or_insert(standing);
             tokio::select! {

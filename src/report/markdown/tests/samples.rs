@@ -275,6 +275,7 @@ pub fn lineage(semver: &str) -> Lineage {
         datasets: BTreeMap::from([(ChannelName::parse("train").expect("a channel"), data("new"))]),
         hyperparameters: BTreeMap::new(),
         image: None,
+        image_digest: None,
         stage: Some(stage("dev")),
         training: Some(TrainingName::reported("churn-dev-9c1d22aa04be-1")),
         attempt: Some(1),
@@ -301,6 +302,7 @@ pub fn content(name: &str, semver: &str, source: Option<VersionRef>) -> VersionC
         source,
         restores: None,
         not_promotable: None,
+        serve: None,
     }
 }
 
@@ -362,6 +364,8 @@ pub fn trains(name: &str, result: StepResult) -> StepRecord {
         datasets: BTreeMap::new(),
         hyperparameters: BTreeMap::new(),
         image: None,
+        image_digest: None,
+        serve: None,
         actor: Some("ada".to_owned()),
         pull_request: None,
         run_url: None,

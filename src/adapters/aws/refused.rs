@@ -1,0 +1,352 @@
+//! What an error of Amazon means: one class, whatever the service calls it.
+//!
+//! "Not found" and "exists" have no code of their own in SageMaker. The table is taken from the ACK controller for
+//! SageMaker, which AWS maintains (`generator.yaml`), and from the SageMaker Python SDK.
+
+use crate::ports::PortError;
+use crate::ports::PortErrorKind;
+use aws_sdk_sagemaker::config::http::HttpResponse;
+use aws_sdk_sagemaker::error::ProvideErrorMetadata;
+use aws_sdk_sagemaker::error::SdkError;
+use std::error::Error;
+use std::fmt;
+
+/// What an error means for what comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// What was named does not exist.
+    NotFound,
+    /// What was to be made exists already.
+    Exists,
+    /// A precondition did not hold: somebody else was faster.
+    Precondition,
+    /// Two writes met; nothing was changed by this one.
+    Conflict,
+    /// Somebody may not do it.
+    Denied,
+    /// There are no credentials, or they are wrong.
+    Credentials,
+    /// The credentials ran out.
+    Expired,
+    /// The clocks of this machine and of Amazon differ too much.
+    ClockSkew,
+    /// A limit of the account. Trying again does not help.
+    Quota,
+    /// Too many requests: this one was not carried out.
+    Throttled,
+    /// The bucket is in another region.
+    WrongRegion,
+    /// The request itself is not right.
+    Invalid,
+    /// Never sent: nobody answered the connection.
+    Unreachable,
+    /// Whether it was carried out is not known: the answer was lost, or the service stumbled.
+    Lost,
+    /// Something that we have no word for.
+    Other,
+}
+
+/// A request that was not answered as hoped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// What it means.
+    pub class: Class,
+    /// The service and the operation, as a policy names it: `sagemaker:CreateTrainingJob`.
+    pub action: String,
+    /// Amazon's code, where there is one.
+    pub code: Option<String>,
+    /// What Amazon said, or what went wrong on the way. One line, cut to a readable length.
+    pub message: String,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// Amazon's number of the request.
+    pub request_id: Option<String>,
+}
+
+/// Longest message that is kept, in characters.
+const LONGEST: usize = 600;
+
+impl Refused {
+    /// Reads an error of any client. `action`: as a policy names it.
+    pub fn of<E>(action: &str, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let raw = error.raw_response();
+        let status = raw.map(|raw| raw.status().as_u16());
+        let header = |name: &str| raw.and_then(|raw| raw.headers().get(name)).map(str::to_owned);
+        let request_id = header("x-amzn-requestid").or_else(|| header("x-amz-request-id"));
+        let code = error.code().map(str::to_owned);
+        let message = match error.message() {
+            Some(message) if !message.is_empty() => message.to_owned(),
+            _ => chain(error),
+        };
+        let class = match error {
+            SdkError::ConstructionFailure(_) => construction(&message),
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => Class::Lost,
+            SdkError::DispatchFailure(failure) if failure.is_io() => io_class(&message),
+            SdkError::DispatchFailure(_) => construction(&chain(error)),
+            SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
+            _ => classify(code.as_deref(), &message, status),
+        };
+        Self { class, action: action.to_owned(), code, message: one_line(&message), status, request_id }
+    }
+
+    /// Makes one of what an answer said inside, such as a copy that answered 200 with an error.
+    pub fn said(action: &str, code: &str, message: &str, status: u16) -> Self {
+        Self {
+            class: classify(Some(code), message, Some(status)),
+            action: action.to_owned(),
+            code: Some(code.to_owned()),
+            message: one_line(message),
+            status: Some(status),
+            request_id: None,
+        }
+    }
+
+    /// Tells whether the request certainly changed nothing, so that sending it again cannot double anything.
+    pub fn changed_nothing(&self) -> bool {
+        !matches!(self.class, Class::Lost | Class::Other)
+    }
+
+    /// Puts it in the words of a port. `doing` completes "could not …".
+    pub fn into_port(self, doing: impl Into<String>) -> PortError {
+        let kind = match self.class {
+            Class::NotFound => PortErrorKind::NotFound,
+            Class::Exists | Class::Invalid | Class::WrongRegion => PortErrorKind::Configuration,
+            Class::Denied | Class::Credentials | Class::Expired | Class::ClockSkew => PortErrorKind::Permission,
+            Class::Quota => PortErrorKind::Quota,
+            Class::Throttled | Class::Conflict | Class::Precondition => PortErrorKind::Throttling,
+            Class::Unreachable | Class::Lost | Class::Other => PortErrorKind::Network,
+        };
+        let hint = self.hint();
+        let error = PortError::because(kind, doing, self);
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self.class {
+            Class::Denied => format!(
+                "Allow {} for this role, on this resource: `branchline iam` prints the policy. `branchline doctor` tries them all.",
+                self.action
+            ),
+            Class::Credentials => {
+                "Give the job credentials: `permissions: id-token: write` with a role on GitHub, or the usual \
+                 variables and profiles of the AWS command line."
+                    .to_owned()
+            }
+            Class::Expired => "The session ended. Run again: what was begun is found and finished.".to_owned(),
+            Class::ClockSkew => "Set this machine's clock: Amazon refuses requests that are 5 minutes off.".to_owned(),
+            Class::Quota => {
+                "Ask for more in Service Quotas, or use another instance type. Trying again does not help.".to_owned()
+            }
+            Class::WrongRegion => "Write the bucket's own region into `backend.sagemaker.region`.".to_owned(),
+            Class::Throttled | Class::Lost | Class::Conflict | Class::Precondition => {
+                "Run again: what was begun is found and finished.".to_owned()
+            }
+            Class::Unreachable => "Is the region spelled right, and can this machine reach it?".to_owned(),
+            Class::NotFound | Class::Exists | Class::Invalid | Class::Other => return None,
+        };
+        Some(hint)
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.action)?;
+        match (&self.code, self.status) {
+            (Some(code), _) => write!(f, " was refused: {code}")?,
+            (None, Some(status)) => write!(f, " was answered with HTTP {status}")?,
+            (None, None) => f.write_str(" had no answer")?,
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Refused {}
+
+fn classify(code: Option<&str>, message: &str, status: Option<u16>) -> Class {
+    let code = code.unwrap_or_default();
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "ThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "SlowDown"
+        | "PriorRequestNotComplete"
+        | "TooManyRequests" => Class::Throttled,
+        "ResourceLimitExceeded" | "ServiceQuotaExceededException" | "LimitExceededException" => Class::Quota,
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnauthorizedOperation"
+        | "NotAuthorized"
+        | "AuthorizationError"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "Forbidden"
+        | "KMS.DisabledException" => Class::Denied,
+        "ExpiredToken" | "ExpiredTokenException" | "RequestExpired" | "TokenRefreshRequired" => Class::Expired,
+        "RequestTimeTooSkewed" => Class::ClockSkew,
+        "InvalidSignatureException" | "SignatureDoesNotMatch" if message.to_ascii_lowercase().contains("signature") => {
+            if message.contains("expired") || message.contains("not yet current") {
+                Class::ClockSkew
+            } else {
+                Class::Credentials
+            }
+        }
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidAccessKeyId"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignature"
+        | "InvalidIdentityToken"
+        | "IDPCommunicationError" => Class::Credentials,
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            Class::WrongRegion
+        }
+        "PreconditionFailed" => Class::Precondition,
+        "ConditionalRequestConflict" | "ConflictException" | "OperationAborted" => Class::Conflict,
+        "ResourceInUse" | "ResourceInUseException" | "ResourceAlreadyExists" | "BucketAlreadyOwnedByYou" => {
+            Class::Exists
+        }
+        "NoSuchKey"
+        | "NoSuchBucket"
+        | "NoSuchUpload"
+        | "NoSuchVersion"
+        | "NotFound"
+        | "ResourceNotFound"
+        | "ResourceNotFoundException"
+        | "ImageNotFoundException"
+        | "RepositoryNotFoundException"
+        | "NoSuchLifecycleConfiguration" => Class::NotFound,
+        "ValidationException" | "ValidationError" => validation(message),
+        "InternalError"
+        | "InternalFailure"
+        | "InternalServerException"
+        | "ServiceUnavailable"
+        | "RequestTimeout"
+        | "ServiceUnavailableException"
+        | "InternalDependencyException" => Class::Lost,
+        _ => match status {
+            Some(404) => Class::NotFound,
+            Some(403) => Class::Denied,
+            Some(412) => Class::Precondition,
+            Some(301 | 307) => Class::WrongRegion,
+            Some(429) => Class::Throttled,
+            Some(408 | 500..=599) => Class::Lost,
+            Some(400) if code.is_empty() && message.contains("null") => Class::Throttled,
+            Some(400..=499) => Class::Invalid,
+            _ => Class::Other,
+        },
+    }
+}
+
+/// The one code behind which SageMaker says almost everything.
+fn validation(message: &str) -> Class {
+    let not_found = ["Requested resource not found", "Could not find ", "could not be found"];
+    if message.trim_end().ends_with("does not exist.") || not_found.iter().any(|text| message.contains(text)) {
+        Class::NotFound
+    } else if message.contains("Cannot create already existing") || message.contains("already exists") {
+        Class::Exists
+    } else if message.contains("Rate exceeded") {
+        Class::Throttled
+    } else {
+        Class::Invalid
+    }
+}
+
+fn construction(message: &str) -> Class {
+    let text = message.to_ascii_lowercase();
+    if text.contains("credential") || text.contains("identity") || text.contains("token") {
+        Class::Credentials
+    } else {
+        Class::Invalid
+    }
+}
+
+/// A connection that was never made has changed nothing; one that broke may have.
+fn io_class(message: &str) -> Class {
+    let text = message.to_ascii_lowercase();
+    let never = ["connection refused", "dns", "failed to lookup", "tcp connect", "certificate", "unreachable"];
+    if never.iter().any(|sign| text.contains(sign)) { Class::Unreachable } else { Class::Lost }
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn one_line(message: &str) -> String {
+    let mut line: String = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > LONGEST {
+        line = line.chars().take(LONGEST).collect();
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The exact texts of the service, by resource.
+    #[test]
+    fn not_found_has_many_words() {
+        for (code, message) in [
+            ("ValidationException", "Could not find endpoint configuration \"x\"."),
+            ("ValidationException", "Could not find endpoint \"x\"."),
+            ("ValidationException", "Could not find model \"x\"."),
+            ("ValidationException", "ModelPackageGroup arn:aws:sagemaker:x does not exist."),
+            ("ValidationException", "Requested resource not found."),
+            ("ValidationException", "Could not find requested job with name: x"),
+            ("ResourceNotFound", "Pipeline x does not exist."),
+            ("ResourceNotFoundException", "The specified log stream does not exist."),
+        ] {
+            assert_eq!(classify(Some(code), message, Some(400)), Class::NotFound, "{message}");
+        }
+    }
+
+    #[test]
+    fn exists_has_two_codes_and_two_texts() {
+        for (code, message) in [
+            ("ValidationException", "Cannot create already existing model package group."),
+            ("ValidationException", "Model Package Group already exists."),
+            ("ResourceInUse", "Job name must be unique within an AWS account and region."),
+        ] {
+            assert_eq!(classify(Some(code), message, Some(400)), Class::Exists, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_is_tried_again_and_what_is_not() {
+        assert_eq!(classify(Some("ThrottlingException"), "Rate exceeded", Some(400)), Class::Throttled);
+        assert_eq!(classify(None, "{\"message\": null}", Some(400)), Class::Throttled);
+        assert_eq!(
+            classify(Some("ResourceLimitExceeded"), "The account-level service limit …", Some(400)),
+            Class::Quota
+        );
+        assert_eq!(classify(None, "<html>", Some(500)), Class::Lost);
+        assert_eq!(classify(Some("PreconditionFailed"), "", Some(412)), Class::Precondition);
+        assert_eq!(classify(Some("ConditionalRequestConflict"), "", Some(409)), Class::Conflict);
+    }
+}
