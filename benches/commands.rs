@@ -20,6 +20,7 @@ use crate::world::repository::Watches;
 use crate::world::repository::git;
 use branchline::adapters::git::GitRepository;
 use branchline::adapters::local::pack::pack_directory;
+use branchline::model::cloud::CloudSettings;
 use branchline::model::identity::code_id;
 use branchline::model::settings::TrainingSettings;
 use branchline::model::settings::Watched;
@@ -353,6 +354,8 @@ fn child_watch(folder: &Path, paths: &str) {
         metrics: BTreeMap::new(),
         signature: None,
         max_runtime: None,
+        cloud: CloudSettings::default(),
+        serve: None,
     };
     let entries = git.watched_entries(&head, &settings.watched).expect("watched paths");
     measure::say(code_id(&settings, &entries).short());

@@ -38,6 +38,10 @@ const MOST_TURNS: u32 = 200;
 /// How long one look at a training waits for news.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long a step that goes on when the run is cancelled may still take: a cancelled run is gone within seven
+/// seconds, its report included.
+const GRACE: Duration = Duration::from_secs(4);
+
 /// How long a run stays with a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patience {
@@ -249,7 +253,15 @@ impl<'a> ModelLoop<'a> {
     async fn act(&mut self, steps: &[Step]) -> Result<bool, PortError> {
         let mut made = Made::default();
         for step in steps {
-            let applied = apply::apply(step, &mut made, &self.drive.observer, &self.drive.ports).await;
+            let work = apply::apply(step, &mut made, &self.drive.observer, &self.drive.ports);
+            let applied = tokio::select! {
+                applied = work => applied,
+                () = self.too_late() => {
+                    // Whatever it had begun is found again by its name, or taken away by whoever holds it.
+                    self.record(step, StepResult::Failed, "stopped by a signal half-way".to_owned());
+                    return Ok(true);
+                }
+            };
             match applied {
                 Ok(applied) => {
                     if let (Step::Train(train), StepResult::Done) = (step, applied.result) {
@@ -274,6 +286,12 @@ impl<'a> ModelLoop<'a> {
             }
         }
         Ok(true)
+    }
+
+    /// Returns when the run was cancelled and its grace is over.
+    async fn too_late(&self) {
+        self.drive.cancelled.cancelled().await;
+        tokio::time::sleep(GRACE).await;
     }
 
     /// Tells whether every change of a group that is planned was made by this very run before.
@@ -322,7 +340,10 @@ impl<'a> ModelLoop<'a> {
                         .map_or(0, |at| u64::try_from(clock.now().duration_since(at).as_secs()).unwrap_or(0));
                     let tick = match seen.packing {
                         Some((done, total)) => Tick::Moves { what: "packing model.tar.gz", done, total: Some(total) },
-                        None => Tick::Moves { what: "training", done: elapsed, total: None },
+                        None => {
+                            let what = seen.status.as_deref().unwrap_or("training");
+                            Tick::Moves { what, done: elapsed, total: None }
+                        }
                     };
                     self.drive.ports.progress.tick(&self.task.rules.model, tick);
                 }

@@ -137,7 +137,7 @@ pub struct Composed {
 }
 
 /// Puts a run together. `forge`: whom to ask where branches stand now.
-pub fn compose(
+pub async fn compose(
     place: &Place,
     rules: SourceText,
     settings: &SourceText,

@@ -42,6 +42,7 @@ use clap::CommandFactory as _;
 use clap::Parser as _;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -150,11 +151,15 @@ fn notice(text: &str) {
     drop(writeln!(anstream::stderr(), "{text}"));
 }
 
-/// Runs a future to its end on a new runtime.
+/// Runs a future to its end on the program's one runtime: connections outlive the future that opened them.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.block_on(future));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("start the runtime", &error))?;
-    Ok(runtime.block_on(future))
+    Ok(RUNTIME.get_or_init(|| runtime).block_on(future))
 }

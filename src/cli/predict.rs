@@ -124,7 +124,8 @@ impl Question<'_> {
             drive.ports.progress.clone(),
             drive.cancelled.clone(),
             None,
-        )?;
+        )
+        .await?;
         let outcome = predict(&under_new, self.by, self.text.clone(), self.merge, self.only, pinned).await;
         Ok(AfterMerge { changes, outcome })
     }

@@ -122,7 +122,8 @@ async fn look_again(
         drive.ports.progress.clone(),
         drive.cancelled.clone(),
         None,
-    )?;
+    )
+    .await?;
     let merge = Merge {
         base: pull.base_branch.clone(),
         tree,

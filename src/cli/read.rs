@@ -34,11 +34,14 @@ const ATTEMPTS_SHOWN: u32 = 20;
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
 /// nothing is committed yet.
 pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
-    open_asking(place, None)
+    block_on(open_asking(place, None))?
 }
 
 /// Opens the registry for a command that acts. `forge`: whom to ask where branches stand now.
-pub(super) fn open_asking(place: &Place, forge: Option<Arc<dyn Forge>>) -> Result<(Composed, RepositoryId), Failure> {
+pub(super) async fn open_asking(
+    place: &Place,
+    forge: Option<Arc<dyn Forge>>,
+) -> Result<(Composed, RepositoryId), Failure> {
     let committed = match place.git.head().map_err(|error| Failure::git(&error))? {
         crate::adapters::git::Head::Branch { commit, .. } | crate::adapters::git::Head::Detached { commit } => {
             place.config_text(&commit)?
@@ -60,7 +63,8 @@ pub(super) fn open_asking(place: &Place, forge: Option<Arc<dyn Forge>>) -> Resul
         Arc::new(Quiet),
         CancellationToken::new(),
         forge,
-    )?;
+    )
+    .await?;
     Ok((composed, repository))
 }
 

@@ -111,7 +111,7 @@ pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) 
     block_on(async {
         let place = Place::find(directory, false)?;
         let host = Host::of(None, place.home.clone(), args.format != OutcomeFormat::Text).await;
-        let (composed, _) = read::open_asking(&place, host.forge().cloned())?;
+        let (composed, _) = read::open_asking(&place, host.forge().cloned()).await?;
         let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
         let only = compose::chosen_models(&composed.config, &args.models)?;
         host.refuse_short_lived_home(&composed.config)?;
@@ -193,7 +193,8 @@ impl Reaction<'_> {
             shown.progress(),
             cancelled.clone(),
             self.host.forge().cloned(),
-        )?;
+        )
+        .await?;
         self.host.refuse_short_lived_home(&composed.config)?;
         let only = compose::chosen_models(&composed.config, &self.args.models)?;
         let signals = Signals::listen(cancelled);

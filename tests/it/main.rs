@@ -20,4 +20,5 @@ mod readers;
 mod runner;
 mod stories;
 mod tidy;
+mod wake;
 mod world;

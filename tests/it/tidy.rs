@@ -23,6 +23,19 @@ const ALL: &[&str] = &[
 ];
 
 /// The longest matching prefix counts. A file that no row matches fails the test.
+/// What the adapters of Amazon's services may name.
+const AMAZON: &[&str] = &[
+    "aws_config",
+    "aws_sdk_sagemaker",
+    "aws_sdk_s3",
+    "aws_sdk_sts",
+    "aws_sdk_ecr",
+    "aws_sdk_cloudwatchlogs",
+    "tokio",
+    "sha2",
+    "tar",
+];
+
 const LAYERS: &[Layer] = &[
     Layer { prefix: "main.rs", modules: &["cli"], crates: &[], pure: false },
     Layer { prefix: "lib.rs", modules: ALL, crates: &[], pure: true },
@@ -68,6 +81,34 @@ const LAYERS: &[Layer] = &[
         prefix: "adapters/git/",
         modules: &["model", "adapters::git"],
         crates: &["git2", "sha2", "serde_yaml"],
+        pure: false,
+    },
+    // One session and one set of words for every service of Amazon; then one folder for each of them.
+    Layer {
+        prefix: "adapters/aws/",
+        modules: &["model", "config", "ports", "adapters::aws", "adapters::system"],
+        crates: AMAZON,
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/s3/",
+        modules: &["model", "facts", "ports", "adapters::aws", "adapters::s3", "adapters::local", "adapters::system"],
+        crates: AMAZON,
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/sagemaker/",
+        modules: &[
+            "model",
+            "facts",
+            "ports",
+            "adapters::aws",
+            "adapters::s3",
+            "adapters::sagemaker",
+            "adapters::local",
+            "adapters::system",
+        ],
+        crates: AMAZON,
         pure: false,
     },
     Layer {
@@ -118,8 +159,12 @@ const GUARDED: &[&str] = &[
     "signal_hook",
     "tempfile",
     "octocrab",
+    "aws_config",
     "aws_sdk_sagemaker",
     "aws_sdk_s3",
+    "aws_sdk_sts",
+    "aws_sdk_ecr",
+    "aws_sdk_cloudwatchlogs",
 ];
 
 /// What a pure layer never says.
