@@ -4,6 +4,7 @@
 
 use crate::cli::failure::Failure;
 use crate::config::Config;
+use crate::config::resolved::BackendKind;
 use std::path::Path;
 
 /// Where GitHub looks for workflows.
@@ -20,6 +21,9 @@ const FILES: [(&str, &str); 5] = [
 
 /// What stands in the files for the Action: a commit that nothing has.
 const UNPINNED: &str = "branchline/branchline@0000000000000000000000000000000000000000";
+
+/// The permission that every job has, and beside which the one for roles stands.
+const CHECKOUT_PERMISSION: &str = "      contents: read #";
 
 /// The Action at one commit: `OWNER/REPOSITORY@COMMIT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +84,8 @@ struct Lists {
     bases: Vec<String>,
     /// Stages, low to high.
     stages: Vec<String>,
+    /// Nothing is kept on the machine that runs the job: any runner does, and it takes on a role.
+    in_the_cloud: bool,
 }
 
 impl Lists {
@@ -99,7 +105,9 @@ impl Lists {
             bases.clone_from(&branches);
         }
         let stages = config.stages.iter().map(|stage| stage.name.to_string()).collect();
-        Self { branches, bases, stages }
+        let parts = [config.backend.trainer, config.backend.registry, config.backend.artifacts];
+        let in_the_cloud = parts.iter().all(|part| *part == BackendKind::Cloud);
+        Self { branches, bases, stages, in_the_cloud }
     }
 }
 
@@ -122,10 +130,25 @@ fn adapted(text: &str, lists: &Lists, action: Option<&PinnedAction>) -> String {
             let (key, _) = line.split_once(UNPINNED)?;
             Some(format!("{key}{action} # v{}", env!("CARGO_PKG_VERSION")))
         };
-        adapted.push_str(&list.or_else(pinned).unwrap_or_else(|| line.to_owned()));
+        let elsewhere = || lists.in_the_cloud.then(|| without_a_machine(line))?;
+        adapted.push_str(&list.or_else(pinned).or_else(elsewhere).unwrap_or_else(|| line.to_owned()));
         adapted.push('\n');
+        if lists.in_the_cloud && line.contains(CHECKOUT_PERMISSION) {
+            adapted.push_str("      id-token: write # to take on the role of the stage in the cloud\n");
+        }
     }
     adapted
+}
+
+/// A line that names a machine of one's own, for a backend that needs none.
+fn without_a_machine(line: &str) -> Option<String> {
+    let (before, by) = line.rsplit_once(" # branchline: ")?;
+    let key = before.split_once(':')?.0;
+    match by {
+        "runner" => Some(format!("{key}: ubuntu-latest # branchline: {by}")),
+        "home" => Some(format!("{key}: \"\" # branchline: {by}")),
+        _ => None,
+    }
 }
 
 /// A scalar of a YAML list: as it is where every reader takes it for text, else in quotes.
@@ -182,6 +205,19 @@ mod tests {
         assert!(proposal.contains("    branches: [\"on\", develop, main] # branchline: bases\n"), "{proposal}");
         let reconcile = adapted(file("branchline-reconcile.yml"), &lists, None);
         assert!(reconcile.contains("stage: [feature, dev, prod] # branchline: stages\n"), "{reconcile}");
+    }
+
+    #[test]
+    fn in_the_cloud_any_runner_does_and_takes_on_a_role() {
+        let lists = Lists { in_the_cloud: true, ..Lists::of(&config("")) };
+        for (name, text) in FILES {
+            let text = adapted(text, &lists, None);
+            assert!(!text.contains("self-hosted") && !text.contains("/var/lib"), "{name}: {text}");
+            let workflow = parsed(&text);
+            let job = &workflow["jobs"]["branchline"];
+            assert_eq!(job["permissions"]["id-token"].as_str(), Some("write"), "{name}: {text}");
+            assert_eq!(job["runs-on"].as_str(), Some("ubuntu-latest"), "{name}");
+        }
     }
 
     #[test]
