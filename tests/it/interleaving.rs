@@ -344,18 +344,18 @@ impl World {
         let trainer = Arc::new(AtOnce { trainings: Mutex::new(self.trainings.clone()), folder: self.seed.clone() });
         let gate = Gate::new(Vec::new());
         gate.finish(1);
-        let (drive, tasks) = self.run_of(0, ask, &trainer, &gate);
+        let (drive, tasks) = self.runtime.block_on(self.run_of(0, ask, &trainer, &gate));
         self.runtime.block_on(drive.run(tasks));
         self.trainings = trainer.trainings.lock().expect("nobody panics with the trainings").clone();
     }
 
-    fn run_of(&self, who: usize, ask: &Ask, trainer: &Arc<AtOnce>, gate: &Arc<Gate>) -> (Arc<Drive>, Vec<Task>) {
+    async fn run_of(&self, who: usize, ask: &Ask, trainer: &Arc<AtOnce>, gate: &Arc<Gate>) -> (Arc<Drive>, Vec<Task>) {
         let branch = match ask {
             Ask::Push(branch) => branch,
             _ => "dev",
         };
         let commit = CommitSha::parse(&self.laptop.repository.git(&["rev-parse", branch])).expect("a commit");
-        let (config, whole) = self.laptop.run_for(&commit);
+        let (config, whole) = self.laptop.run_for(&commit).await;
         let gate = || Arc::clone(gate);
         let ports = Ports {
             trainer: Arc::new(Stepped { inner: Arc::clone(trainer), gate: gate(), who }),
@@ -383,8 +383,8 @@ impl World {
         self.laptop.home.clone_from(&home);
         let trainer = Arc::new(AtOnce { trainings: Mutex::new(self.trainings.clone()), folder: home.clone() });
         let gate = Gate::new(schedule);
-        let (first, first_tasks) = self.run_of(0, one, &trainer, &gate);
-        let (second, second_tasks) = self.run_of(1, two, &trainer, &gate);
+        let (first, first_tasks) = self.runtime.block_on(self.run_of(0, one, &trainer, &gate));
+        let (second, second_tasks) = self.runtime.block_on(self.run_of(1, two, &trainer, &gate));
         let ending = self.runtime.block_on(async {
             let run = async |who: usize, drive: &Arc<Drive>, tasks| {
                 let outcomes = drive.run(tasks).await;
@@ -407,7 +407,7 @@ impl World {
 
     async fn ending(&self) -> Ending {
         let commit = CommitSha::parse(&self.laptop.repository.git(&["rev-parse", "dev"])).expect("a commit");
-        let (config, drive) = self.laptop.run_for(&commit);
+        let (config, drive) = self.laptop.run_for(&commit).await;
         let mut ending = Ending::new();
         for (_, target, group) in config.groups() {
             let facts = drive.ports.registry.look(group, &GroupLook::default()).await.expect("a readable group");

@@ -56,7 +56,7 @@ async fn four_versions(laptop: &Laptop) -> CommitSha {
     for score in ["0.5", "0.6", "0.7", "0.8"] {
         repository.write("score", score);
         let commit = CommitSha::parse(&repository.commit(score)).expect("a commit");
-        let (config, drive) = laptop.run_for(&commit);
+        let (config, drive) = laptop.run_for(&commit).await;
         let branch = BranchName::parse("dev").expect("a branch");
         let Route::Tasks(tasks) = push(&config, &branch, &commit, &by(), 1, &[]) else { panic!("dev is a stage") };
         for outcome in drive.run(tasks).await {
@@ -72,7 +72,7 @@ async fn four_versions(laptop: &Laptop) -> CommitSha {
 }
 
 async fn look(laptop: &Laptop, commit: &CommitSha) -> (Config, Ports, Holdings, Vec<Pruning>) {
-    let (config, drive) = laptop.run_for(commit);
+    let (config, drive) = laptop.run_for(commit).await;
     let ours = branchline::adapters::git::GitRepository::discover(laptop.repository.root()).expect("git").identity();
     let ports = drive.ports.clone();
     let branches = Some(BTreeSet::from([BranchName::parse("dev").expect("a branch")]));

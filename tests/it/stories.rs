@@ -440,7 +440,7 @@ impl<'a> Teller<'a> {
     async fn rollback(&self, number: usize, scene: &Scene, rollback: &Rollback) {
         let head = self.resolve("HEAD");
         loop {
-            let (config, drive) = self.laptop.run_for(&head);
+            let (config, drive) = self.laptop.run_for(&head).await;
             let target = target(&config, &rollback.group);
             let model = config.models.keys().next().expect("a model").clone();
             let group = config.group(&model, &target).expect("a group");
@@ -470,7 +470,7 @@ impl<'a> Teller<'a> {
     /// Asks what a merge would do. Nothing may be written by it.
     async fn predict(&self, number: usize, scene: &Scene, asked: &Prediction) {
         let (base, head) = (self.resolve(&asked.into), self.resolve(&asked.head));
-        let (config, drive) = self.laptop.run_for(&base);
+        let (config, drive) = self.laptop.run_for(&base).await;
         let tree = match drive.observer.git().merged_tree(&base, &head, None).expect("a readable repository") {
             Merged::Tree(tree) if !asked.queued => tree,
             Merged::Tree(_) => head.clone(),
@@ -516,7 +516,7 @@ impl<'a> Teller<'a> {
     }
 
     async fn import(&self, number: usize, scene: &Scene, import: &Import) {
-        let (_, drive) = self.laptop.run_for(&self.resolve("HEAD"));
+        let (_, drive) = self.laptop.run_for(&self.resolve("HEAD")).await;
         let group = GroupName::parse(&import.group).expect("a group");
         let look = GroupLook { numbers: vec![VersionNumber(import.version)], ..GroupLook::default() };
         let facts = drive.ports.registry.look(&group, &look).await.expect("readable group");
@@ -555,7 +555,7 @@ impl<'a> Teller<'a> {
             ..Attribution::default()
         };
         loop {
-            let (config, drive) = self.laptop.run_for(commit);
+            let (config, drive) = self.laptop.run_for(commit).await;
             let tasks = tasks(&config, &by);
             let models = drive.run(tasks.clone()).await;
             if self.laptop.faults.take_struck() {
@@ -623,7 +623,7 @@ impl<'a> Teller<'a> {
 
     async fn ending(&self) -> Ending {
         let head = self.resolve("HEAD");
-        let (config, drive) = self.laptop.run_for(&head);
+        let (config, drive) = self.laptop.run_for(&head).await;
         let mut ending = Ending::new();
         for (model, target, group) in config.groups() {
             let facts = drive.ports.registry.look(group, &GroupLook::default()).await.expect("readable group");
@@ -787,11 +787,11 @@ fn a_run_that_leaves_is_finished_by_the_next() {
         laptop.repository.write("score", "0.9");
         let commit = CommitSha::parse(&laptop.repository.commit("First")).expect("a commit");
         let by = Attribution { run_key: "run/1".to_owned(), ..Attribution::default() };
-        let (config, drive) = laptop.run_for(&commit);
+        let (config, drive) = laptop.run_for(&commit).await;
         let left = drive.run(tasks_of_push(&config, &by, "dev", &commit)).await;
         assert_eq!(left[0].verdict, Verdict::Waiting, "{}", told(&left));
         laptop.patience = Patience::UntilDone;
-        let (config, drive) = laptop.run_for(&commit);
+        let (config, drive) = laptop.run_for(&commit).await;
         let done = drive.run(tasks_of_push(&config, &by, "dev", &commit)).await;
         assert_eq!(done[0].verdict, Verdict::Passed, "{}", told(&done));
         assert!(!told(&done).contains("train "), "nothing is trained twice:\n{}", told(&done));

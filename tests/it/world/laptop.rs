@@ -56,13 +56,13 @@ impl Laptop {
     }
 
     /// Puts a run together, anew each time: a run remembers nothing of the one before.
-    pub fn run_for(&self, commit: &CommitSha) -> (Config, Arc<Drive>) {
+    pub async fn run_for(&self, commit: &CommitSha) -> (Config, Arc<Drive>) {
         let git = Arc::new(GitRepository::discover(self.repository.root()).expect("the repository"));
         let text = read_config(&git, commit).expect("readable").expect("branchline.yaml is committed");
-        self.put_together(git, text)
+        self.put_together(git, text).await
     }
 
-    fn put_together(&self, git: Arc<GitRepository>, text: SourceText) -> (Config, Arc<Drive>) {
+    async fn put_together(&self, git: Arc<GitRepository>, text: SourceText) -> (Config, Arc<Drive>) {
         let config = branchline::config::load(&text, &text).unwrap_or_else(|problems| panic!("{problems}"));
         let home = Home::at(self.home.clone());
         let clock: Arc<dyn Clock> = self.clock.clone();
