@@ -13,6 +13,7 @@ use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
 use crate::adapters::s3::look::COPIED_FROM;
 use crate::adapters::s3::look::Found;
+use crate::adapters::s3::look::elsewhere;
 use crate::adapters::s3::look::look;
 use crate::adapters::s3::look::look_for;
 use crate::adapters::s3::look::patient;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a copy begins anew because another writer met it.
-const BEGINNINGS: u32 = 6;
+pub(super) const BEGINNINGS: u32 = 6;
 
 /// Where one request ends and parts begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,8 +157,14 @@ pub async fn copy_object(
     to: &S3Place,
     options: &CopyOptions<'_>,
 ) -> Result<CopiedObject, CopyFailure> {
-    let reading = reader(source, target);
-    let found = look(target, &reading, from).await?;
+    let mut reading = reader(source, target);
+    let found = match look(target, &reading, from).await {
+        Err(refused) if refused.class == Class::WrongRegion => {
+            reading = elsewhere(target, &from.bucket).await?;
+            look(target, &reading, from).await?
+        }
+        other => other?,
+    };
     let from = pinned(from, &found, options.expected)?;
     if let Some(there) = look_for(target, &target.s3, to).await? {
         return settled(&there, &found, to, options.expected, true);

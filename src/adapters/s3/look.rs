@@ -137,6 +137,22 @@ pub(super) fn reader(source: &Session, target: &Session) -> Client {
     Client::from_conf(target.s3.config().to_builder().region(region).build())
 }
 
+/// Returns the client that reads a bucket of which only the name is known: S3 says where it is, even when it refuses.
+pub(super) async fn elsewhere(target: &Session, bucket: &str) -> Result<Client, Refused> {
+    let region = match target.s3.head_bucket().bucket(bucket).send().await {
+        Ok(said) => said.bucket_region().map(str::to_owned),
+        Err(error) => {
+            let said = error.raw_response().and_then(|raw| raw.headers().get("x-amz-bucket-region")).map(str::to_owned);
+            if said.is_none() {
+                return Err(Refused::of("s3:ListBucket", &error));
+            }
+            said
+        }
+    };
+    let region = region.unwrap_or_else(|| target.place.region.clone());
+    Ok(Client::from_conf(target.s3.config().to_builder().region(Region::new(region)).build()))
+}
+
 /// Returns the client for requests whose answer trickles: S3 keeps a long copy alive with single blanks, and the SDK
 /// would call that a stalled stream.
 pub(super) fn patient(session: &Session) -> Client {

@@ -36,6 +36,15 @@ pub(super) struct OpenUpload {
     id: Option<String>,
 }
 
+/// What the parts must add up to.
+pub(super) struct Whole {
+    pub(super) size: u64,
+    /// CRC64NVME of the whole, base64, where it is known: S3 refuses parts that add up to another.
+    pub(super) crc64: Option<String>,
+    /// The account that must own the bucket, where that is known.
+    pub(super) owner: Option<String>,
+}
+
 impl OpenUpload {
     pub(super) fn new(target: &Arc<Session>, client: &Client, to: &S3Place, id: String) -> Self {
         Self { target: Arc::clone(target), client: client.clone(), to: to.clone(), id: Some(id) }
@@ -53,12 +62,7 @@ impl OpenUpload {
     }
 
     /// Completes it from its parts, which are in order.
-    pub(super) async fn complete(
-        mut self,
-        parts: Vec<CompletedPart>,
-        size: u64,
-        owner: Option<String>,
-    ) -> Result<End, Refused> {
+    pub(super) async fn complete(mut self, parts: Vec<CompletedPart>, whole: &Whole) -> Result<End, Refused> {
         let listed = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let mut last = None;
         for _ in 0..COMPLETIONS {
@@ -74,8 +78,9 @@ impl OpenUpload {
                         .upload_id(self.id())
                         .if_none_match("*")
                         .checksum_type(ChecksumType::FullObject)
-                        .set_mpu_object_size(i64::try_from(size).ok())
-                        .set_expected_bucket_owner(owner.clone())
+                        .set_checksum_crc64_nvme(whole.crc64.clone())
+                        .set_mpu_object_size(i64::try_from(whole.size).ok())
+                        .set_expected_bucket_owner(whole.owner.clone())
                         .multipart_upload(listed.clone())
                         .send()
                 })
@@ -147,7 +152,10 @@ pub(super) async fn copy(order: &Order, progress: Option<OnBytes<'_>>) -> Result
         Err(refused) => return Ok(End::Refused(sharpen(refused))),
     };
     match copy_parts(order, upload.id(), progress).await {
-        Ok(parts) => Ok(upload.complete(parts, order.found.size, order.owner()).await?),
+        Ok(parts) => {
+            let whole = Whole { size: order.found.size, crc64: order.found.crc64.clone(), owner: order.owner() };
+            Ok(upload.complete(parts, &whole).await?)
+        }
         Err(refused) => {
             upload.abort().await;
             Ok(End::Refused(sharpen(refused)))
