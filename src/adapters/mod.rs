@@ -6,4 +6,5 @@ pub mod github;
 pub mod local;
 pub mod material;
 pub mod runner;
+pub mod s3;
 pub mod system;

@@ -10,6 +10,7 @@
 //! text, so it can neither drop a duplicate key nor turn `1.10` into `1.1`.
 
 mod changes;
+mod cloud;
 mod duration;
 mod lookup;
 mod models;

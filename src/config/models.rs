@@ -1,5 +1,6 @@
 //! Models: names, watched paths, gates and groups, and the settings of every training stage.
 
+use crate::config::cloud;
 use crate::config::duration;
 use crate::config::paths;
 use crate::config::problem::all_of;
@@ -9,11 +10,13 @@ use crate::config::raw::RawGate;
 use crate::config::raw::RawModel;
 use crate::config::raw::RawWhenDataDiffers;
 use crate::config::resolve::Inquiry;
+use crate::config::resolved::BackendKind;
 use crate::config::route::Route;
 use crate::config::stages::Names;
 use crate::config::stages::meant;
 use crate::config::training;
 use crate::config::training::Training;
+use crate::model::cloud::Serve;
 use crate::model::gate::Gate;
 use crate::model::gate::Tolerance;
 use crate::model::gate::WhenDataDiffers;
@@ -39,6 +42,7 @@ pub(in crate::config) struct ModelDraft {
     signature: Option<String>,
     training: Training,
     overlays: BTreeMap<StageName, Training>,
+    serve: Option<Serve>,
     pub(in crate::config) gates: Vec<Gate>,
     pub(in crate::config) group_names: BTreeMap<TargetName, GroupName>,
     pub(in crate::config) max_attempts: u32,
@@ -50,12 +54,28 @@ pub(in crate::config) enum Missing {
     Paths,
     Command,
     Data,
+    Image,
+    Instance,
+    Subnets,
+    SecurityGroups,
+    ExecutionRole,
 }
 
 impl Missing {
-    /// Says it; `stages` are the ones that lack it, if not all do.
-    pub(in crate::config) fn say(self, inquiry: &mut Inquiry<'_>, model: &ModelName, stages: Option<&[&str]>) {
+    /// Says it of the stages that lack it; `everywhere`: all of them do.
+    pub(in crate::config) fn say(
+        self,
+        inquiry: &mut Inquiry<'_>,
+        model: &ModelName,
+        stages: &[&str],
+        everywhere: bool,
+    ) {
         let route = Route::model(model);
+        // A mapping that is only half there may be written for one stage alone.
+        let half = |key: &str| {
+            let overlays = stages.iter().map(|stage| route.key("stages").key(stage).key("train").key(key));
+            std::iter::once(route.key("train").key(key)).chain(overlays).find(|holder| inquiry.is_written(holder))
+        };
         let (holder, key, hint) = match self {
             Self::Paths => (
                 route,
@@ -70,11 +90,35 @@ impl Missing {
                 "data",
                 "name them, as in `data: { train: data/train.csv }`; if there are none, write `data: none`",
             ),
+            Self::Image => (
+                route.key("train"),
+                "image",
+                "SageMaker trains in a container: name its image, as in \
+                 `image: 111122223333.dkr.ecr.eu-west-1.amazonaws.com/churn:2026.11`",
+            ),
+            Self::Instance => {
+                let hint = "say which machine trains, as in `instance: { type: ml.m5.xlarge }`";
+                half("instance").map_or((route.key("train"), "instance", hint), |holder| (holder, "type", hint))
+            }
+            Self::Subnets => {
+                let hint = "name them, as in `subnets: [subnet-0a1b2c3d]`";
+                (half("vpc").unwrap_or_else(|| route.key("train")), "subnets", hint)
+            }
+            Self::SecurityGroups => {
+                let hint = "name them, as in `security_groups: [sg-0a1b2c3d]`";
+                (half("vpc").unwrap_or_else(|| route.key("train")), "security_groups", hint)
+            }
+            Self::ExecutionRole => (
+                route.key("train"),
+                "execution_role_arn",
+                "SageMaker trains under a role: write `execution_role_arn` under `backend.sagemaker`, under the stage's \
+                 account, or here",
+            ),
         };
         let place = match stages {
-            None => String::new(),
-            Some([only]) => format!(" for the stage {}", quoted(only)),
-            Some(stages) => format!(" for the stages {}", all_of(stages.iter().copied())),
+            _ if everywhere => String::new(),
+            [only] => format!(" for the stage {}", quoted(only)),
+            stages => format!(" for the stages {}", all_of(stages.iter().copied())),
         };
         let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(key));
         // Without `train` at all, one problem is enough.
@@ -85,25 +129,46 @@ impl Missing {
 }
 
 impl ModelDraft {
-    /// Returns the settings of one training stage, or what is missing for it.
+    /// Returns the settings of one training stage, or what is missing for it. `has_role`: whether the place where it
+    /// trains names a role for training jobs.
     pub(in crate::config) fn settings(
         &self,
         stage: &StageName,
         limit: Option<Duration>,
+        trainer: BackendKind,
+        has_role: bool,
     ) -> Result<TrainingSettings, Vec<Missing>> {
         let training = match self.overlays.get(stage) {
             Some(overlay) => self.training.clone().laid_over(overlay),
             None => self.training.clone(),
         };
+        let lacking_of_vpc = training.cloud.lacks_of_vpc();
+        let cloud = training.cloud.into_settings();
         let watched = match (training.checkout_all.unwrap_or(false), &self.paths) {
             (true, _) => Some(Watched::All),
             (false, Some(paths)) => Some(Watched::Paths(paths.clone())),
             (false, None) => None,
         };
-        match (watched, training.command, training.data) {
-            (Some(watched), Some(command), Some(data)) => Ok(TrainingSettings {
+        let in_cloud = trainer == BackendKind::Cloud;
+        let missing: Vec<Missing> = [
+            (Missing::Paths, watched.is_none()),
+            // In the cloud, an image may train by itself.
+            (Missing::Command, training.command.is_none() && !in_cloud),
+            (Missing::Data, training.data.is_none()),
+            (Missing::Image, training.image.is_none() && in_cloud),
+            (Missing::Instance, cloud.instance.is_none() && in_cloud),
+            (Missing::Subnets, lacking_of_vpc == Some("subnets") && in_cloud),
+            (Missing::SecurityGroups, lacking_of_vpc == Some("security_groups") && in_cloud),
+            (Missing::ExecutionRole, cloud.execution_role_arn.is_none() && !has_role && in_cloud),
+        ]
+        .into_iter()
+        .filter(|(_, lacking)| *lacking)
+        .map(|(key, _)| key)
+        .collect();
+        match (watched, training.data) {
+            (Some(watched), Some(data)) if missing.is_empty() => Ok(TrainingSettings {
                 watched,
-                command: Some(command),
+                command: training.command,
                 image: training.image,
                 hyperparameters: training.hyperparameters,
                 environment: training.environment,
@@ -111,17 +176,10 @@ impl ModelDraft {
                 metrics: training.metrics,
                 signature: self.signature.clone(),
                 max_runtime: training.max_runtime.or(limit),
-                cloud: crate::model::cloud::CloudSettings::default(),
-                serve: None,
+                cloud,
+                serve: self.serve.clone(),
             }),
-            (watched, command, data) => {
-                let missing = [
-                    (Missing::Paths, watched.is_none()),
-                    (Missing::Command, command.is_none()),
-                    (Missing::Data, data.is_none()),
-                ];
-                Err(missing.into_iter().filter(|(_, lacking)| *lacking).map(|(key, _)| key).collect())
-            }
+            _ => Err(missing),
         }
     }
 }
@@ -204,6 +262,7 @@ fn one(inquiry: &mut Inquiry<'_>, route: &Route, raw: &RawModel, names: &Names) 
         signature: raw.signature.clone(),
         training,
         overlays,
+        serve: cloud::serve::resolve(inquiry, &route.key("serve"), raw.serve.as_ref()),
         gates: gates(inquiry, &route.key("gates"), raw.gates.as_ref()),
         group_names: group_names(inquiry, &route.key("group_names"), raw.group_names.as_ref(), names),
         max_attempts: raw.max_attempts.unwrap_or(DEFAULT_ATTEMPTS),

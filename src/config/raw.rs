@@ -8,6 +8,17 @@
 //! The choices between a word and a mapping are `untagged`. That is harmless here only because `shape` has
 //! already checked the value and made every text a string; serde's own messages are never seen.
 
+use crate::config::cloud::raw::RawAccount;
+use crate::config::cloud::raw::RawCheckpoint;
+use crate::config::cloud::raw::RawEntrypoint;
+use crate::config::cloud::raw::RawHyperparameterFormat;
+use crate::config::cloud::raw::RawInputMode;
+use crate::config::cloud::raw::RawInstance;
+use crate::config::cloud::raw::RawPart;
+use crate::config::cloud::raw::RawPlace;
+use crate::config::cloud::raw::RawServe;
+use crate::config::cloud::raw::RawStore;
+use crate::config::cloud::raw::RawVpc;
 use schemars::JsonSchema;
 use schemars::Schema;
 use schemars::SchemaGenerator;
@@ -43,11 +54,16 @@ pub struct RawFile {
     /// The models that this repository trains, by name.
     #[schemars(required, extend("x-branchline" = "setting", "examples" = [json!({"churn": {"paths": ["train.py"], "train": {"command": "python3 train.py", "data": "none"}}})]))]
     pub models: Option<BTreeMap<String, RawModel>>,
-    /// Where training runs and where versions and artifacts are kept. `local`: on this machine.
+    /// Where training runs and where versions and artifacts are kept. `local` (the default): on this machine.
+    /// `sagemaker`: in Amazon's cloud.
     #[schemars(extend("x-branchline" = "rule"))]
     pub backend: Option<RawBackend>,
+    /// Stages that live in an account of their own, by stage. What is absent is as in `backend`.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"prod": {"id": "222222222222", "assume_role_arn": "arn:aws:iam::222222222222:role/branchline-prod", "bucket": "acme-models-prod"}})]))]
+    pub accounts: Option<BTreeMap<String, RawAccount>>,
     /// How long a run waits for training: `done` (until it ends, the default with the local backend), `0`
-    /// (not at all), or a time such as `30m`. What is still open then is finished by a later event.
+    /// (not at all), or a time such as `30m` (the default in the cloud). What is still open then is finished by a
+    /// later event.
     #[schemars(extend("x-branchline" = "rule", "examples" = ["done", "0", "30m"]), with = "Option<Text>")]
     pub wait: Option<String>,
     /// How many models a run works on at the same time. Default 4.
@@ -79,7 +95,7 @@ pub struct RawFile {
     #[schemars(extend("x-branchline" = "rule"))]
     pub checks: Option<RawChecks>,
     /// What a cancelled run does with the trainings that it started: `stop` them (the default with the local
-    /// backend) or `leave` them running.
+    /// backend) or `leave` them running (the default in the cloud).
     #[schemars(extend("x-branchline" = "rule"))]
     pub on_cancel: Option<RawOnCancel>,
 }
@@ -181,6 +197,9 @@ pub struct RawModel {
     /// What differs in one training stage, laid over `train` key by key (lists replace).
     #[schemars(extend("x-branchline" = "setting", "examples" = [json!({"dev": {"train": {"hyperparameters": {"epochs": 50}}}})]))]
     pub stages: Option<BTreeMap<String, RawModelStage>>,
+    /// How a registered model is served. For versions in SageMaker: what endpoints and batch jobs are told.
+    #[schemars(extend("x-branchline" = "setting"))]
+    pub serve: Option<RawServe>,
     /// Conditions on metrics, by metric. What misses one is not registered.
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"accuracy": {"min": 0.8, "max_drop": "1%"}})]))]
     pub gates: Option<BTreeMap<String, RawGate>>,
@@ -206,10 +225,11 @@ pub struct RawModelStage {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::config::schema::mark_settings)]
 pub struct RawTrain {
-    /// The command line, run by `sh -c` in a checkout of the watched paths.
+    /// The command line, run by `sh -c` in a checkout of the watched paths. May be left out where SageMaker trains
+    /// with an image that trains by itself.
     #[schemars(extend("examples" = ["python3 train.py"]), with = "Option<Text>")]
     pub command: Option<String>,
-    /// The container image. Part of the model's identity; the local trainer does not use it.
+    /// The container image. Part of the model's identity. SageMaker needs one; the local trainer does not use it.
     #[schemars(with = "Option<Text>")]
     pub image: Option<String>,
     /// What the training gets to see: the watched `paths` (the default), or `all` of the repository.
@@ -230,6 +250,38 @@ pub struct RawTrain {
     /// The longest that one training may take, such as `2h`.
     #[schemars(extend("examples" = ["2h"]), with = "Option<Text>")]
     pub max_runtime: Option<String>,
+    /// The machines. SageMaker needs them; the local trainer does not use this key, nor those below.
+    #[schemars(extend("examples" = [json!({"type": "ml.m5.xlarge"})]))]
+    pub instance: Option<RawInstance>,
+    /// How the command is begun in the container: by our `bootstrap` (the default: any image with `sh` and `tar`),
+    /// or by the training `toolkit` in the image.
+    pub entrypoint: Option<RawEntrypoint>,
+    /// How hyperparameters are spelled for the container: `raw` as they are written (the default), or as `json`.
+    pub hyperparameter_format: Option<RawHyperparameterFormat>,
+    /// How data reach the container, by Amazon's words. Default `File`.
+    pub input_mode: Option<RawInputMode>,
+    /// The key that the volumes of the machines are encrypted with: an id, an ARN, or `alias/…`.
+    #[schemars(extend("examples" = ["alias/training"]))]
+    pub volume_kms_key: Option<String>,
+    /// The private network. Default: none.
+    #[schemars(extend("examples" = [json!({"subnets": ["subnet-0a1b2c3d"], "security_groups": ["sg-0a1b2c3d"]})]))]
+    pub vpc: Option<RawVpc>,
+    /// Whether the container has no network at all. Default false.
+    pub network_isolation: Option<bool>,
+    /// Whether traffic between the machines is encrypted. Default false.
+    pub encrypt_between: Option<bool>,
+    /// Where the training leaves what it needs to go on after an interruption. Default: nowhere.
+    #[schemars(extend("examples" = [json!({"local_path": "/opt/ml/checkpoints"})]))]
+    pub checkpoint: Option<RawCheckpoint>,
+    /// How many times Amazon itself starts again after an internal error. Default: not at all.
+    #[schemars(extend("examples" = [2]), range(min = 1, max = 30))]
+    pub retries: Option<u32>,
+    /// The role that the training runs under, instead of the one in `backend`.
+    #[schemars(extend("examples" = ["arn:aws:iam::111122223333:role/SageMakerExecution"]))]
+    pub execution_role_arn: Option<String>,
+    /// Tags of the training job.
+    #[schemars(extend("examples" = [json!({"team": "growth"})]), with = "Option<TextMap>")]
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// What the training gets to see.
@@ -341,12 +393,15 @@ pub enum RawBackendKind {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::config::schema::mark_rules)]
 pub struct RawBackendParts {
-    /// Where training runs. Default `local`.
-    pub trainer: Option<RawBackendKind>,
-    /// Where versions are registered. Default `local`.
-    pub registry: Option<RawBackendKind>,
-    /// Where artifacts are kept. Default `local`.
-    pub artifacts: Option<RawBackendKind>,
+    /// All of it in Amazon's cloud: SageMaker trains and registers, S3 keeps artifacts.
+    #[schemars(extend("examples" = [json!({"region": "eu-west-1", "bucket": "acme-models", "execution_role_arn": "arn:aws:iam::111122223333:role/SageMakerExecution"})]))]
+    pub sagemaker: Option<RawPlace>,
+    /// Where training runs: `local` (the default), or `{ sagemaker: … }`.
+    pub trainer: Option<RawPart>,
+    /// Where versions are registered: `local` (the default), or `{ sagemaker: … }`.
+    pub registry: Option<RawPart>,
+    /// Where artifacts are kept: `local` (the default), or `{ s3: … }`.
+    pub artifacts: Option<RawStore>,
 }
 
 /// Bounds on what one event may cost.
@@ -360,6 +415,23 @@ pub struct RawLimits {
     /// The longest that any training may take, whatever its settings say, such as `4h`.
     #[schemars(extend("examples" = ["4h"]), with = "Option<Text>")]
     pub max_runtime: Option<String>,
+    /// In the cloud: the only machine types that may train, as names and patterns with `*`.
+    #[schemars(extend("examples" = [["ml.m5.*"]]))]
+    pub instance_types: Option<Vec<String>>,
+    /// In the cloud: how many machines one training may use.
+    #[schemars(extend("examples" = [4]), range(min = 1, max = 1000))]
+    pub max_instances: Option<u32>,
+    /// In the cloud: how many machine hours (machines times `max_runtime`) the trainings of one event may take in all.
+    #[schemars(extend("examples" = [100]), range(min = 1, max = 1_000_000))]
+    pub max_hours: Option<u32>,
+    /// In the cloud: tags that every training must carry.
+    #[schemars(extend("examples" = [["team"]]))]
+    pub required_tags: Option<Vec<String>>,
+    /// In the cloud: whether every training must run in a private network. Default false.
+    pub require_vpc: Option<bool>,
+    /// In the cloud: whether the volumes of every training and the objects in the bucket must have a key of yours.
+    /// Default false.
+    pub require_kms: Option<bool>,
 }
 
 /// What `prune` keeps of a target.
@@ -478,7 +550,7 @@ pub enum RawOnCancel {
 /// Text, as which a number or a truth value is read too: `signature: 1` means the text `1`.
 ///
 /// Only the schema knows this type; in Rust it is a `String`.
-struct Text;
+pub(in crate::config) struct Text;
 
 impl JsonSchema for Text {
     fn inline_schema() -> bool {
@@ -495,4 +567,4 @@ impl JsonSchema for Text {
 }
 
 /// Names and their texts.
-type TextMap = BTreeMap<String, Text>;
+pub(in crate::config) type TextMap = BTreeMap<String, Text>;

@@ -1,6 +1,7 @@
 //! Raw -> resolved: what the keys of one file mean, and every problem with that; then rules and settings of
 //! two files put together.
 
+use crate::config::cloud;
 use crate::config::duration;
 use crate::config::duration::DurationError;
 use crate::config::lookup::Places;
@@ -10,6 +11,7 @@ use crate::config::problem::Place;
 use crate::config::problem::Problem;
 use crate::config::problem::quoted;
 use crate::config::resolved::AUTO_RETRIES;
+use crate::config::resolved::BackendKind;
 use crate::config::resolved::Config;
 use crate::config::resolved::Model;
 use crate::config::route::Route;
@@ -220,9 +222,15 @@ fn trained(
     let mut missing: BTreeMap<models::Missing, Vec<&str>> = BTreeMap::new();
     let stages: Vec<_> = rules.rules.stages.iter().filter(|stage| matches!(stage.does, Does::Train { .. })).collect();
     let limit = rules.rules.limits.max_runtime;
+    let trainer = rules.rules.places.backend.trainer;
     for stage in &stages {
-        match draft.settings(&stage.name, limit) {
+        let place = rules.rules.places.of_stage(&stage.name);
+        let has_role = rules.rules.places.role_is_damaged || place.is_some_and(|at| at.execution_role_arn.is_some());
+        match draft.settings(&stage.name, limit, trainer, has_role) {
             Ok(trained) => {
+                if trainer == BackendKind::Cloud {
+                    cloud::check::settings(inquiry, model, &stage.name, &trained);
+                }
                 settings.insert(stage.name.clone(), trained);
             }
             Err(keys) => keys.into_iter().for_each(|key| missing.entry(key).or_default().push(stage.name.as_str())),
@@ -230,7 +238,7 @@ fn trained(
     }
     for (key, lacking) in missing {
         let everywhere = lacking.len() == stages.len();
-        key.say(inquiry, model, (!everywhere).then_some(lacking.as_slice()));
+        key.say(inquiry, model, &lacking, everywhere);
     }
     models::say_too_long(inquiry, model, draft, limit);
     settings

@@ -1,10 +1,9 @@
 //! Rules: every key outside the models, with its default.
 
+use crate::config::cloud;
 use crate::config::duration;
 use crate::config::lookup::Places;
 use crate::config::problem::quoted;
-use crate::config::raw::RawBackend;
-use crate::config::raw::RawBackendKind;
 use crate::config::raw::RawChecks;
 use crate::config::raw::RawFile;
 use crate::config::raw::RawKeep;
@@ -16,7 +15,6 @@ use crate::config::raw::RawRole;
 use crate::config::raw::RawTopology;
 use crate::config::resolve::Inquiry;
 use crate::config::resolved::Action;
-use crate::config::resolved::Backend;
 use crate::config::resolved::BackendKind;
 use crate::config::resolved::Checks;
 use crate::config::resolved::Config;
@@ -56,7 +54,8 @@ pub(in crate::config) struct Rules {
     pub(in crate::config) stages: Vec<Stage>,
     literal_branches: BTreeMap<BranchName, StageName>,
     pub(in crate::config) names: Names,
-    backend: Backend,
+    pub(in crate::config) places: cloud::place::Places,
+    cloud_limits: CloudLimits,
     wait: Option<Wait>,
     parallel: usize,
     pub(in crate::config) limits: Limits,
@@ -78,10 +77,10 @@ impl Rules {
             topology: self.topology,
             stages: self.stages.clone(),
             models,
-            backend: self.backend,
-            cloud: None,
-            accounts: BTreeMap::new(),
-            cloud_limits: CloudLimits::default(),
+            backend: self.places.backend,
+            cloud: self.places.cloud.clone(),
+            accounts: self.places.accounts.clone(),
+            cloud_limits: self.cloud_limits.clone(),
             wait: self.wait,
             parallel: self.parallel,
             limits: self.limits,
@@ -118,6 +117,8 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         Some(RawTopology::Baseline) | None => Topology::Baseline,
     };
     let Stages { list: stages, literal_branches, names } = stages::resolve(inquiry, raw, topology);
+    let cloud_limits = cloud::limits::resolve(inquiry, raw.limits.as_ref());
+    let backend = cloud::place::resolve(inquiry, raw, &names);
     let limits = raw.limits.as_ref();
     let limits = Limits {
         max_trainings_per_event: limits.and_then(|limits| limits.max_trainings_per_event),
@@ -142,7 +143,6 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         stages,
         names,
         literal_branches,
-        backend: backend(raw.backend.as_ref()),
         wait: raw.wait.as_deref().and_then(|text| wait(inquiry, text)),
         parallel: usize::try_from(raw.parallel.unwrap_or(DEFAULT_PARALLEL)).unwrap_or(1),
         limits,
@@ -162,23 +162,15 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         },
         on_cancel: match raw.on_cancel {
             Some(RawOnCancel::Leave) => OnCancel::Leave,
-            Some(RawOnCancel::Stop) | None => OnCancel::Stop,
+            Some(RawOnCancel::Stop) => OnCancel::Stop,
+            // Here a training would go on without anybody who pays attention; there, a later run finishes it.
+            None => match backend.backend.trainer {
+                BackendKind::Local => OnCancel::Stop,
+                BackendKind::Cloud => OnCancel::Leave,
+            },
         },
-    }
-}
-
-fn backend(raw: Option<&RawBackend>) -> Backend {
-    let kind = |raw: Option<RawBackendKind>| match raw {
-        Some(RawBackendKind::Local) | None => BackendKind::Local,
-    };
-    match raw {
-        Some(RawBackend::Parts(parts)) => {
-            Backend { trainer: kind(parts.trainer), registry: kind(parts.registry), artifacts: kind(parts.artifacts) }
-        }
-        Some(RawBackend::Kind(all)) => {
-            Backend { trainer: kind(Some(*all)), registry: kind(Some(*all)), artifacts: kind(Some(*all)) }
-        }
-        None => Backend { trainer: kind(None), registry: kind(None), artifacts: kind(None) },
+        cloud_limits,
+        places: backend,
     }
 }
 

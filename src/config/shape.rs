@@ -225,8 +225,8 @@ impl Walker {
         let inside = if route.segments().is_empty() { String::new() } else { format!(" in {}", name(route)) };
         let free = known.keys().copied().filter(|key| !entries.iter().any(|entry| entry.key == *key));
         let message = format!("unknown key {}{inside}", quoted(&entry.key));
-        let hint = if route.last_key() == Some("backend") && matches!(entry.key.as_str(), "sagemaker" | "s3") {
-            "this build knows the backend `local` only".to_owned()
+        let hint = if route.last_key() == Some("backend") && entry.key == "s3" {
+            "S3 keeps artifacts: write `artifacts: { s3: {…} }`, or `sagemaker: {…}` for everything".to_owned()
         } else if let Some(meant) = nearest(&entry.key, free) {
             format!("did you mean {}?", quoted(meant))
         } else if let Some(home) = home_of(&entry.key) {
@@ -381,7 +381,11 @@ fn example(route: &Route, allowed: &Allowed<'_>) -> Option<String> {
     }
     let key = route.last_key()?;
     if allowed.words.first().is_some_and(|word| *word == "local") {
-        return Some("this build knows the backend `local` only".to_owned());
+        let (word, place) = match key {
+            "artifacts" => ("s3", "region: eu-west-1, bucket: acme-models"),
+            _ => ("sagemaker", "region: eu-west-1, bucket: acme-models, execution_role_arn: \"…\""),
+        };
+        return Some(format!("write `{key}: local` or `{key}: {{ {word}: {{ {place} }} }}`"));
     }
     if let Some(word) = allowed.words.first() {
         return Some(format!("for example `{key}: {word}`"));
@@ -419,6 +423,9 @@ fn home_of(key: &str) -> Option<String> {
         ("Gate", "under a gate: `models.<name>.gates.<metric>`"),
         ("Limits", "under `limits`"),
         ("Source", "under a channel: `models.<name>.train.data.<channel>`"),
+        ("Instance", "under `models.<name>.train.instance`"),
+        ("Vpc", "under `models.<name>.train.vpc`"),
+        ("Place", "under `backend.sagemaker`"),
     ];
     let root = schema();
     let has = |schema: &Schema| schema["properties"].get(key).is_some();

@@ -1,5 +1,7 @@
 //! What stands under `train`: one file's words for it, checked, and how a stage's words are laid over them.
 
+use crate::config::cloud;
+use crate::config::cloud::training::CloudDraft;
 use crate::config::paths;
 use crate::config::problem::quoted;
 use crate::config::raw::RawChannel;
@@ -31,6 +33,7 @@ pub(in crate::config) struct Training {
     pub(in crate::config) environment: BTreeMap<String, String>,
     pub(in crate::config) metrics: BTreeMap<MetricName, String>,
     pub(in crate::config) max_runtime: Option<Duration>,
+    pub(in crate::config) cloud: CloudDraft,
 }
 
 /// The data, said in words or by channel.
@@ -71,6 +74,7 @@ impl Training {
             environment: self.environment,
             metrics: self.metrics,
             max_runtime: over.max_runtime.or(self.max_runtime),
+            cloud: self.cloud.laid_over(over.cloud),
         }
     }
 }
@@ -93,6 +97,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, route: &Route, raw: 
             }
             Some(longest)
         }),
+        cloud: cloud::training::resolve(inquiry, route, raw),
     }
 }
 

@@ -1,5 +1,9 @@
 //! The resolved configuration as YAML for people: what `config show --resolved` prints.
 
+use crate::config::cloud::view::CloudLimitsView;
+use crate::config::cloud::view::CloudView;
+use crate::config::cloud::view::PlaceView;
+use crate::config::cloud::view::ServeView;
 use crate::config::duration;
 use crate::config::resolved::Action;
 use crate::config::resolved::Backend;
@@ -52,6 +56,10 @@ pub(in crate::config) struct RulesView {
     topology: Topology,
     stages: Ordered<StageView>,
     backend: Backend,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cloud: Option<PlaceView>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    accounts: BTreeMap<String, PlaceView>,
     wait: String,
     parallel: usize,
     limits: LimitsView,
@@ -72,6 +80,8 @@ impl RulesView {
             topology: config.topology,
             stages: Ordered(config.stages.iter().map(|stage| (stage.name.to_string(), StageView::of(stage))).collect()),
             backend: config.backend,
+            cloud: config.cloud.as_ref().map(PlaceView::of),
+            accounts: config.accounts.iter().map(|(stage, at)| (stage.to_string(), PlaceView::of(at))).collect(),
             wait: match config.wait() {
                 Wait::Done => "done".to_owned(),
                 Wait::Leave(longest) => duration::display(longest),
@@ -80,6 +90,7 @@ impl RulesView {
             limits: LimitsView {
                 max_trainings_per_event: config.limits.max_trainings_per_event,
                 max_runtime: config.limits.max_runtime.map(duration::display),
+                cloud: CloudLimitsView::of(&config.cloud_limits),
             },
             keep: config.keep.iter().map(|(target, keep)| (target.to_string(), KeepView::of(keep))).collect(),
             require_review: config.require_review,
@@ -178,6 +189,8 @@ struct LimitsView {
     max_trainings_per_event: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_runtime: Option<String>,
+    #[serde(flatten)]
+    cloud: CloudLimitsView,
 }
 
 #[derive(Serialize)]
@@ -243,6 +256,10 @@ struct TrainingView {
     metrics: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_runtime: Option<String>,
+    #[serde(flatten)]
+    cloud: CloudView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    serve: Option<ServeView>,
 }
 
 impl TrainingView {
@@ -267,6 +284,8 @@ impl TrainingView {
             environment: settings.environment.clone(),
             metrics: settings.metrics.iter().map(|(metric, text)| (metric.to_string(), text.clone())).collect(),
             max_runtime: settings.max_runtime.map(duration::display),
+            cloud: CloudView::of(&settings.cloud),
+            serve: settings.serve.as_ref().map(ServeView::of),
         }
     }
 }

@@ -25,6 +25,8 @@ macro_rules! variables {
 
 variables! {
     ACTIONS_ALLOW_UNSECURE_COMMANDS: "Set by somebody who wants the old commands back with which a printed line can set variables. We warn.";
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN: "What a request for an identity token is authorised with. There with `permissions: id-token: write`.";
+    ACTIONS_ID_TOKEN_REQUEST_URL: "Where the job asks for an identity token of its own. There with `permissions: id-token: write`.";
     GITHUB_ACTIONS: "`true` on GitHub Actions.";
     GITHUB_ACTOR: "Who caused the event.";
     GITHUB_API_URL: "The address of the API, such as `https://api.github.com` or `https://HOST/api/v3`.";

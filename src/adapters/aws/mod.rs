@@ -4,11 +4,16 @@
 //! Deliberately absent: what is asked of SageMaker (`adapters::sagemaker`) and of S3 (`adapters::s3`).
 
 pub mod accounts;
+pub mod credentials;
+pub mod oidc;
 pub mod pace;
 pub mod refused;
 pub mod session;
 
 pub use self::accounts::Accounts;
+pub use self::credentials::CredentialOptions;
+pub use self::credentials::credentials_for;
+pub use self::oidc::OidcEnvironment;
 pub use self::pace::Kind;
 pub use self::pace::Patience;
 pub use self::refused::Class;

@@ -72,6 +72,9 @@ impl Refused {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
+        if let Some(refused) = before(error) {
+            return refused;
+        }
         let raw = error.raw_response();
         let status = raw.map(|raw| raw.status().as_u16());
         let header = |name: &str| raw.and_then(|raw| raw.headers().get(name)).map(str::to_owned);
@@ -129,6 +132,11 @@ impl Refused {
 
     fn hint(&self) -> Option<String> {
         let hint = match self.class {
+            Class::Denied if self.action.starts_with("sts:AssumeRole") => {
+                "Let the role's trust policy name this subject, and nothing wider: `branchline iam` prints it. A job \
+                 with `environment:` has another subject than one without."
+                    .to_owned()
+            }
             Class::Denied => format!(
                 "Allow {} for this role, on this resource: `branchline iam` prints the policy. `branchline doctor` tries them all.",
                 self.action
@@ -280,6 +288,18 @@ fn io_class(message: &str) -> Class {
     let text = message.to_ascii_lowercase();
     let never = ["connection refused", "dns", "failed to lookup", "tcp connect", "certificate", "unreachable"];
     if never.iter().any(|sign| text.contains(sign)) { Class::Unreachable } else { Class::Lost }
+}
+
+/// Finds a refusal that came before the request itself: of the credentials, which name their own action.
+fn before(error: &(dyn Error + 'static)) -> Option<Refused> {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(refused) = inner.downcast_ref::<Refused>() {
+            return Some(refused.clone());
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 fn chain(error: &(dyn Error + 'static)) -> String {

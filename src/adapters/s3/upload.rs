@@ -1,0 +1,261 @@
+//! A file of this machine put into S3: read once for its digests, then sent, in parts where it is large. S3 computes
+//! the digest of what arrived, and the two are compared.
+
+use crate::adapters::aws::Class;
+use crate::adapters::aws::Kind;
+use crate::adapters::aws::Refused;
+use crate::adapters::aws::Session;
+use crate::adapters::s3::copy::BEGINNINGS;
+use crate::adapters::s3::copy::CopiedObject;
+use crate::adapters::s3::copy::CopyFailure;
+use crate::adapters::s3::copy::CopySizes;
+use crate::adapters::s3::copy::End;
+use crate::adapters::s3::copy::OnBytes;
+use crate::adapters::s3::hash::Hashed;
+use crate::adapters::s3::look::Found;
+use crate::adapters::s3::look::look;
+use crate::adapters::s3::look::look_for;
+use crate::adapters::s3::look::sharpen;
+use crate::adapters::s3::parts::OpenUpload;
+use crate::adapters::s3::parts::Whole;
+use crate::adapters::s3::parts::part_size;
+use crate::adapters::s3::place::S3Place;
+use crate::model::artifact::ObjectDigest;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::primitives::Length;
+use aws_sdk_s3::types::ChecksumAlgorithm;
+use aws_sdk_s3::types::ChecksumType;
+use aws_sdk_s3::types::CompletedPart;
+use aws_sdk_s3::types::ServerSideEncryption;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// Metadata of an upload: the SHA-256 of the file, for people. S3 keeps none of a whole that came in parts.
+const SHA256: &str = "branchline-sha256";
+
+/// How many parts are sent at the same time: each holds a connection of this machine.
+const AT_ONCE: usize = 4;
+
+/// A file on its way.
+pub(super) struct Upload<'a> {
+    pub(super) target: &'a Arc<Session>,
+    pub(super) file: &'a Path,
+    pub(super) hashed: &'a Hashed,
+    pub(super) to: &'a S3Place,
+    pub(super) sizes: CopySizes,
+    pub(super) progress: Option<OnBytes<'a>>,
+}
+
+/// Puts a file into S3, unless an equal object lies there already. Safe to repeat.
+pub(super) async fn upload(upload: &Upload<'_>) -> Result<CopiedObject, CopyFailure> {
+    let Upload { target, hashed, to, .. } = upload;
+    if let Some(there) = look_for(target, &target.s3, to).await? {
+        return settled(&there, hashed, to, true);
+    }
+    let parts = hashed.size > upload.sizes.single_most;
+    for beginning in 0..BEGINNINGS {
+        if beginning > 0 {
+            tokio::time::sleep(Duration::from_millis(200 << beginning)).await;
+        }
+        let end = if parts { upload.parts().await? } else { upload.whole().await };
+        let refused = match end {
+            End::Copied => {
+                let there = look(target, &target.s3, to).await?;
+                return settled(&there, hashed, to, false);
+            }
+            End::Refused(refused) => refused,
+        };
+        // Another writer was faster, met this one, or somebody tidied the upload away.
+        if !matches!(refused.class, Class::Precondition | Class::Conflict | Class::NotFound | Class::Lost) {
+            return Err(refused.into());
+        }
+        if let Some(there) = look_for(target, &target.s3, to).await? {
+            return settled(&there, hashed, to, true);
+        }
+        if refused.class == Class::Lost {
+            return Err(refused.into());
+        }
+    }
+    Err(CopyFailure::Contended { uri: to.uri() })
+}
+
+impl Upload<'_> {
+    fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
+        let key = self.target.place.kms_key.clone();
+        (key.as_ref().map(|_| ServerSideEncryption::AwsKms), key)
+    }
+
+    fn owner(&self) -> Option<String> {
+        let place = &self.target.place;
+        place.account_id.clone().filter(|_| place.bucket == self.to.bucket)
+    }
+
+    async fn whole(&self) -> End {
+        // Opened here, so that a file that went away is said as such and not as a broken request.
+        let digest = hex::decode(self.hashed.sha256.as_str()).map(aws_smithy_types::base64::encode).unwrap_or_default();
+        let (encryption, key) = self.encryption();
+        let sent = self
+            .target
+            .call(Kind::Repeatable, "s3:PutObject", || {
+                let request = self
+                    .target
+                    .s3
+                    .put_object()
+                    .bucket(&self.to.bucket)
+                    .key(&self.to.key)
+                    .if_none_match("*")
+                    .checksum_sha256(&digest)
+                    .set_server_side_encryption(encryption.clone())
+                    .set_ssekms_key_id(key.clone())
+                    .set_expected_bucket_owner(self.owner());
+                async move { request.body(body(self.file, 0, self.hashed.size).await).send().await }
+            })
+            .await;
+        match sent {
+            Ok(_) => End::Copied,
+            Err(refused) => End::Refused(sharpen(refused)),
+        }
+    }
+
+    async fn parts(&self) -> Result<End, CopyFailure> {
+        let (encryption, key) = self.encryption();
+        let begun = self
+            .target
+            .call(Kind::Repeatable, "s3:PutObject", || {
+                self.target
+                    .s3
+                    .create_multipart_upload()
+                    .bucket(&self.to.bucket)
+                    .key(&self.to.key)
+                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
+                    .checksum_type(ChecksumType::FullObject)
+                    .metadata(SHA256, self.hashed.sha256.as_str())
+                    .set_server_side_encryption(encryption.clone())
+                    .set_ssekms_key_id(key.clone())
+                    .set_expected_bucket_owner(self.owner())
+                    .send()
+            })
+            .await;
+        let id = match begun {
+            Ok(begun) => begun.upload_id().unwrap_or_default().to_owned(),
+            Err(refused) => return Ok(End::Refused(sharpen(refused))),
+        };
+        let open = OpenUpload::new(self.target, &self.target.s3, self.to, id);
+        match self.send_parts(open.id()).await {
+            Ok(parts) => {
+                let crc64 = Some(self.hashed.crc64.clone());
+                let whole = Whole { size: self.hashed.size, crc64, owner: self.owner() };
+                Ok(open.complete(parts, &whole).await?)
+            }
+            Err(refused) => {
+                open.abort().await;
+                Ok(End::Refused(sharpen(refused)))
+            }
+        }
+    }
+
+    async fn send_parts(&self, id: &str) -> Result<Vec<CompletedPart>, Refused> {
+        let size = self.hashed.size;
+        let step = part_size(size, self.sizes);
+        let mut waiting = (0..size.div_ceil(step)).map(|index| {
+            let start = index * step;
+            (i32::try_from(index + 1).unwrap_or(i32::MAX), start, step.min(size - start))
+        });
+        let mut running = JoinSet::new();
+        let (mut parts, mut done) = (Vec::new(), 0);
+        loop {
+            while running.len() < AT_ONCE
+                && let Some((number, start, length)) = waiting.next()
+            {
+                let part = OnePart {
+                    target: Arc::clone(self.target),
+                    client: self.target.s3.clone(),
+                    file: self.file.to_owned(),
+                    to: self.to.clone(),
+                    id: id.to_owned(),
+                    number,
+                    start,
+                    length,
+                };
+                running.spawn(async move { (part.send().await, length) });
+            }
+            let Some(ended) = running.join_next().await else { break };
+            let Ok((part, length)) = ended else {
+                return Err(Refused::said("s3:PutObject", "InternalError", "a part was given up", 500));
+            };
+            parts.push(part?);
+            done += length;
+            if let Some(progress) = self.progress {
+                progress(done);
+            }
+        }
+        parts.sort_by_key(CompletedPart::part_number);
+        Ok(parts)
+    }
+}
+
+/// One part of a file.
+struct OnePart {
+    target: Arc<Session>,
+    client: Client,
+    file: PathBuf,
+    to: S3Place,
+    id: String,
+    number: i32,
+    start: u64,
+    length: u64,
+}
+
+impl OnePart {
+    async fn send(&self) -> Result<CompletedPart, Refused> {
+        let said = self
+            .target
+            .call(Kind::Repeatable, "s3:PutObject", || {
+                let request = self
+                    .client
+                    .upload_part()
+                    .bucket(&self.to.bucket)
+                    .key(&self.to.key)
+                    .upload_id(&self.id)
+                    .part_number(self.number)
+                    .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme);
+                async move { request.body(body(&self.file, self.start, self.length).await).send().await }
+            })
+            .await?;
+        Ok(CompletedPart::builder()
+            .part_number(self.number)
+            .set_e_tag(said.e_tag().map(str::to_owned))
+            .set_checksum_crc64_nvme(said.checksum_crc64_nvme().map(str::to_owned))
+            .build())
+    }
+}
+
+/// Streams a piece of a file. A file that cannot be read any more becomes an empty body, which S3 refuses: it was
+/// told another length and another digest.
+async fn body(file: &Path, start: u64, length: u64) -> ByteStream {
+    let read = ByteStream::read_from().path(file).offset(start).length(Length::Exact(length)).build().await;
+    read.unwrap_or_else(|_| ByteStream::from_static(b""))
+}
+
+fn settled(there: &Found, hashed: &Hashed, to: &S3Place, was_there: bool) -> Result<CopiedObject, CopyFailure> {
+    let Some(digest) = there.digest() else { return Err(CopyFailure::NoDigest { uri: to.uri() }) };
+    let wanted: ObjectDigest = hashed.like(&digest);
+    if there.size != hashed.size || wanted != digest {
+        return Err(CopyFailure::Taken {
+            uri: to.uri(),
+            expected: format!("{wanted}, {} bytes", hashed.size),
+            found: format!("{digest}, {} bytes", there.size),
+        });
+    }
+    Ok(CopiedObject {
+        digest,
+        size: there.size,
+        etag: there.etag.clone(),
+        version: there.about.version_id().map(str::to_owned),
+        was_there,
+    })
+}
