@@ -102,7 +102,8 @@ pub fn upload(request: &Request) -> Result<Upload, Reply> {
         let promised = request.header("x-amz-trailer").unwrap_or_default();
         for (name, value) in trailers {
             if name != promised {
-                return Err(s3::error(400, "MalformedTrailerError", "The request contained an unexpected trailer"));
+                let message = format!("The request contained the trailer {name}, and promised {promised}");
+                return Err(s3::error(400, "MalformedTrailerError", &message));
             }
             named.extend(name.strip_prefix("x-amz-checksum-").map(|name| (name.to_owned(), value)));
         }

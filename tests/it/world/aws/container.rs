@@ -14,7 +14,6 @@ use serde_json::json;
 use std::fs;
 use std::io::BufRead;
 use std::io::BufReader;
-use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -208,15 +207,21 @@ impl Run {
         for (name, value) in self.request["Environment"].as_object().into_iter().flatten() {
             command.env(name, moved(value.as_str().unwrap_or_default(), root));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null());
+        // One pipe for both, so that lines stay in their order.
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        command.stdout(writer.try_clone().expect("its other end")).stderr(writer);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         self.enter("Training");
-        let mut child = match command.spawn() {
+        let started = command.spawn();
+        // It holds the writing end, and the reader would wait for it.
+        drop(command);
+        let mut child = match started {
             Ok(child) => child,
             Err(why) => return ("Failed", "Failed", Some(format!("AlgorithmError: {program} cannot start: {why}"))),
         };
-        let readers = [self.read(child.stdout.take()), self.read(child.stderr.take())];
+        let reader = self.read(reader);
         let watch = Stopwatch::start();
         let limit = self.request["StoppingCondition"]["MaxRuntimeInSeconds"].as_u64().unwrap_or(86_400);
         let mut why_stopped = None;
@@ -243,9 +248,7 @@ impl Run {
         };
         // What the command left running holds its pipes.
         end(&mut child, true);
-        for reader in readers {
-            let _ = reader.join();
-        }
+        let _ = reader.join();
         if let Some(why) = why_stopped {
             return ("Stopped", why, None);
         }
@@ -258,11 +261,10 @@ impl Run {
         ("Failed", "Failed", Some(format!("AlgorithmError: {said}, exit code: {}", code.code().unwrap_or(137))))
     }
 
-    fn read(&self, pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<()> {
+    fn read(&self, pipe: std::io::PipeReader) -> std::thread::JoinHandle<()> {
         let state = Arc::clone(&self.state);
         let (account, region, name) = (self.account.clone(), self.region.clone(), self.name.clone());
         std::thread::spawn(move || {
-            let Some(pipe) = pipe else { return };
             for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).into_owned();
                 let mut state = state.lock().expect("nobody panics");
