@@ -338,12 +338,12 @@ impl<'a> ModelLoop<'a> {
                         .training
                         .started_at
                         .map_or(0, |at| u64::try_from(clock.now().duration_since(at).as_secs()).unwrap_or(0));
-                    let tick = match seen.packing {
-                        Some((done, total)) => Tick::Moves { what: "packing model.tar.gz", done, total: Some(total) },
-                        None => {
-                            let what = seen.status.as_deref().unwrap_or("training");
-                            Tick::Moves { what, done: elapsed, total: None }
+                    let tick = match (seen.packing, &seen.status) {
+                        (Some((done, total)), _) => {
+                            Tick::Moves { what: "packing model.tar.gz", done, total: Some(total) }
                         }
+                        (None, Some(status)) => Tick::Moves { what: status, done: elapsed, total: None },
+                        (None, None) => Tick::Moves { what: "training", done: elapsed, total: None },
                     };
                     self.drive.ports.progress.tick(&self.task.rules.model, tick);
                 }

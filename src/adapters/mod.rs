@@ -7,4 +7,5 @@ pub mod local;
 pub mod material;
 pub mod runner;
 pub mod s3;
+pub mod sagemaker;
 pub mod system;

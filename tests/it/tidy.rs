@@ -124,6 +124,32 @@ const LAYERS: &[Layer] = &[
         pure: false,
     },
     Layer {
+        prefix: "adapters/aws/",
+        modules: &["model", "ports", "adapters::aws", "adapters::system"],
+        crates: &["tokio"],
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/s3/",
+        modules: &["model", "ports", "adapters::aws", "adapters::local", "adapters::s3", "adapters::system"],
+        crates: &["tokio", "sha2", "aws_sdk_s3"],
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/sagemaker/",
+        modules: &[
+            "model",
+            "ports",
+            "adapters::aws",
+            "adapters::local",
+            "adapters::s3",
+            "adapters::sagemaker",
+            "adapters::system",
+        ],
+        crates: &["tokio", "tar", "tempfile", "aws_sdk_s3", "aws_sdk_sagemaker"],
+        pure: false,
+    },
+    Layer {
         prefix: "adapters/material.rs",
         modules: &["model", "ports", "adapters::git", "adapters::local"],
         crates: &[],

@@ -5,6 +5,8 @@
 //! the `sagemaker-training` toolkit. `/opt/ml` itself is not used, so that trainings can run side by side: the
 //! variables carry the paths.
 
+use crate::adapters::local::hyperparameters::as_text;
+use crate::adapters::local::hyperparameters::decode;
 use crate::model::name::ChannelName;
 use crate::ports::trainer::TrainingSpec;
 use serde_json::Map;
@@ -159,20 +161,6 @@ impl MlPaths {
     }
 }
 
-/// Reads a hyperparameter as the toolkit does: as JSON where it is JSON, else as it is.
-///
-/// `0.1` is a number, `true` a truth value, `"x"` with quotes the text x, and `007` stays the text 007.
-fn decode(text: &str) -> Value {
-    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
-}
-
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
-}
-
 fn input_data_config(spec: &TrainingSpec) -> Value {
     let channels: Map<String, Value> = spec
         .settings
@@ -202,21 +190,4 @@ pub(super) fn failure_text(path: &Path) -> Option<String> {
     let text: String = String::from_utf8_lossy(&bytes).chars().take(1024).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hyperparameters_decode_like_the_toolkit() {
-        assert_eq!(decode("0.1"), json!(0.1));
-        assert_eq!(decode("true"), json!(true));
-        assert_eq!(decode("007"), json!("007"));
-        assert_eq!(decode("null"), Value::Null);
-        assert_eq!(decode("\"quoted\""), json!("quoted"));
-        assert_eq!(decode("gini"), json!("gini"));
-        assert_eq!(as_text(&decode("\"quoted\"")), "quoted");
-        assert_eq!(as_text(&decode("[1, 2]")), "[1,2]");
-    }
 }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 /// How the command's process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exit {
+pub(in crate::adapters) enum Exit {
     /// With a code.
     Code(i32),
     /// By a signal.
@@ -16,7 +16,7 @@ pub(super) enum Exit {
 
 impl Exit {
     /// Reads a process status.
-    pub(super) fn of(status: std::process::ExitStatus) -> Self {
+    pub(in crate::adapters) fn of(status: std::process::ExitStatus) -> Self {
         #[cfg(unix)]
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
             return Self::Signal(signal);
@@ -34,22 +34,22 @@ impl Exit {
 }
 
 /// What is known of a command that failed.
-pub(super) struct Failure<'a> {
-    pub(super) exit: Exit,
-    pub(super) command: &'a str,
+pub(in crate::adapters) struct Failure<'a> {
+    pub(in crate::adapters) exit: Exit,
+    pub(in crate::adapters) command: &'a str,
     /// Its last lines: foreign text.
-    pub(super) tail: &'a [String],
+    pub(in crate::adapters) tail: &'a [String],
     /// What it wrote to `output/failure`.
-    pub(super) said: Option<String>,
+    pub(in crate::adapters) said: Option<String>,
     /// The checkout, to tell a file of the repository from one of the machine.
-    pub(super) code: &'a Path,
+    pub(in crate::adapters) code: &'a Path,
     /// The disk has no room left.
-    pub(super) disk_full: bool,
+    pub(in crate::adapters) disk_full: bool,
 }
 
 impl Failure<'_> {
     /// Finds the class and the sentence.
-    pub(super) fn explain(&self) -> (Cause, String) {
+    pub(in crate::adapters) fn explain(&self) -> (Cause, String) {
         let command = short(self.command, 120);
         let last = self.tail.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
         let because = last.map(|line| format!(": {}", short(line, 240))).unwrap_or_default();
@@ -104,6 +104,12 @@ impl Failure<'_> {
         }
         None
     }
+}
+
+/// Says that a command used up its time.
+pub(in crate::adapters) fn too_long(command: &str, limit: std::time::Duration) -> String {
+    let limit = jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |limit| format!("{limit:#}"));
+    format!("`{command}` ran longer than max_runtime ({limit}) and was ended")
 }
 
 enum Missing {

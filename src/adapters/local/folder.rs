@@ -49,7 +49,9 @@ use std::path::Path;
 use std::path::PathBuf;
 
 /// How many log lines a failed training keeps as evidence.
-pub(super) const EVIDENCE_LINES: usize = 30;
+pub(in crate::adapters) const EVIDENCE_LINES: usize = 30;
+/// The longest line that evidence shows, in characters.
+pub(in crate::adapters) const EVIDENCE_WIDTH: usize = 1000;
 
 /// The folder of one training attempt.
 #[derive(Debug, Clone)]

@@ -96,6 +96,21 @@ pub fn complete(mut file: Metrics, log: Metrics, required: &[MetricName]) -> Res
     Ok(file)
 }
 
+/// Reads what `metrics.json` holds: its size in bytes, and its content, which is not looked at where it is too large.
+pub fn parse_file(size: u64, content: &[u8]) -> Result<Metrics, MetricsError> {
+    if size > METRICS_FILE_LIMIT {
+        let why = format!("it has {size} bytes, and {METRICS_FILE_LIMIT} are read");
+        return Err(MetricsError::NotAnObject { why });
+    }
+    parse_metrics(&String::from_utf8_lossy(content))
+}
+
+/// Takes a metric that a service found in the log and keeps in single precision.
+pub fn of_single(name: &MetricName, value: f32) -> Result<f64, MetricsError> {
+    single_precision(&value.to_string())
+        .map_err(|what| MetricsError::NotANumber { name: name.as_str().to_owned(), what })
+}
+
 /// Finds declared metrics in a log as it is written.
 #[derive(Debug, Default)]
 pub struct LogScan {

@@ -17,11 +17,12 @@ pub mod worker;
 mod blob;
 mod contract;
 mod data_store;
-mod ending;
-mod folder;
+pub(in crate::adapters) mod ending;
+pub(in crate::adapters) mod folder;
+pub(in crate::adapters) mod hyperparameters;
 mod inventory;
 mod joblog;
-mod prepare;
+pub(in crate::adapters) mod prepare;
 mod process;
 mod workers;
 

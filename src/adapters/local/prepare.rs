@@ -37,12 +37,12 @@ pub trait SourceMaterial: Send + Sync {
 }
 
 /// Prepares trainings in a home.
-pub(super) struct Preparation<'a> {
-    pub(super) home: &'a Home,
+pub(in crate::adapters) struct Preparation<'a> {
+    pub(in crate::adapters) home: &'a Home,
     /// The root of the main working tree: where relative local paths begin.
-    pub(super) root: &'a Path,
-    pub(super) material: &'a dyn SourceMaterial,
-    pub(super) spec: &'a TrainingSpec,
+    pub(in crate::adapters) root: &'a Path,
+    pub(in crate::adapters) material: &'a dyn SourceMaterial,
+    pub(in crate::adapters) spec: &'a TrainingSpec,
 }
 
 impl Preparation<'_> {
@@ -103,7 +103,13 @@ impl Preparation<'_> {
         sync_folder(aside).map_err(|error| storage_error("prepare the training", aside, error))
     }
 
-    fn place(&self, channel: &ChannelName, dataset: &Dataset, to: &Path) -> Result<Vec<String>, PortError> {
+    /// Puts the data of a channel into `to`, an empty folder.
+    pub(in crate::adapters) fn place(
+        &self,
+        channel: &ChannelName,
+        dataset: &Dataset,
+        to: &Path,
+    ) -> Result<Vec<String>, PortError> {
         let unusable = |why: &str| {
             PortError::because(
                 PortErrorKind::Configuration,

@@ -6,10 +6,12 @@
 
 use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::contract::failure_text;
+use crate::adapters::local::ending;
 use crate::adapters::local::ending::Exit;
 use crate::adapters::local::ending::Failure;
 use crate::adapters::local::folder::CommandGroup;
 use crate::adapters::local::folder::EVIDENCE_LINES;
+use crate::adapters::local::folder::EVIDENCE_WIDTH;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
 use crate::adapters::local::folder::Started;
@@ -60,8 +62,6 @@ const PACKING_TOLD_EVERY: Duration = Duration::from_millis(200);
 
 /// How much room is kept for the result.
 const RESERVE: usize = 128 << 10;
-/// The longest line that evidence shows, in characters.
-const EVIDENCE_WIDTH: usize = 1000;
 /// How long the last output may take to arrive once all processes have ended.
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the worker looks whether somebody wants it to end.
@@ -198,13 +198,7 @@ impl Run<'_> {
 
         match outcome {
             Outcome::Stopped(cause) => Ok(End::Stopped { cause }),
-            Outcome::TimeLimit(limit) => {
-                let message = format!(
-                    "`{command}` ran longer than max_runtime ({}) and was ended",
-                    jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |d| format!("{d:#}"))
-                );
-                Ok(self.failed(Cause::TimeLimit, message))
-            }
+            Outcome::TimeLimit(limit) => Ok(self.failed(Cause::TimeLimit, ending::too_long(command, limit))),
             Outcome::Exited(Exit::Code(0)) => self.success(&output),
             Outcome::Exited(exit) => Ok(self.explain(command, exit, &output)),
         }
@@ -307,14 +301,11 @@ impl Run<'_> {
         let bad = |error: MetricsError| self.failed(Cause::Code, error.to_string());
         let path = self.paths.output_data().join("metrics.json");
         let file = match fs::metadata(&path) {
-            Ok(about) if about.len() > metrics::METRICS_FILE_LIMIT => {
-                let why = format!("it has {} bytes, and {} are read", about.len(), metrics::METRICS_FILE_LIMIT);
-                return Err(bad(MetricsError::NotAnObject { why }));
-            }
-            Ok(_) => {
-                let bytes =
-                    fs::read(&path).map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
-                metrics::parse_metrics(&String::from_utf8_lossy(&bytes)).map_err(bad)?
+            Ok(about) => {
+                let unread = about.len() > metrics::METRICS_FILE_LIMIT;
+                let bytes = if unread { Ok(Vec::new()) } else { fs::read(&path) };
+                let bytes = bytes.map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
+                metrics::parse_file(about.len(), &bytes).map_err(bad)?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Metrics::new(),
             Err(error) => return Err(bad(MetricsError::NotAnObject { why: error.to_string() })),

@@ -1,6 +1,8 @@
 //! Objects in Amazon S3: copied by the service itself, never through this machine, and never overwritten.
 
 mod artifacts;
+pub mod datasets;
+
 mod copy;
 mod hash;
 mod keys;
@@ -17,4 +19,5 @@ pub use self::copy::CopyOptions;
 pub use self::copy::CopySizes;
 pub use self::copy::copy_object;
 pub use self::keys::version_folder;
+pub use self::datasets::S3Datasets;
 pub use self::place::S3Place;

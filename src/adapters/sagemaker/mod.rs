@@ -1,0 +1,26 @@
+//! Training on Amazon SageMaker.
+//!
+//! A training job is found by its derived name, and everything that a later run needs lies in the bucket: what it was
+//! started with, why it was stopped, how it ended. A training whose end is written down costs no request any more.
+
+pub mod trainer;
+
+mod contract;
+mod end;
+mod failure;
+mod image;
+mod job;
+mod keys;
+mod limits;
+mod logs;
+mod output;
+mod settle;
+mod shelf;
+mod source;
+mod start;
+mod state;
+mod uploads;
+
+pub use self::trainer::Pace;
+pub use self::trainer::SageMakerTrainer;
+pub use self::trainer::Setting;

@@ -1,0 +1,485 @@
+//! Trains on SageMaker: begins, finds, watches and stops training jobs.
+//!
+//! A training that is not known in the bucket does not exist, and one whose end is written there is not asked for
+//! again: neither costs a request to SageMaker. Nothing ever lists training jobs.
+//!
+//! Three things are decided here. A job that was told to stop counts as stopped from the moment that SageMaker says
+//! `Stopping`: its last words change nothing any more, and the two minutes of grace are not ours to wait. A job that
+//! was made and is gone was deleted by somebody: it failed, by other means than ours. And a role that may only read
+//! sees a job whose end nobody has written down as open.
+
+use crate::adapters::aws::Accounts;
+use crate::adapters::aws::Session;
+use crate::adapters::local::Home;
+use crate::adapters::local::SourceMaterial;
+use crate::adapters::sagemaker::end;
+use crate::adapters::sagemaker::end::BegunRecord;
+use crate::adapters::sagemaker::end::EndRecord;
+use crate::adapters::sagemaker::end::SCHEMA;
+use crate::adapters::sagemaker::end::StopRecord;
+use crate::adapters::sagemaker::image;
+use crate::adapters::sagemaker::keys;
+use crate::adapters::sagemaker::keys::Keys;
+use crate::adapters::sagemaker::logs;
+use crate::adapters::sagemaker::logs::LogPlace;
+use crate::adapters::sagemaker::settle;
+use crate::adapters::sagemaker::settle::Ended;
+use crate::adapters::sagemaker::shelf::Shelf;
+use crate::adapters::sagemaker::start;
+use crate::adapters::sagemaker::start::Start;
+use crate::adapters::sagemaker::state;
+use crate::adapters::sagemaker::state::Stand;
+use crate::adapters::sagemaker::uploads::Machine;
+use crate::adapters::system;
+use crate::adapters::system::Stopwatch;
+use crate::model::git::RepositoryId;
+use crate::model::name::ProjectName;
+use crate::model::name::StageName;
+use crate::model::name::TrainingName;
+use crate::model::training::Cause;
+use crate::model::training::StopCause;
+use crate::model::training::Training;
+use crate::model::training::TrainingState;
+use crate::ports::PortError;
+use crate::ports::PortErrorKind;
+use crate::ports::trainer::StartedTraining;
+use crate::ports::trainer::Trainer;
+use crate::ports::trainer::TrainingSpec;
+use crate::ports::trainer::WatchedTraining;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+/// How many trainings are looked at side by side.
+const AT_ONCE: usize = 8;
+/// How long a job that was made may be invisible before it counts as deleted.
+const INVISIBLE: Duration = Duration::from_secs(600);
+
+/// How often a training is looked at.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// Before the second look, and after every change.
+    pub first: Duration,
+    /// The longest pause: each is half as long again as the one before.
+    pub longest: Duration,
+    /// How long a job that was just made or stopped may take to show it.
+    pub lag: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(2), longest: Duration::from_secs(20), lag: Duration::from_secs(3) }
+    }
+}
+
+/// What a trainer works with.
+pub struct Setting {
+    /// The project whose trainings these are.
+    pub project: ProjectName,
+    /// The repository, for the tags of a job.
+    pub repository: RepositoryId,
+    /// Which account each stage trains in.
+    pub accounts: Accounts,
+    /// The stages that train: where a training is looked for.
+    pub stages: Vec<StageName>,
+    /// Where files may lie for a moment, and where local data are kept.
+    pub home: Home,
+    /// The root of the main working tree, where relative local paths begin.
+    pub root: PathBuf,
+    /// What a commit holds.
+    pub material: Arc<dyn SourceMaterial>,
+    /// How often a training is looked at.
+    pub pace: Pace,
+}
+
+/// Trains on SageMaker.
+#[derive(Clone)]
+pub struct SageMakerTrainer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    setting: Setting,
+    /// Specifications never change once they are written.
+    known: Mutex<BTreeMap<TrainingName, Known>>,
+    followed: Mutex<BTreeMap<TrainingName, Followed>>,
+}
+
+/// A training that exists, and its account.
+#[derive(Clone)]
+struct Known {
+    session: Arc<Session>,
+    spec: Arc<TrainingSpec>,
+}
+
+/// Where watching stands.
+#[derive(Clone)]
+struct Followed {
+    log: LogPlace,
+    last: Look,
+    since: Stopwatch,
+    pause: Duration,
+}
+
+/// What a look at a training found.
+#[derive(Debug, Clone, PartialEq)]
+struct Look {
+    training: Training,
+    words: Option<String>,
+}
+
+impl SageMakerTrainer {
+    /// Trains with a setting. Nothing is sent yet.
+    pub fn new(setting: Setting) -> Self {
+        Self { inner: Arc::new(Inner { setting, known: Mutex::default(), followed: Mutex::default() }) }
+    }
+}
+
+impl Inner {
+    fn keys<'a>(&'a self, session: &'a Session) -> Keys<'a> {
+        Keys { session, project: &self.setting.project }
+    }
+
+    /// Returns the accounts that may hold a training: by the stage in its name where that is plain, else all.
+    fn places(&self, name: Option<&TrainingName>) -> Vec<Arc<Session>> {
+        let named = |stage: &&StageName| {
+            let head = name.and_then(|name| name.as_str().rsplitn(3, '-').nth(2));
+            head.is_some_and(|head| head.ends_with(&format!("-{stage}")))
+        };
+        let mut stages: Vec<&StageName> = self.setting.stages.iter().filter(named).collect();
+        if stages.is_empty() {
+            stages = self.setting.stages.iter().collect();
+        }
+        let mut places: Vec<Arc<Session>> = Vec::new();
+        for stage in stages {
+            let session = self.setting.accounts.of_stage(stage);
+            if !places.iter().any(|place| Arc::ptr_eq(place, session)) {
+                places.push(Arc::clone(session));
+            }
+        }
+        if places.is_empty() {
+            places.push(Arc::clone(self.setting.accounts.default_account()));
+        }
+        places
+    }
+
+    async fn known(&self, name: &TrainingName) -> Result<Option<Known>, PortError> {
+        if let Some(known) = self.known.lock().await.get(name) {
+            return Ok(Some(known.clone()));
+        }
+        // A name is a part of a key: what is no name of a job is none of ours.
+        if !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || name.as_str().is_empty() {
+            return Ok(None);
+        }
+        for session in self.places(Some(name)) {
+            let key = self.keys(&session).training(name, "spec.json");
+            let spec = Shelf::of(&session).get_json::<TrainingSpec>(&key).await?;
+            if let Some(spec) = spec.filter(|spec| spec.name == *name) {
+                let known = Known { session, spec: Arc::new(spec) };
+                self.known.lock().await.insert(name.clone(), known.clone());
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn existing(&self, name: &TrainingName) -> Result<Known, PortError> {
+        self.known(name).await?.ok_or_else(|| {
+            let why = format!("there is none of this name in project {}", self.setting.project);
+            PortError::because(PortErrorKind::NotFound, format!("find training {name}"), why)
+        })
+    }
+
+    async fn written_end(&self, known: &Known) -> Result<Option<Training>, PortError> {
+        let key = self.keys(&known.session).training(&known.spec.name, "end.json");
+        let end = Shelf::of(&known.session).get_json::<EndRecord>(&key).await?;
+        Ok(end.map(|end| end.training(&known.spec)))
+    }
+
+    async fn stop_record(&self, known: &Known) -> Result<Option<StopRecord>, PortError> {
+        let key = self.keys(&known.session).training(&known.spec.name, "stop.json");
+        Shelf::of(&known.session).get_json(&key).await
+    }
+
+    /// Looks at a training, and writes its end down where it has come.
+    async fn look(&self, known: &Known) -> Result<Look, PortError> {
+        let spec = &known.spec;
+        let still = |training| Look { training, words: None };
+        if let Some(ended) = self.written_end(known).await? {
+            return Ok(still(ended));
+        }
+        let looking =
+            |refused: crate::adapters::aws::Refused| refused.into_port(format!("look at training {}", spec.name));
+        let job = start::describe(&known.session, &spec.name).await.map_err(looking)?;
+        // A job of somebody else under this name: ours was never begun. Beginning it will say so.
+        let Some(job) = job.filter(|job| start::is_of(self.keys(&known.session), job)) else {
+            return self.without_job(known).await.map(still);
+        };
+        let (started_at, _) = state::times(&job);
+        let url = Some(state::console(&known.session.place.region, spec.name.as_str()));
+        let open = |state| Training { started_at, url: url.clone(), ..end::open(spec, state) };
+        let stand = Stand::of(&job);
+        match stand {
+            Stand::Running => Ok(Look { training: open(TrainingState::Open), words: Some(state::words(&job)) }),
+            Stand::Stopping => {
+                let state = match self.stop_record(known).await? {
+                    Some(stop) => TrainingState::Stopped { cause: stop.cause },
+                    None => TrainingState::Open,
+                };
+                Ok(Look { training: open(state), words: Some(state::words(&job)) })
+            }
+            Stand::Completed | Stand::Failed | Stand::TimedOut | Stand::WaitedTooLong | Stand::Stopped => {
+                let keys = self.keys(&known.session);
+                let ended = Ended { session: &known.session, keys, spec, stand, job: &job };
+                match ended.settle().await {
+                    Ok(training) => Ok(still(training)),
+                    Err(error) if error.kind == PortErrorKind::Permission => Ok(Look {
+                        training: open(TrainingState::Open),
+                        words: Some("ended; this role may not write its end down".to_owned()),
+                    }),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    /// There is a specification and no job: never begun, not visible yet, or deleted.
+    async fn without_job(&self, known: &Known) -> Result<Training, PortError> {
+        let (session, spec, keys) = (&known.session, &known.spec, self.keys(&known.session));
+        let begun = keys.training(&spec.name, "begun.json");
+        let Some(begun) = Shelf::of(session).get_json::<BegunRecord>(&begun).await? else {
+            return Ok(end::open(spec, TrainingState::Prepared));
+        };
+        let now = system::now();
+        if now.duration_since(begun.at).unsigned_abs() < INVISIBLE {
+            return Ok(Training { started_at: Some(begun.at), ..end::open(spec, TrainingState::Open) });
+        }
+        let end = match self.stop_record(known).await? {
+            Some(stop) => TrainingState::Stopped { cause: stop.cause },
+            None => TrainingState::Failed {
+                cause: Cause::StoppedElsewhere,
+                message: "somebody deleted its training job in SageMaker".to_owned(),
+                log_tail: settle::evidence(session, spec).await,
+            },
+        };
+        let record =
+            EndRecord { schema: SCHEMA, started_at: Some(begun.at), ended_at: now, end, bill: None, url: None };
+        settle::write_down(session, keys, spec, record).await
+    }
+
+    /// Reads the new lines of a log. One that cannot be read holds nothing up.
+    async fn new_lines(&self, known: &Known, place: &mut LogPlace) -> Vec<String> {
+        logs::since(&known.session, &known.spec.name, place).await.unwrap_or_default()
+    }
+
+    async fn watch(
+        &self,
+        name: &TrainingName,
+        cursor: u64,
+        patience: Duration,
+    ) -> Result<Option<WatchedTraining>, PortError> {
+        let Some(known) = self.known(name).await? else { return Ok(None) };
+        let waiting = Stopwatch::start();
+        let pace = self.setting.pace;
+        let followed = self.followed.lock().await.remove(name);
+        let mut followed = followed.filter(|followed| cursor > 0 || followed.log.lines == 0);
+        loop {
+            if let Some(at) = &followed {
+                let due = at.pause.saturating_sub(at.since.elapsed());
+                let left = patience.saturating_sub(waiting.elapsed());
+                tokio::time::sleep(due.min(left)).await;
+                if due > left {
+                    let seen = watched(at, Vec::new());
+                    self.followed.lock().await.extend(followed.map(|at| (name.clone(), at)));
+                    return Ok(Some(seen));
+                }
+            }
+            let look = self.look(&known).await?;
+            let (mut log, pause, changed) = match followed {
+                Some(Followed { log, last, pause, .. }) => {
+                    let changed = last != look;
+                    let longer = if changed { pace.first } else { (pause * 3 / 2).min(pace.longest) };
+                    (log, longer, changed)
+                }
+                None => (LogPlace::default(), pace.first, true),
+            };
+            // After the look: with an end these are known to be the last ones.
+            let skip = if log.lines == 0 { usize::try_from(cursor).unwrap_or(usize::MAX) } else { 0 };
+            let lines: Vec<String> = self.new_lines(&known, &mut log).await.into_iter().skip(skip).collect();
+            let pause = if lines.is_empty() { pause } else { pace.first };
+            let at = Followed { log, last: look, since: Stopwatch::start(), pause };
+            let over = waiting.elapsed() >= patience;
+            if changed || over || !lines.is_empty() || !at.last.training.is_open() {
+                let seen = watched(&at, lines);
+                self.followed.lock().await.insert(name.clone(), at);
+                return Ok(Some(seen));
+            }
+            followed = Some(at);
+        }
+    }
+
+    async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
+        let known = self.existing(name).await?;
+        if self.written_end(&known).await?.is_some() {
+            return Ok(());
+        }
+        let (session, keys) = (&known.session, self.keys(&known.session));
+        let doing = |refused: crate::adapters::aws::Refused| refused.into_port(format!("stop training {name}"));
+        let record = StopRecord { schema: SCHEMA, cause, at: system::now() };
+        Shelf::of(session).put_new_json(&keys.training(name, "stop.json"), &record).await?;
+        start::send_stop(session, name).await.map_err(doing)?;
+        let mut pause = self.setting.pace.first.min(self.setting.pace.lag) / 4;
+        let waiting = Stopwatch::start();
+        loop {
+            let job = start::describe(session, name).await.map_err(doing)?;
+            let Some(job) = job.filter(|job| start::is_of(keys, job)) else {
+                let begun = keys.training(name, "begun.json");
+                if Shelf::of(session).has(&begun).await.map_err(doing)? && waiting.elapsed() < self.setting.pace.lag {
+                    tokio::time::sleep(pause).await;
+                    start::send_stop(session, name).await.map_err(doing)?;
+                    continue;
+                }
+                let now = system::now();
+                let end = TrainingState::Stopped { cause };
+                let record = EndRecord { schema: SCHEMA, started_at: None, ended_at: now, end, bill: None, url: None };
+                return settle::write_down(session, keys, &known.spec, record).await.map(drop);
+            };
+            if Stand::of(&job) != Stand::Running || waiting.elapsed() > self.setting.pace.lag * 20 {
+                // From here on it counts as stopped, or has its own end.
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(self.setting.pace.longest);
+        }
+    }
+
+    async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {
+        let known = self.existing(name).await?;
+        let tail = logs::tail(&known.session, name, lines).await;
+        tail.map_err(|refused| refused.into_port(format!("read the log of training {name}")))
+    }
+}
+
+fn watched(at: &Followed, lines: Vec<String>) -> WatchedTraining {
+    WatchedTraining {
+        training: at.last.training.clone(),
+        lines,
+        cursor: at.log.lines,
+        packing: None,
+        status: at.last.words.clone(),
+    }
+}
+
+impl SageMakerTrainer {
+    /// Looks at many trainings, some at a time, in the order of their names.
+    async fn look_at(&self, names: Vec<TrainingName>) -> Result<Vec<Training>, PortError> {
+        let mut waiting = names.into_iter();
+        let mut looking: JoinSet<Result<Option<Training>, PortError>> = JoinSet::new();
+        let mut found = Vec::new();
+        loop {
+            while looking.len() < AT_ONCE {
+                let Some(name) = waiting.next() else { break };
+                let inner = Arc::clone(&self.inner);
+                looking.spawn(async move {
+                    match inner.known(&name).await? {
+                        Some(known) => inner.look(&known).await.map(|look| Some(look.training)),
+                        None => Ok(None),
+                    }
+                });
+            }
+            match looking.join_next().await {
+                Some(Ok(training)) => found.extend(training?),
+                Some(Err(panic)) => return Err(PortError::because(PortErrorKind::Bug, "look at trainings", panic)),
+                None => break,
+            }
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Lists marks of trainings in every account that trains.
+    async fn marked(
+        &self,
+        project: &ProjectName,
+        prefix: impl Fn(Keys<'_>) -> String,
+        wanted: impl Fn(&str) -> bool + Send + Sync,
+    ) -> Result<Vec<(Arc<Session>, String)>, PortError> {
+        let mut marks = Vec::new();
+        for session in self.inner.places(None) {
+            let prefix = prefix(Keys { session: &session, project });
+            let listed = Shelf::of(&session).list(&prefix, &wanted).await;
+            let listed = listed.map_err(|refused| refused.into_port(format!("list the trainings of {project}")))?;
+            marks.extend(listed.into_iter().map(|mark| (Arc::clone(&session), mark)));
+        }
+        Ok(marks)
+    }
+}
+
+#[async_trait::async_trait]
+impl Trainer for SageMakerTrainer {
+    async fn find(&self, names: &[TrainingName]) -> Result<Vec<Training>, PortError> {
+        self.look_at(names.to_vec()).await
+    }
+
+    async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
+        let marks = self.marked(project, |keys| keys.open(""), |_| true).await?;
+        let names = marks.iter().map(|(_, mark)| TrainingName::reported(mark)).collect();
+        let found = self.look_at(names).await?;
+        for training in found.iter().filter(|training| training.ended_at.is_some() && !training.is_open()) {
+            // A run that died between its last two steps left the mark.
+            if let Some(known) = self.inner.known(&training.name).await? {
+                let _ = settle::close(&known.session, self.inner.keys(&known.session), &known.spec).await;
+            }
+        }
+        Ok(found.into_iter().filter(Training::is_open).collect())
+    }
+
+    async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+        let oldest = keys::inverted(since);
+        let wanted = move |mark: &str| keys::read_ended(mark).is_none_or(|(time, _)| time <= oldest.as_str());
+        let marks = self.marked(project, |keys| keys.ended(), wanted).await?;
+        let names = marks.iter().filter_map(|(_, mark)| keys::read_ended(mark)).map(|(_, name)| name).collect();
+        let mut found = self.look_at(names).await?;
+        found.retain(|training| matches!(training.state, TrainingState::Succeeded { .. }));
+        found.dedup_by(|a, b| a.name == b.name);
+        Ok(found)
+    }
+
+    async fn image_digest(&self, stage: &StageName, image: &str) -> Result<Result<Option<String>, String>, PortError> {
+        image::digest(self.inner.setting.accounts.of_stage(stage), image).await
+    }
+
+    async fn start(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError> {
+        let setting = &self.inner.setting;
+        let session = setting.accounts.of_stage(&spec.origin.stage);
+        let start = Start {
+            session,
+            keys: self.inner.keys(session),
+            spec,
+            repository: &setting.repository,
+            machine: Machine { home: &setting.home, root: &setting.root, material: &setting.material },
+            pause: setting.pace.lag,
+        };
+        start.run().await
+    }
+
+    async fn watch(
+        &self,
+        name: &TrainingName,
+        cursor: u64,
+        patience: Duration,
+    ) -> Result<Option<WatchedTraining>, PortError> {
+        self.inner.watch(name, cursor, patience).await
+    }
+
+    async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
+        self.inner.stop(name, cause).await
+    }
+
+    async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {
+        self.inner.log_tail(name, lines).await
+    }
+}

@@ -1,0 +1,100 @@
+//! Data of a training that do not lie in a bucket already: uploaded once by their digest, as plain files.
+
+use crate::adapters::local::Home;
+use crate::adapters::local::SourceMaterial;
+use crate::adapters::local::prepare::Preparation;
+use crate::adapters::sagemaker::keys::Keys;
+use crate::adapters::sagemaker::shelf::SINGLE_PUT;
+use crate::adapters::sagemaker::shelf::Shelf;
+use crate::adapters::sagemaker::source::off_the_runtime;
+use crate::adapters::sagemaker::source::temporary;
+use crate::model::dataset::Dataset;
+use crate::model::dataset::DatasetKind;
+use crate::model::name::ChannelName;
+use crate::ports::PortError;
+use crate::ports::PortErrorKind;
+use crate::ports::trainer::TrainingSpec;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What uploading needs of this machine.
+pub(super) struct Machine<'a> {
+    pub(super) home: &'a Home,
+    /// The root of the main working tree.
+    pub(super) root: &'a PathBuf,
+    pub(super) material: &'a Arc<dyn SourceMaterial>,
+}
+
+impl Machine<'_> {
+    /// Returns the address of a channel's data; uploads them before, where that is needed.
+    pub(super) async fn place(
+        &self,
+        spec: &TrainingSpec,
+        channel: &ChannelName,
+        dataset: &Dataset,
+        shelf: Shelf<'_>,
+        keys: Keys<'_>,
+    ) -> Result<String, PortError> {
+        if dataset.kind == DatasetKind::Remote || dataset.uri.starts_with("s3://") {
+            return Ok(dataset.uri.clone());
+        }
+        let prefix = shelf.uri(&keys.data(&dataset.digest, ""));
+        let complete = keys.data_complete(&dataset.digest);
+        let looking = |refused: crate::adapters::aws::Refused| refused.into_port(format!("look for {prefix}"));
+        if shelf.has(&complete).await.map_err(looking)? {
+            return Ok(prefix);
+        }
+        let (folder, files) = self.gather(spec, channel, dataset).await?;
+        for (path, file, size) in &files {
+            if *size > SINGLE_PUT {
+                let doing = format!("upload the data {} of channel {channel}", dataset.uri);
+                return Err(PortError::because(
+                    PortErrorKind::Configuration,
+                    doing,
+                    format!("{path} is larger than 5 GiB"),
+                )
+                .hint("Put data of this size into a bucket, and name its s3:// address in `data`."));
+            }
+            shelf.put_new_file(&keys.data(&dataset.digest, path), file).await?;
+        }
+        let list: Vec<(&String, &u64)> = files.iter().map(|(path, _, size)| (path, size)).collect();
+        shelf.put_new_json(&complete, &list).await?;
+        drop(folder);
+        Ok(prefix)
+    }
+
+    /// Puts the data into a folder, and lists it.
+    async fn gather(
+        &self,
+        spec: &TrainingSpec,
+        channel: &ChannelName,
+        dataset: &Dataset,
+    ) -> Result<(tempfile::TempDir, Vec<(String, PathBuf, u64)>), PortError> {
+        let (home, root, material) = (self.home.clone(), self.root.clone(), Arc::clone(self.material));
+        let (spec, channel, dataset) = (spec.clone(), channel.clone(), dataset.clone());
+        off_the_runtime(move || {
+            let folder = temporary(&home, "data-")?;
+            let preparation = Preparation { home: &home, root: &root, material: material.as_ref(), spec: &spec };
+            preparation.place(&channel, &dataset, folder.path())?;
+            let listing =
+                |why: String| PortError::because(PortErrorKind::Storage, format!("list the data {}", dataset.uri), why);
+            let mut files = Vec::new();
+            for found in walkdir::WalkDir::new(folder.path()).follow_links(true).sort_by_file_name() {
+                let found = found.map_err(|error| listing(error.to_string()))?;
+                if !found.file_type().is_file() {
+                    continue;
+                }
+                let relative = found.path().strip_prefix(folder.path()).unwrap_or(found.path());
+                let parts: Option<Vec<&str>> = relative.iter().map(|part| part.to_str()).collect();
+                let path = parts.ok_or_else(|| listing(format!("{} is not valid text", relative.display())))?.join("/");
+                let size = found.metadata().map_err(|error| listing(error.to_string()))?.len();
+                files.push((path, found.path().to_owned(), size));
+            }
+            if files.is_empty() {
+                return Err(listing("there is no file".to_owned()));
+            }
+            Ok((folder, files))
+        })
+        .await
+    }
+}
