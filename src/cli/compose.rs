@@ -1,15 +1,11 @@
 //! The composition root: from the place, the environment and the arguments to a loop that is ready to run.
 
+use crate::adapters::aws::Accounts;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Heads;
-use crate::adapters::local::artifacts::LocalArtifacts;
-use crate::adapters::local::datasets::LocalDatasets;
-use crate::adapters::local::home::Home;
-use crate::adapters::local::registry::LocalRegistry;
-use crate::adapters::local::trainer::LocalTrainer;
-use crate::adapters::material::GitMaterial;
 use crate::adapters::system::SystemClock;
+use crate::cli::backend::Backend;
 use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::config::Config;
@@ -134,6 +130,8 @@ pub struct Composed {
     pub config: Arc<Config>,
     /// The loop.
     pub drive: Arc<Drive>,
+    /// The accounts that are used, where any part of the backend is in the cloud.
+    pub accounts: Option<Accounts>,
 }
 
 /// Puts a run together. `forge`: whom to ask where branches stand now.
@@ -149,18 +147,9 @@ pub async fn compose(
     let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
     let config = Arc::new(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let home = Home::at(place.home.clone());
-    let worker = std::env::current_exe().map_err(|error| Failure::io("find this program's own file", &error))?;
-    let root = place.git.main_work_dir().unwrap_or_else(|| place.git.common_dir().to_path_buf());
-    let material = Arc::new(GitMaterial::new(Arc::clone(&place.git)));
-    let ports = Ports {
-        trainer: Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material)),
-        registry: Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock))),
-        artifacts: Arc::new(LocalArtifacts::new(home.clone())),
-        datasets: Arc::new(LocalDatasets::new(home, root)),
-        clock,
-        progress,
-    };
+    let Backend { trainer, registry, artifacts, datasets, accounts } =
+        Backend::of(place, &config, &repository, &clock).await?;
+    let ports = Ports { trainer, registry, artifacts, datasets, clock, progress };
     let observer = Observer::new(Arc::clone(&place.git), repository, place.heads(), rules)
         .with_loaded(settings.clone(), Arc::clone(&config))
         .asking(forge);
@@ -178,7 +167,7 @@ pub async fn compose(
         parallel: config.parallel,
         cancelled,
     };
-    Ok(Composed { config, drive: Arc::new(drive) })
+    Ok(Composed { config, drive: Arc::new(drive), accounts })
 }
 
 /// Says who acts, from where and why.

@@ -3,6 +3,7 @@
 //! Deliberately absent: business decisions. What may be promoted or trained is decided in `plan`.
 
 mod args;
+mod backend;
 mod by_hand;
 mod check;
 mod compose;

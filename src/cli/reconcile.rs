@@ -1,6 +1,7 @@
 //! `reconcile`: for the head of every stage branch, act as if it had just been pushed, but begin no first attempt.
 //! Lower stages first, so that what one finishes the next can take.
 
+use crate::cli::backend::Backend;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
@@ -15,6 +16,7 @@ use crate::model::history::Attribution;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::stage::Does;
+use crate::model::stage::Stage;
 use crate::model::training::Training;
 use crate::model::training::TrainingOrigin;
 use crate::model::verdict::Verdict;
@@ -73,6 +75,16 @@ pub async fn heads(
         if !wanted {
             continue;
         }
+        if !matches!(which, Heads::All(Some(_))) && !may_act_for(composed, stage).await? {
+            if matches!(which, Heads::All(_)) {
+                let name = &stage.name;
+                host.warn(&format!(
+                    "this job may not take on the role of the stage {name}: what is open there is left to \
+                     `branchline reconcile --stage {name}` where it may"
+                ));
+            }
+            continue;
+        }
         for (branch, commit) in &branches {
             if composed.config.stage_of_branch(branch).is_some_and(|found| found.name == stage.name) {
                 let models = head(host, composed, branch, commit, by, only).await;
@@ -90,6 +102,16 @@ pub async fn heads(
         }
     }
     Ok(outcomes)
+}
+
+/// Tells whether this run may change what a stage keeps. One that lives with all others may be acted for.
+async fn may_act_for(composed: &Composed, stage: &Stage) -> Result<bool, Failure> {
+    match &composed.accounts {
+        Some(accounts) if composed.config.accounts.contains_key(&stage.name) => {
+            Backend::may_act_for(accounts, stage).await.map_err(|error| Failure::port(&error))
+        }
+        Some(_) | None => Ok(true),
+    }
 }
 
 /// Trainings of commits that are no head any more, whose result nobody has registered: the run that began them

@@ -2,6 +2,7 @@
 
 mod aws_world;
 mod binary;
+mod cloud_faults;
 mod configs;
 #[cfg(target_os = "linux")]
 mod crash;

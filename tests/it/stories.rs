@@ -5,6 +5,7 @@
 
 use crate::world::faults::Fault;
 use crate::world::faults::Faults;
+use crate::world::cloud::for_the_cloud;
 use crate::world::laptop::Laptop;
 use branchline::adapters::git::Merged;
 use branchline::adapters::local::bring::bring;
@@ -55,7 +56,7 @@ printf '{\"accuracy\": %s}' \"$(cat score)\" > \"$SM_OUTPUT_DATA_DIR/metrics.jso
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Story {
+pub struct Story {
     /// What it shows, in a sentence.
     #[serde(rename = "title")]
     _title: String,
@@ -63,6 +64,9 @@ struct Story {
     config: Option<String>,
     #[serde(default)]
     script: Option<String>,
+    /// Why it can only be told of a laptop: its script kills the process that supervises it, say.
+    #[serde(default)]
+    only_on_a_laptop: Option<String>,
     story: Vec<Scene>,
 }
 
@@ -251,20 +255,36 @@ struct Expect {
 }
 
 /// What a telling leaves behind: the lines of every group.
-type Ending = BTreeMap<String, Vec<String>>;
+pub type Ending = BTreeMap<String, Vec<String>>;
 
-struct Teller<'a> {
+pub struct Teller<'a> {
     name: &'a str,
     story: &'a Story,
-    laptop: Laptop,
+    pub laptop: Laptop,
     commits: BTreeMap<String, String>,
     /// Whether a fault is injected: then an answer may differ, the ending may not.
-    faulty: bool,
+    pub faulty: bool,
 }
 
 impl<'a> Teller<'a> {
     fn new(name: &'a str, story: &'a Story, faults: Faults, faulty: bool) -> Self {
         Self { name, story, laptop: Laptop::new(faults), commits: BTreeMap::new(), faulty }
+    }
+
+    /// The same story with SageMaker and S3 behind the ports.
+    pub fn in_the_cloud(name: &'a str, story: &'a Story) -> Self {
+        let laptop = Laptop::in_the_cloud(Faults::default());
+        Self { name, story, laptop, commits: BTreeMap::new(), faulty: false }
+    }
+
+    /// Writes a file; a configuration is one for the backend of this telling.
+    fn write(&self, path: &str, content: &str) {
+        match &self.laptop.cloud {
+            Some(world) if path == "branchline.yaml" => {
+                self.laptop.repository.write(path, &for_the_cloud(content, world));
+            }
+            Some(_) | None => self.laptop.repository.write(path, content),
+        }
     }
 
     async fn tell(mut self) -> (Ending, usize) {
@@ -274,6 +294,22 @@ impl<'a> Teller<'a> {
         }
         let ending = self.ending().await;
         (ending, self.laptop.faults.writes())
+    }
+
+    /// Plays all scenes but the last.
+    pub async fn prepare(&mut self) {
+        let last = self.story.story.len().saturating_sub(1);
+        for (number, scene) in self.story.story.iter().take(last).enumerate() {
+            self.laptop.clock.advance(60);
+            self.play(number + 1, scene).await;
+        }
+        self.laptop.clock.advance(60);
+    }
+
+    /// Plays the last scene. It may be played again.
+    pub async fn play_last(&mut self) {
+        let Some(scene) = self.story.story.last() else { return };
+        self.play(self.story.story.len(), scene).await;
     }
 
     async fn play(&mut self, number: usize, scene: &Scene) {
@@ -403,11 +439,11 @@ impl<'a> Teller<'a> {
         }
         repository.switch(&commit.on);
         if self.commits.is_empty() {
-            repository.write("branchline.yaml", self.story.config.as_deref().unwrap_or(CONFIG));
-            repository.write("train.sh", self.story.script.as_deref().unwrap_or(SCRIPT));
+            self.write("branchline.yaml", self.story.config.as_deref().unwrap_or(CONFIG));
+            self.write("train.sh", self.story.script.as_deref().unwrap_or(SCRIPT));
         }
         for (path, content) in &commit.files {
-            repository.write(path, content);
+            self.write(path, content);
         }
         let id = repository.commit(&format!("Change {}", commit.files.keys().cloned().collect::<Vec<_>>().join(", ")));
         let name = commit.name.clone().unwrap_or_else(|| format!("#{}", self.commits.len()));
@@ -428,7 +464,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn resolve(&self, name: &str) -> CommitSha {
+    pub fn resolve(&self, name: &str) -> CommitSha {
         let text = match self.commits.get(name) {
             Some(id) => id.clone(),
             None => self.laptop.repository.git(&["rev-parse", name]),
@@ -621,7 +657,7 @@ impl<'a> Teller<'a> {
         );
     }
 
-    async fn ending(&self) -> Ending {
+    pub async fn ending(&self) -> Ending {
         let head = self.resolve("HEAD");
         let (config, drive) = self.laptop.run_for(&head).await;
         let mut ending = Ending::new();
@@ -663,7 +699,7 @@ fn target(config: &Config, text: &str) -> branchline::model::name::TargetName {
     config.find_group(text, None).unwrap_or_else(|error| panic!("{error}")).1
 }
 
-fn tasks_of_push(config: &Config, by: &Attribution, branch: &str, commit: &CommitSha) -> Vec<Task> {
+pub fn tasks_of_push(config: &Config, by: &Attribution, branch: &str, commit: &CommitSha) -> Vec<Task> {
     use branchline::event::BranchMoved;
     use branchline::event::Event;
     use branchline::event::EventKind;
@@ -701,7 +737,7 @@ fn task(config: &Config, model: &ModelName, aim: Aim, by: &Attribution) -> Task 
     }
 }
 
-fn told(models: &[ModelOutcome]) -> String {
+pub fn told(models: &[ModelOutcome]) -> String {
     let mut text = String::new();
     for model in models {
         text.push_str(&format!("{}: {}\n", model.model, model.verdict));
@@ -741,7 +777,7 @@ fn cases() -> Vec<(String, Story)> {
         .collect()
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
 }
 
@@ -751,6 +787,22 @@ fn every_story_ends_as_told() {
     for (name, story) in cases() {
         runtime.block_on(Teller::new(&name, &story, Faults::default(), false).tell());
     }
+}
+
+/// One table of stories, two backends: verdicts, reasons, steps and endings are the same.
+#[test]
+fn every_story_ends_as_told_in_the_cloud() {
+    let runtime = runtime();
+    let mut told = 0;
+    for (name, story) in cases() {
+        if story.only_on_a_laptop.is_some() {
+            continue;
+        }
+        let teller = Teller::in_the_cloud(&name, &story);
+        runtime.block_on(teller.tell());
+        told += 1;
+    }
+    assert!(told > 35, "only {told} stories were told");
 }
 
 fn every_write_may_fail(fault: Fault) {

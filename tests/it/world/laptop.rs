@@ -1,6 +1,9 @@
 //! The laptop: the real local backend around a repository, put together as the program does it.
 
+use crate::world::aws::World;
 use crate::world::clock::ManualClock;
+use crate::world::cloud;
+use crate::world::cloud::Adapters;
 use crate::world::faults::Faults;
 use crate::world::faults::Faulty;
 use crate::world::repository::Repository;
@@ -20,11 +23,8 @@ use branchline::drive::Patience;
 use branchline::model::git::CommitSha;
 use branchline::observe::Observer;
 use branchline::observe::read_config;
-use branchline::ports::ArtifactStore;
 use branchline::ports::Clock;
 use branchline::ports::Ports;
-use branchline::ports::Registry;
-use branchline::ports::Trainer;
 use branchline::ports::progress::Quiet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct Laptop {
     pub clock: Arc<ManualClock>,
     pub faults: Arc<Faults>,
     pub patience: Patience,
+    /// The AWS that stands behind the ports, instead of this machine.
+    pub cloud: Option<World>,
 }
 
 impl Laptop {
@@ -51,8 +53,14 @@ impl Laptop {
             clock: Arc::new(ManualClock::new()),
             faults: Arc::new(faults),
             patience: Patience::UntilDone,
+            cloud: None,
             _folder: folder,
         }
+    }
+
+    /// Makes a fresh one whose backend is in the cloud.
+    pub fn in_the_cloud(faults: Faults) -> Self {
+        Self { cloud: Some(cloud::world()), ..Self::new(faults) }
     }
 
     /// Puts a run together, anew each time: a run remembers nothing of the one before.
@@ -64,20 +72,17 @@ impl Laptop {
 
     async fn put_together(&self, git: Arc<GitRepository>, text: SourceText) -> (Config, Arc<Drive>) {
         let config = branchline::config::load(&text, &text).unwrap_or_else(|problems| panic!("{problems}"));
-        let home = Home::at(self.home.clone());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        let root = self.repository.root().to_path_buf();
-        let worker = PathBuf::from(env!("CARGO_BIN_EXE_branchline"));
-        let material = Arc::new(GitMaterial::new(Arc::clone(&git)));
-        let trainer: Arc<dyn Trainer> = Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material));
-        let registry: Arc<dyn Registry> = Arc::new(LocalRegistry::at(&home.database(), Arc::clone(&clock)));
-        let artifacts: Arc<dyn ArtifactStore> = Arc::new(LocalArtifacts::new(home.clone()));
+        let Adapters { trainer, registry, artifacts, datasets } = match &self.cloud {
+            Some(world) => cloud::adapters(world, &config, &git, &self.home, &clock).await,
+            None => self.local(&git, &clock),
+        };
         let faults = &self.faults;
         let ports = Ports {
             trainer: Arc::new(Faulty { inner: trainer, faults: Arc::clone(faults) }),
             registry: Arc::new(Faulty { inner: registry, faults: Arc::clone(faults) }),
             artifacts: Arc::new(Faulty { inner: artifacts, faults: Arc::clone(faults) }),
-            datasets: Arc::new(LocalDatasets::new(home, root)),
+            datasets,
             clock,
             progress: Arc::new(Quiet),
         };
@@ -91,5 +96,18 @@ impl Laptop {
             cancelled: CancellationToken::new(),
         };
         (config, Arc::new(drive))
+    }
+
+    fn local(&self, git: &Arc<GitRepository>, clock: &Arc<dyn Clock>) -> Adapters {
+        let home = Home::at(self.home.clone());
+        let root = self.repository.root().to_path_buf();
+        let worker = PathBuf::from(env!("CARGO_BIN_EXE_branchline"));
+        let material = Arc::new(GitMaterial::new(Arc::clone(git)));
+        Adapters {
+            trainer: Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material)),
+            registry: Arc::new(LocalRegistry::at(&home.database(), Arc::clone(clock))),
+            artifacts: Arc::new(LocalArtifacts::new(home.clone())),
+            datasets: Arc::new(LocalDatasets::new(home, root)),
+        }
     }
 }

@@ -4,6 +4,7 @@
 #[allow(dead_code, reason = "a world offers more than its tests need today")]
 pub mod aws;
 pub mod clock;
+pub mod cloud;
 pub mod faults;
 pub mod github;
 pub mod laptop;
