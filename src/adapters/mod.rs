@@ -6,4 +6,6 @@ pub mod github;
 pub mod local;
 pub mod material;
 pub mod runner;
+pub mod s3;
+pub mod sagemaker;
 pub mod system;

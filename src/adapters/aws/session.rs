@@ -114,7 +114,8 @@ impl Session {
         }
         self.pacer
             .send(kind, || {
-                let sent = attempt();
+                // On the heap: a client's futures are deep, and every caller's would be deeper still.
+                let sent = Box::pin(attempt());
                 async move { sent.await.map_err(|error| Refused::of(action, &error)) }
             })
             .await

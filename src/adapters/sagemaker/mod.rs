@@ -1,0 +1,3 @@
+//! Amazon SageMaker as a backend.
+
+pub mod registry;
