@@ -45,12 +45,12 @@ impl Desk {
             return Err(PortError::because(PortErrorKind::Bug, doing, "a decision can be changed, not taken back"));
         }
         let lease = self.lease(&change.by, &doing).await?;
-        lease.holding(self.set_approval_held(change, &doing)).await
+        lease.holding(Box::pin(self.set_approval_held(change, &doing))).await
     }
 
     async fn set_approval_held(&self, change: &ApprovalChange, doing: &str) -> Result<Changed, PortError> {
         let mut held = Held::read(self, doing).await?;
-        held.settle().await?;
+        Box::pin(held.settle()).await?;
         let Some((entry, version)) = held.version(change.number).await? else {
             let version = VersionRef { group: change.group.clone(), number: change.number };
             return Err(PortError::because(PortErrorKind::NotFound, doing, format!("{version} does not exist"))
@@ -125,12 +125,12 @@ impl Desk {
     pub(super) async fn forget(&self, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
         let doing = format!("forget {} {number}", self.group);
         let lease = self.lease(by, &doing).await?;
-        lease.holding(self.forget_held(number, by, &doing)).await
+        lease.holding(Box::pin(self.forget_held(number, by, &doing))).await
     }
 
     async fn forget_held(&self, number: VersionNumber, by: &Attribution, doing: &str) -> Result<Changed, PortError> {
         let mut held = Held::read(self, doing).await?;
-        held.settle().await?;
+        Box::pin(held.settle()).await?;
         let Some((entry, version)) = held.version(number).await? else { return Ok(Changed::Already) };
         if held.view.frozen().is_some() {
             return Ok(Changed::Stale(Stale::Freeze));
@@ -159,7 +159,7 @@ impl Desk {
     pub(super) async fn set_frozen(&self, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         let doing = format!("{} the group {}", if frozen { "freeze" } else { "unfreeze" }, self.group);
         let lease = self.lease(by, &doing).await?;
-        lease.holding(self.set_frozen_held(frozen, by, &doing)).await
+        lease.holding(Box::pin(self.set_frozen_held(frozen, by, &doing))).await
     }
 
     async fn set_frozen_held(&self, frozen: bool, by: &Attribution, doing: &str) -> Result<Changed, PortError> {
@@ -167,7 +167,7 @@ impl Desk {
         if held.view.frozen().is_some() == frozen && held.book.intent.is_none() {
             return Ok(Changed::Already);
         }
-        held.settle().await?;
+        Box::pin(held.settle()).await?;
         if held.view.frozen().is_some() == frozen {
             return Ok(Changed::Already);
         }

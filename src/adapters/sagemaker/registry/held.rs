@@ -41,7 +41,7 @@ pub(super) struct Happened {
 impl<'a> Held<'a> {
     /// Reads the group. Nothing is completed yet.
     pub(super) async fn read(desk: &'a Desk, doing: &'a str) -> Result<Self, PortError> {
-        let view = desk.view(doing).await?;
+        let view = Box::pin(desk.view(doing)).await?;
         let (book, etag) = match &view.book {
             Some(Stored { value, etag }) => (value.clone(), Some(etag.clone())),
             None => (Book::default(), None),

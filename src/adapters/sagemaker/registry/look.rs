@@ -37,7 +37,8 @@ impl Desk {
             .map(Finding::Fingerprint)
             .chain(look.contents.iter().map(Finding::Content))
             .collect();
-        let (view, announced) = tokio::join!(self.view(&doing), self.announced_all(&findings, &doing));
+        let (view, announced) =
+            tokio::join!(Box::pin(self.view(&doing)), Box::pin(self.announced_all(&findings, &doing)));
         let (mut view, announced) = (view?, announced?);
         let book = view.book.as_ref().map(|stored| stored.value.clone());
 
@@ -93,7 +94,7 @@ impl Desk {
     /// Reads versions for people, the newest first.
     pub(super) async fn list(&self, before: Option<VersionNumber>, most: usize) -> Result<Vec<Version>, PortError> {
         let doing = format!("list the versions of {}", self.group);
-        let view = self.view(&doing).await?;
+        let view = Box::pin(self.view(&doing)).await?;
         let book = view.book.as_ref().map(|stored| stored.value.clone());
         let below = |entry: &&Entry| before.is_none_or(|before| entry.number < before);
         let mut entries: Vec<Entry> = standing(&view).filter(below).cloned().collect();
@@ -113,7 +114,7 @@ impl Desk {
     /// Reads the versions that were trained from these commits.
     pub(super) async fn of_commits(&self, commits: &[CommitSha]) -> Result<Vec<Version>, PortError> {
         let doing = format!("look up commits in {}", self.group);
-        let view = self.view(&doing).await?;
+        let view = Box::pin(self.view(&doing)).await?;
         let book = view.book.as_ref().map(|stored| stored.value.clone());
         let mut found = Vec::new();
         for commit in commits {

@@ -103,7 +103,7 @@ impl SageMakerRegistry {
 #[async_trait::async_trait]
 impl Registry for SageMakerRegistry {
     async fn look(&self, group: &GroupName, look: &GroupLook) -> Result<GroupFacts, PortError> {
-        self.desk(group).look(look).await
+        Box::pin(self.desk(group).look(look)).await
     }
 
     async fn list(
@@ -112,26 +112,26 @@ impl Registry for SageMakerRegistry {
         before: Option<VersionNumber>,
         limit: usize,
     ) -> Result<Vec<Version>, PortError> {
-        self.desk(group).list(before, limit).await
+        Box::pin(self.desk(group).list(before, limit)).await
     }
 
     async fn of_commits(&self, group: &GroupName, commits: &[CommitSha]) -> Result<Vec<Version>, PortError> {
-        self.desk(group).of_commits(commits).await
+        Box::pin(self.desk(group).of_commits(commits)).await
     }
 
     async fn register(&self, registration: &Registration) -> Result<Registered, PortError> {
         let _turn = self.turn(&registration.group).await;
-        self.desk(&registration.group).register(registration).await
+        Box::pin(self.desk(&registration.group).register(registration)).await
     }
 
     async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         let _turn = self.turn(&change.group).await;
-        self.desk(&change.group).set_approval(change).await
+        Box::pin(self.desk(&change.group).set_approval(change)).await
     }
 
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         let _turn = self.turn(group).await;
-        self.desk(group).set_frozen(frozen, by).await
+        Box::pin(self.desk(group).set_frozen(frozen, by)).await
     }
 
     async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
@@ -157,7 +157,7 @@ impl Registry for SageMakerRegistry {
 
     async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
         let _turn = self.turn(group).await;
-        self.desk(group).forget(number, by).await
+        Box::pin(self.desk(group).forget(number, by)).await
     }
 
     async fn history(
@@ -166,6 +166,6 @@ impl Registry for SageMakerRegistry {
         from: Option<jiff::Timestamp>,
         to: Option<jiff::Timestamp>,
     ) -> Result<Vec<HistoryEntry>, PortError> {
-        self.desk(group).history(from, to).await
+        Box::pin(self.desk(group).history(from, to)).await
     }
 }

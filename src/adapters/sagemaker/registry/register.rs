@@ -49,7 +49,7 @@ impl Desk {
     pub(super) async fn register(&self, registration: &Registration) -> Result<Registered, PortError> {
         let doing = format!("register {} in {}", registration.content.semver, registration.group);
         let lease = self.lease(&registration.by, &doing).await?;
-        lease.holding(self.register_held(registration, &doing)).await
+        lease.holding(Box::pin(self.register_held(registration, &doing))).await
     }
 
     async fn register_held(&self, registration: &Registration, doing: &str) -> Result<Registered, PortError> {
@@ -57,7 +57,7 @@ impl Desk {
         if held.book.owner.as_ref().is_some_and(|owner| owner.is_foreign_to(&registration.repository)) {
             return Ok(Registered::Stale(Stale::Owner));
         }
-        held.settle().await?;
+        Box::pin(held.settle()).await?;
         let manifest = Manifest::of(registration, self.now());
         if let Some(version) = held.made_before(&manifest).await? {
             return Ok(Registered::Found(version));
@@ -70,7 +70,7 @@ impl Desk {
         if (newest, current) != (expected.newest, expected.current) {
             return Ok(Registered::Stale(Stale::Versions { newest, current }));
         }
-        held.make(manifest, registration.supersedes_older).await.map(Registered::New)
+        Box::pin(held.make(manifest, registration.supersedes_older)).await.map(Registered::New)
     }
 
     async fn make_group(&self, held: &Held<'_>, manifest: &Manifest) -> Result<(), PortError> {
