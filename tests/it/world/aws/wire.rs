@@ -5,6 +5,7 @@ use super::ecr;
 use super::faults::Crash;
 use super::faults::Fault;
 use super::logs;
+use super::played;
 use super::s3;
 use super::sagemaker;
 use super::state::Seen;
@@ -375,6 +376,14 @@ fn respond(state: &mut State, request: &mut Request) -> Reply {
         let message = format!("User: {} is not authorized to perform: {action}", request.arn);
         let code = if matches!(request.service, "S3" | "STS") { "AccessDenied" } else { "AccessDeniedException" };
         return Reply::refused_by(request.service, if request.service == "S3" { 403 } else { 400 }, code, &message);
+    }
+    if matches!(request.service, "S3" | "STS") {
+        let unplayed = played::unplayed(request);
+        if !unplayed.is_empty() {
+            let message = format!("{} with {} is not played", request.operation, unplayed.join(", "));
+            state.violations.push(message.clone());
+            return Reply::refused_by(request.service, 501, "NotImplemented", &message);
+        }
     }
     match request.service {
         "S3" => s3::answer(state, request),
