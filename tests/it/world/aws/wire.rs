@@ -206,7 +206,9 @@ async fn handle(
         }
     };
     let Some(reply) = reply else {
-        state.lock().expect("nobody panics").crashed.as_ref().map(|tell| tell.send_replace(true));
+        if let Some(tell) = &state.lock().expect("nobody panics").crashed {
+            tell.send_replace(true);
+        }
         std::future::pending::<()>().await;
         return Err(std::io::Error::other("nobody hears this"));
     };
