@@ -112,12 +112,12 @@ impl Session {
         if matches!(kind, Kind::Create | Kind::Change | Kind::Repeatable) {
             self.in_its_account().await?;
         }
-        self.pacer
-            .send(kind, || {
-                let sent = attempt();
-                async move { sent.await.map_err(|error| Refused::of(action, &error)) }
-            })
-            .await
+        // On the heap: a client's futures are deep, and every caller's would be deeper still.
+        Box::pin(self.pacer.send(kind, || {
+            let sent = Box::pin(attempt());
+            async move { sent.await.map_err(|error| Refused::of(action, &error)) }
+        }))
+        .await
     }
 
     /// Returns who we are, asked once.

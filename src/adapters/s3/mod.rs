@@ -1,8 +1,11 @@
-//! Objects in Amazon S3: copied by the service itself, never through this machine, and never overwritten.
+//! Objects in Amazon S3. Artifacts are copied by the service itself, never through this machine, and never overwritten;
+//! small ones are read whole and written under a precondition, and the lease is one of them.
+
+pub mod datasets;
+pub mod lease;
+pub mod objects;
 
 mod artifacts;
-pub mod datasets;
-
 mod copy;
 mod hash;
 mod keys;
@@ -18,6 +21,6 @@ pub use self::copy::CopyFailure;
 pub use self::copy::CopyOptions;
 pub use self::copy::CopySizes;
 pub use self::copy::copy_object;
-pub use self::keys::version_folder;
 pub use self::datasets::S3Datasets;
+pub use self::keys::version_folder;
 pub use self::place::S3Place;

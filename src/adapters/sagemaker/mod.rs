@@ -1,8 +1,9 @@
-//! Training on Amazon SageMaker.
+//! Amazon SageMaker as a backend: it trains, and its model registry keeps groups and versions.
 //!
 //! A training job is found by its derived name, and everything that a later run needs lies in the bucket: what it was
 //! started with, why it was stopped, how it ended. A training whose end is written down costs no request any more.
 
+pub mod registry;
 pub mod trainer;
 
 mod contract;
@@ -21,6 +22,7 @@ mod start;
 mod state;
 mod uploads;
 
+pub use self::registry::SageMakerRegistry;
 pub use self::trainer::Pace;
 pub use self::trainer::SageMakerTrainer;
 pub use self::trainer::Setting;

@@ -28,6 +28,11 @@ async fn an_image_is_found_by_its_tag_and_a_tag_moves() {
     let new = world.push_image(DEV, "train", "1", "new");
     assert_ne!(old, new);
     assert_eq!(digest("1").await.expect("it"), Some(new));
+    let both = ecr.batch_get_image().repository_name("train");
+    let both = both.image_ids(ImageIdentifier::builder().image_tag("1").build());
+    let both = both.image_ids(ImageIdentifier::builder().image_tag("2").build()).send().await.expect("both");
+    assert_eq!((both.images().len(), both.failures().len()), (1, 1));
+    world.assert_clean();
     assert_eq!(digest("2").await.expect_err("no tag").code(), Some("ImageNotFoundException"));
 }
 

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod logs;
 pub mod multipart;
 pub mod objects;
+pub mod played;
 pub mod registry;
 pub mod s3;
 pub mod sagemaker;
@@ -116,6 +117,8 @@ impl World {
             of("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
             of("AWS_REGION", REGION),
             of("AWS_EC2_METADATA_DISABLED", "true"),
+            of("AWS_CONFIG_FILE", "/nowhere/config"),
+            of("AWS_SHARED_CREDENTIALS_FILE", "/nowhere/credentials"),
         ]
     }
 
@@ -261,6 +264,28 @@ impl World {
         self.with(|state| {
             state.seen.clear();
             state.mutations = 0;
+        });
+    }
+
+    /// How many bytes came to a service, and how many went from it.
+    pub fn bytes_of(&self, service: &str) -> (usize, usize) {
+        self.with(|state| {
+            let of = state.seen.iter().filter(|seen| seen.service == service);
+            of.fold((0, 0), |(came, went), seen| (came + seen.bytes_in, went + seen.bytes_out))
+        })
+    }
+
+    /// The next version that is registered ends as `Failed`, for this reason.
+    pub fn next_version_fails(&self, reason: &str) {
+        self.with(|state| state.next_version_fails = Some(reason.to_owned()));
+    }
+
+    /// Fails if a request broke AWS's models, or a fault was never met.
+    pub fn assert_clean(&self) {
+        self.with(|state| {
+            assert!(state.violations.is_empty(), "{}", state.violations.join("\n"));
+            let left: Vec<&str> = state.faults.iter().map(|planned| planned.operation.as_str()).collect();
+            assert!(left.is_empty(), "faults that nothing met: {left:?}");
         });
     }
 

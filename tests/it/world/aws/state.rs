@@ -97,6 +97,8 @@ pub struct State {
     pub choices: Vec<Choice>,
     /// Describes until a package that is registered is `Completed`.
     pub package_polls: u32,
+    /// Why the next version that is registered fails.
+    pub next_version_fails: Option<String>,
     /// Whether the registry forgets client tokens.
     pub forgets_tokens: bool,
     /// Whether `Search` is refused.
