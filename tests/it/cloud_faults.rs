@@ -19,6 +19,7 @@ use crate::world::aws::PROD;
 use crate::world::aws::PROD_BUCKET;
 use crate::world::aws::REGION;
 use crate::world::aws::World;
+use crate::world::aws::wire::changes;
 use branchline::model::history::Attribution;
 use branchline::model::verdict::Verdict;
 use std::collections::BTreeMap;
@@ -212,7 +213,7 @@ fn undisturbed(name: &str, story: &Story) -> (Vec<String>, Holdings) {
         let changes: Vec<String> = world(&teller)
             .requests()
             .into_iter()
-            .filter(|seen| crate::world::aws::wire::changes(&seen.operation))
+            .filter(|seen| changes(&seen.operation))
             .map(|seen| seen.operation)
             .collect();
         let ending = teller.ending().await;
@@ -223,39 +224,45 @@ fn undisturbed(name: &str, story: &Story) -> (Vec<String>, Holdings) {
     })
 }
 
-/// Strikes once, runs again, and looks at what there is. Returns what is wrong, and whether anything was struck.
+/// Strikes once, runs again, and looks at what there is. Returns whether anything was struck, too.
 fn struck(name: &str, story: &Story, strike: &Strike) -> (bool, Holdings) {
-    runtime().block_on(async {
-        let mut teller = Teller::in_the_cloud(name, story);
+    let mut teller = Teller::in_the_cloud(name, story);
+    // What is killed is a process: everything that it had spawned is gone with its runtime.
+    let dies = runtime();
+    let hit = dies.block_on(async {
         teller.prepare().await;
         teller.faulty = true;
         world(&teller).reset_requests();
-        let mut hit = true;
         match strike {
             Strike::Killed(crash, at) => {
                 world(&teller).crash_at(*at, *crash);
-                let crashed = world(&teller).crashed_handle();
+                let mut crashed = world(&teller).crash_watch();
                 tokio::select! {
-                    () = teller.play_last() => hit = false,
-                    () = crashed.wait() => {}
+                    () = teller.play_last() => false,
+                    _ = crashed.wait_for(|crashed| *crashed) => true,
                 }
             }
             Strike::Lost(operation, nth) => {
                 world(&teller).on_nth(operation, *nth, Fault::LostAnswer);
                 teller.play_last().await;
-                hit = world(&teller).faults_left() == 0;
+                world(&teller).faults_left() == 0
             }
             Strike::Throttled(operation) => {
                 world(&teller).throttle(operation, 20);
                 teller.play_last().await;
-                hit = world(&teller).faults_left() == 0;
+                world(&teller).faults_left() == 0
             }
-            Strike::Twice(branch) => twice(&teller, branch).await,
+            Strike::Twice(branch) => {
+                twice(&teller, branch).await;
+                true
+            }
         }
+    });
+    dies.shutdown_background();
+    runtime().block_on(async {
         teller.play_last().await;
         let ending = teller.ending().await;
-        let held = holdings(world(&teller), ending);
-        (hit, held)
+        (hit, holdings(world(&teller), ending))
     })
 }
 
@@ -354,7 +361,8 @@ fn table() -> (BTreeMap<(usize, String, &'static str), Row>, usize) {
 }
 
 fn render(rows: &BTreeMap<(usize, String, &'static str), Row>) -> String {
-    let mut text = String::from("| What is done | Request | Fault | Points | Duplicates | Lost | After the next run |\n");
+    let mut text =
+        String::from("| What is done | Request | Fault | Points | Duplicates | Lost | After the next run |\n");
     text.push_str("|---|---|---|--:|--:|--:|---|\n");
     for ((kind, operation, fault), row) in rows {
         let end = if row.wrong.is_empty() { "same end state" } else { "NOT the same end state" };
@@ -398,7 +406,11 @@ fn the_fault_table_shows_zeros() {
     if wants_update() {
         fs::write(&path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the page can be written");
     } else {
-        assert_eq!(comparable(old), comparable(&table), "docs/fault-table-sagemaker.md is old: UPDATE_EXPECT=1 rewrites it");
+        assert_eq!(
+            comparable(old),
+            comparable(&table),
+            "docs/fault-table-sagemaker.md is old: UPDATE_EXPECT=1 rewrites it"
+        );
     }
 }
 

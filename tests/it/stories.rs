@@ -3,9 +3,9 @@
 //!
 //! After every telling nothing may be left to do: planning once more gives no step.
 
+use crate::world::cloud::for_the_cloud;
 use crate::world::faults::Fault;
 use crate::world::faults::Faults;
-use crate::world::cloud::for_the_cloud;
 use crate::world::laptop::Laptop;
 use branchline::adapters::git::Merged;
 use branchline::adapters::local::bring::bring;

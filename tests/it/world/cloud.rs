@@ -117,7 +117,11 @@ pub async fn adapters(
         home: home.clone(),
         root: root.clone(),
         material: Arc::new(GitMaterial::new(Arc::clone(git))),
-        pace: Pace { first: Duration::from_millis(10), longest: Duration::from_millis(50), lag: Duration::from_millis(50) },
+        pace: Pace {
+            first: Duration::from_millis(10),
+            longest: Duration::from_millis(50),
+            lag: Duration::from_millis(50),
+        },
     });
     Adapters {
         trainer: Arc::new(trainer),

@@ -240,6 +240,11 @@ impl World {
         let _ = crashed.wait_for(|crashed| *crashed).await;
     }
 
+    /// What tells that the client has died, for somebody who cannot hold on to the World meanwhile.
+    pub fn crash_watch(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.crashed.clone()
+    }
+
     /// How many requests changed something, or tried to.
     pub fn mutations(&self) -> usize {
         self.with(|state| state.mutations)

@@ -156,7 +156,7 @@ async fn handle(
     let mut half = false;
     let reply = {
         let mut guard = state.lock().expect("nobody panics");
-        let dies = changes(&request).then(|| counted(&mut guard)).flatten();
+        let dies = changes(&request.operation).then(|| counted(&mut guard)).flatten();
         if dies == Some(Crash::Before) {
             note(&mut guard, &request, None);
             None
@@ -232,11 +232,11 @@ async fn handle(
     response.body(pieces).map_err(std::io::Error::other)
 }
 
-/// Whether a request changes something.
-fn changes(request: &Request) -> bool {
+/// Whether an operation changes something.
+pub fn changes(operation: &str) -> bool {
     const CHANGES: &[&str] =
         &["Create", "Put", "Update", "Delete", "Add", "Stop", "Copy", "Complete", "Upload", "Abort"];
-    CHANGES.iter().any(|begin| request.operation.starts_with(begin))
+    CHANGES.iter().any(|begin| operation.starts_with(begin))
 }
 
 fn counted(state: &mut State) -> Option<Crash> {
