@@ -49,6 +49,12 @@ pub struct Adapters {
 pub fn world() -> World {
     let world = World::start();
     world.push_image(DEV, "churn", "1", "python and sh");
+    // The bucket of dev lets the role of prod read; nobody but its own account writes it.
+    world.with(|state| {
+        if let Some(bucket) = state.buckets.get_mut(DEV_BUCKET) {
+            bucket.friends.insert(PROD.to_owned());
+        }
+    });
     world
 }
 
