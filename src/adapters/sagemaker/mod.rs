@@ -24,3 +24,6 @@ mod uploads;
 pub use self::trainer::Pace;
 pub use self::trainer::SageMakerTrainer;
 pub use self::trainer::Setting;
+
+#[cfg(test)]
+mod tests;
