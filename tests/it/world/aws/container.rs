@@ -111,7 +111,7 @@ impl Run {
                 "S3DistributionType": "FullyReplicated",
                 "RecordWrapperType": "None",
             });
-            self.download(channel, &root.join("input/data").join(name), name == "branchline", root)?;
+            self.download(channel, &root.join("input/data").join(name), name.starts_with("branchline"), root)?;
         }
         if let Some(folder) = self.checkpoints(root) {
             fs::create_dir_all(&folder).expect("a folder");
