@@ -204,3 +204,71 @@ async fn a_list_comes_in_pages_and_folders() {
     assert_eq!(world.count("ListObjectsV2"), 5);
     assert_eq!(world.violations(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn tags_attributes_and_buckets_can_be_asked_for() {
+    let world = World::start();
+    let s3 = session(&world, DEV).await.s3;
+    let put = s3.put_object().bucket(DEV_BUCKET).key("k").body(ByteStream::from_static(b"1")).tagging("a%20b=c");
+    put.checksum_algorithm(ChecksumAlgorithm::Sha256).send().await.expect("room");
+    let tags = s3.get_object_tagging().bucket(DEV_BUCKET).key("k").send().await.expect("tags");
+    assert_eq!((tags.tag_set()[0].key(), tags.tag_set()[0].value()), ("a b", "c"));
+    let attributes = s3.get_object_attributes().bucket(DEV_BUCKET).key("k");
+    let attributes = attributes.object_attributes(aws_sdk_s3::types::ObjectAttributes::Checksum);
+    let attributes = attributes.object_attributes(aws_sdk_s3::types::ObjectAttributes::ObjectSize);
+    let attributes = attributes.send().await.expect("attributes");
+    assert_eq!(attributes.object_size(), Some(1));
+    assert!(attributes.checksum().and_then(|sum| sum.checksum_sha256()).is_some());
+    let versioning = s3.get_bucket_versioning().bucket(DEV_BUCKET).send().await.expect("it");
+    assert_eq!(versioning.status().map(|status| status.as_str()), Some("Enabled"));
+    s3.get_bucket_encryption().bucket(DEV_BUCKET).send().await.expect("it");
+    let place = s3.get_bucket_location().bucket(DEV_BUCKET).send().await.expect("it");
+    assert_eq!(place.location_constraint().map(|place| place.as_str()), Some("eu-central-1"));
+    let rules = || s3.get_bucket_lifecycle_configuration().bucket(DEV_BUCKET).send();
+    assert_eq!(code(rules().await), "NoSuchLifecycleConfiguration");
+    let rule = "<Rule><ID>a</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter><AbortIncompleteMultipartUpload>\
+                <DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>";
+    world.with(|state| state.buckets.get_mut(DEV_BUCKET).expect("it").lifecycle = Some(rule.to_owned()));
+    assert_eq!(rules().await.expect("rules").rules().len(), 1);
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn what_is_not_played_is_refused_and_remembered() {
+    let world = World::start();
+    let s3 = session(&world, DEV).await.s3;
+    world.put(DEV_BUCKET, "k", "1");
+    let copy = s3.copy_object().bucket(DEV_BUCKET).key("c").copy_source(format!("{DEV_BUCKET}/k"));
+    assert_eq!(code(copy.copy_source_if_none_match("x").send().await), "NotImplemented");
+    assert_eq!(code(s3.list_buckets().send().await), "NotImplemented");
+    assert_eq!(world.violations().len(), 2);
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_may_be_listed_and_given_up() {
+    let world = World::start();
+    let s3 = session(&world, DEV).await.s3;
+    let begun = s3.create_multipart_upload().bucket(DEV_BUCKET).key("m").send().await.expect("an upload");
+    let id = begun.upload_id().expect("an id");
+    let mut parts = Vec::new();
+    for number in [1, 2] {
+        let part = s3.upload_part().bucket(DEV_BUCKET).key("m").upload_id(id).part_number(number);
+        let part = part.body(ByteStream::from_static(b"small")).send().await.expect("a part");
+        parts.push(
+            CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(part.e_tag().map(str::to_owned))
+                .set_checksum_crc32(part.checksum_crc32().map(str::to_owned))
+                .build(),
+        );
+    }
+    let listed = s3.list_parts().bucket(DEV_BUCKET).key("m").upload_id(id).send().await.expect("parts");
+    assert_eq!(listed.parts().len(), 2);
+    let done = s3.complete_multipart_upload().bucket(DEV_BUCKET).key("m").upload_id(id);
+    let done = done.multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(parts)).build());
+    assert_eq!(code(done.send().await), "EntityTooSmall");
+    let give_up = || s3.abort_multipart_upload().bucket(DEV_BUCKET).key("m").upload_id(id).send();
+    give_up().await.expect("gone");
+    assert_eq!(code(give_up().await), "NoSuchUpload");
+    world.assert_clean();
+}

@@ -11,6 +11,7 @@ use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use aws_sdk_sagemaker::operation::create_training_job::builders::CreateTrainingJobFluentBuilder;
 use aws_sdk_sagemaker::types::AlgorithmSpecification;
 use aws_sdk_sagemaker::types::Channel;
+use aws_sdk_sagemaker::types::CheckpointConfig;
 use aws_sdk_sagemaker::types::DataSource;
 use aws_sdk_sagemaker::types::MetricDefinition;
 use aws_sdk_sagemaker::types::OutputDataConfig;
@@ -53,7 +54,11 @@ pub fn job(client: &Client, name: &str, command: &str) -> CreateTrainingJobFluen
 }
 
 fn channel(name: &str, uri: &str) -> Channel {
-    let source = S3DataSource::builder().s3_data_type(S3DataType::S3Prefix).s3_uri(uri).build();
+    channel_of(name, uri, S3DataType::S3Prefix)
+}
+
+fn channel_of(name: &str, uri: &str, kind: S3DataType) -> Channel {
+    let source = S3DataSource::builder().s3_data_type(kind).s3_uri(uri).build();
     Channel::builder().channel_name(name).data_source(DataSource::builder().s3_data_source(source).build()).build()
 }
 
@@ -97,7 +102,10 @@ async fn a_job_that_nobody_scripted_really_runs() {
     let token = first.next_forward_token().expect("a token");
     let second = read().next_token(token).send().await.expect("lines");
     assert_eq!((second.events().len(), second.next_forward_token()), (0, Some(token)));
-    assert_eq!(world.violations(), Vec::<String>::new());
+    let found = session.logs.filter_log_events().log_group_name("/aws/sagemaker/TrainingJobs");
+    let found = found.log_stream_name_prefix("real/").filter_pattern("0.75").send().await.expect("lines");
+    assert_eq!(found.events().len(), 1);
+    world.assert_clean();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,4 +166,34 @@ async fn a_request_that_the_model_forbids_is_refused_and_remembered() {
     assert!(bad.message().is_some_and(|text| text.contains("'trainingJobName'")), "{:?}", bad.message());
     assert_eq!(world.violations().len(), 1);
     assert_eq!(world.job_status(DEV, "not_a_name"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_may_be_missing_or_listed_and_checkpoints_come_back() {
+    let world = World::start();
+    let client = session(&world, DEV).await.sagemaker;
+    world.put(DEV_BUCKET, "d/a/one.csv", "1");
+    world.put(DEV_BUCKET, "d/two.csv", "2");
+    world.put(DEV_BUCKET, "list", format!(r#"[{{"prefix":"s3://{DEV_BUCKET}/d/"}},"a/one.csv"]"#));
+    let none = channel("train", &format!("s3://{DEV_BUCKET}/nothing/"));
+    job(&client, "none", "true").input_data_config(none).send().await.expect("a job");
+    let checkpoints = CheckpointConfig::builder().s3_uri(format!("s3://{DEV_BUCKET}/cp")).build();
+    let listed = || channel_of("train", &format!("s3://{DEV_BUCKET}/list"), S3DataType::ManifestFile);
+    for name in ["first", "second"] {
+        let command =
+            "cd /opt/ml; ls checkpoints > model/before; find input/data -type f > model/data; date > checkpoints/step";
+        let job = job(&client, name, command).input_data_config(listed()).checkpoint_config(checkpoints.clone());
+        job.send().await.expect("a job");
+        world.wait_for_job(DEV, name);
+    }
+    let model = |name: &str| {
+        let files = unpacked(&world.object(DEV_BUCKET, &format!("out/{name}/output/model.tar.gz")).expect("a model"));
+        files.into_iter().map(|(_, bytes)| String::from_utf8_lossy(&bytes).into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(model("first"), ["", "input/data/train/a/one.csv\n"]);
+    assert_eq!(model("second"), ["step\n", "input/data/train/a/one.csv\n"]);
+    world.wait_for_job(DEV, "none");
+    let said = client.describe_training_job().training_job_name("none").send().await.expect("it");
+    assert!(said.failure_reason().is_some_and(|why| why.starts_with("ClientError: Data download failed")));
+    world.assert_clean();
 }

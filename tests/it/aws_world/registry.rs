@@ -89,6 +89,9 @@ async fn approval_and_metadata_change_and_lists_show_it() {
     world.lag("ListModelPackages", 1);
     assert_eq!(approved().send().await.expect("a list").model_package_summary_list().len(), 0);
     world.lag("ListModelPackages", 0);
+    world.set_approval(DEV, &arns[3], "Approved");
+    assert_eq!(approved().send().await.expect("a list").model_package_summary_list().len(), 2);
+    assert_eq!(world.versions(DEV, "g").len(), 5);
     let batch = client.batch_describe_model_package().model_package_arn_list(&arns[1]);
     let missing = "arn:aws:sagemaker:eu-central-1:111111111111:model-package/g/99";
     let batch = batch.model_package_arn_list(missing).send().await.expect("both");
@@ -126,4 +129,61 @@ async fn a_metadata_value_with_a_brace_is_refused() {
     assert_eq!(world.violations().len(), 4);
     let uncompiled = crate::world::aws::contract::contract().uncompiled();
     assert!(uncompiled.len() < 8, "{uncompiled:?}");
+}
+
+#[tokio::test]
+async fn versions_fail_and_are_searched_for() {
+    let world = World::start();
+    let client = session(&world, DEV).await.sagemaker;
+    client.create_model_package_group().model_package_group_name("g").send().await.expect("a group");
+    let missing = client.get_model_package_group_policy().model_package_group_name("g").send().await;
+    assert_eq!(missing.expect_err("no policy").code(), Some("ValidationException"));
+    world.next_version_fails("no such image");
+    let made = version(&client, "g", "t-1").send().await.expect("a version");
+    let arn = made.model_package_arn().expect("an ARN");
+    let said = client.describe_model_package().model_package_name(arn).send().await.expect("it");
+    assert_eq!(said.model_package_status(), Some(&ModelPackageStatus::Failed));
+    let why = said.model_package_status_details().expect("details").validation_statuses()[0].failure_reason();
+    assert_eq!(why, Some("no such image"));
+    let search = || {
+        let name = "CustomerMetadataProperties.branchline.operation";
+        let filter = aws_sdk_sagemaker::types::Filter::builder().name(name).value("t-1").build();
+        let expression = aws_sdk_sagemaker::types::SearchExpression::builder().filters(filter).build();
+        client
+            .search()
+            .resource(aws_sdk_sagemaker::types::ResourceType::ModelPackage)
+            .search_expression(expression)
+            .send()
+    };
+    let found = search().await.expect("results");
+    let found = found.results()[0].model_package().and_then(|package| package.model_package_arn());
+    assert_eq!(found, Some(arn));
+    world.with(|state| state.search_off = true);
+    assert_eq!(search().await.expect_err("off").code(), Some("AccessDeniedException"));
+    let listed = client.list_model_package_groups().name_contains("g").send().await.expect("a list");
+    assert_eq!(listed.model_package_group_summary_list().len(), 1);
+    world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_version_needs_its_archive() {
+    let world = World::start();
+    let client = session(&world, DEV).await.sagemaker;
+    client.create_model_package_group().model_package_group_name("g").send().await.expect("a group");
+    let register = || {
+        let container = ModelPackageContainerDefinition::builder()
+            .image("111111111111.dkr.ecr.eu-central-1.amazonaws.com/serve:1")
+            .model_data_url("s3://acme-ml-dev/m/model.tar.gz")
+            .build();
+        let spec = InferenceSpecification::builder().containers(container).build();
+        version(&client, "g", "t").inference_specification(spec).send()
+    };
+    let none = register().await.expect_err("no archive");
+    assert!(none.message().is_some_and(|text| text.starts_with("Could not access model data")));
+    world.put("acme-ml-dev", "m/model.tar.gz", "1");
+    let made = register().await.expect("a version");
+    let said = client.describe_model_package().model_package_name(made.model_package_arn().expect("an ARN"));
+    let said = said.send().await.expect("it");
+    let container = &said.inference_specification().expect("one").containers()[0];
+    assert_eq!(container.model_data_e_tag(), Some("c4ca4238a0b923820dcc509a6f75849b"));
 }

@@ -15,6 +15,7 @@ pub mod jobs;
 pub mod logs;
 pub mod multipart;
 pub mod objects;
+pub mod played;
 pub mod registry;
 pub mod s3;
 pub mod sagemaker;
@@ -31,6 +32,7 @@ pub use state::State;
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use faults::Planned;
+use registry::Package;
 use s3::Bucket;
 use s3::Stored;
 use serde_json::Value;
@@ -116,6 +118,8 @@ impl World {
             of("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
             of("AWS_REGION", REGION),
             of("AWS_EC2_METADATA_DISABLED", "true"),
+            of("AWS_CONFIG_FILE", "/nowhere/config"),
+            of("AWS_SHARED_CREDENTIALS_FILE", "/nowhere/credentials"),
         ]
     }
 
@@ -264,6 +268,28 @@ impl World {
         });
     }
 
+    /// How many bytes came to a service, and how many went from it.
+    pub fn bytes_of(&self, service: &str) -> (usize, usize) {
+        self.with(|state| {
+            let of = state.seen.iter().filter(|seen| seen.service == service);
+            of.fold((0, 0), |(came, went), seen| (came + seen.bytes_in, went + seen.bytes_out))
+        })
+    }
+
+    /// The next version that is registered ends as `Failed`, for this reason.
+    pub fn next_version_fails(&self, reason: &str) {
+        self.with(|state| state.next_version_fails = Some(reason.to_owned()));
+    }
+
+    /// Fails if a request broke AWS's models, or a fault was never met.
+    pub fn assert_clean(&self) {
+        self.with(|state| {
+            assert!(state.violations.is_empty(), "{}", state.violations.join("\n"));
+            let left: Vec<&str> = state.faults.iter().map(|planned| planned.operation.as_str()).collect();
+            assert!(left.is_empty(), "faults that nothing met: {left:?}");
+        });
+    }
+
     /// Requests that AWS's models forbid, with what is wrong.
     pub fn violations(&self) -> Vec<String> {
         self.with(|state| state.violations.clone())
@@ -272,6 +298,54 @@ impl World {
     /// The status of a training job, as `Describe` would say it, without asking.
     pub fn job_status(&self, account: &str, name: &str) -> Option<String> {
         self.with(|state| state.place(account, REGION).jobs.get(name).map(|job| job.status.clone()))
+    }
+
+    /// What `DescribeTrainingJob` would say, without asking.
+    pub fn job(&self, account: &str, name: &str) -> Option<Value> {
+        self.with(|state| state.place(account, REGION).jobs.get(name).map(jobs::Job::described))
+    }
+
+    /// The versions of a group, by number.
+    pub fn versions(&self, account: &str, group: &str) -> Vec<Package> {
+        self.with(|state| {
+            let all = state.place(account, REGION).packages.values();
+            let mut found: Vec<Package> = all.filter(|package| package.group == group).cloned().collect();
+            found.sort_by_key(|package| package.version);
+            found
+        })
+    }
+
+    /// Somebody changes the approval of a version in the console.
+    pub fn set_approval(&self, account: &str, arn: &str, approval: &str) {
+        self.with(|state| {
+            let place = state.place(account, REGION);
+            let package = place.packages.get_mut(arn).expect("a version");
+            package.request["ModelApprovalStatus"] = Value::from(approval);
+            place.remember();
+        });
+    }
+
+    /// A role may be taken on by principals of an account.
+    pub fn trust_account(&self, role: &str, account: &str) {
+        self.with(|state| state.trust.entry(role.to_owned()).or_default().accounts.push(account.to_owned()));
+    }
+
+    /// A role may be taken on by web identities of this audience whose subject is like this; `*` is any text.
+    pub fn trust_identity(&self, role: &str, audience: &str, subject: &str) {
+        self.with(|state| {
+            let trust = state.trust.entry(role.to_owned()).or_default();
+            audience.clone_into(&mut trust.audience);
+            trust.subjects.push(subject.to_owned());
+        });
+    }
+
+    /// Every key that somebody was given for a time is expired from now on.
+    pub fn expire_sessions(&self) {
+        self.with(|state| {
+            for key in state.keys.values_mut().filter(|key| key.expires.is_some()) {
+                key.expires = Some(0.0);
+            }
+        });
     }
 
     /// Waits, in real time, until a job that really runs has ended.

@@ -176,6 +176,26 @@ pub fn get(state: &State, request: &Request, bucket: &str, key: &str) -> Result<
     Ok(reply.with("content-range", format!("bytes {from}-{to}/{size}")))
 }
 
+/// `GetObjectAttributes`
+pub fn attributes(state: &State, request: &Request, bucket: &str, key: &str) -> Result<Reply, Reply> {
+    let stored = found(state, request, bucket, key)?;
+    let sum = match &stored.checksum {
+        Some((algorithm, value)) => format!(
+            "<Checksum><Checksum{algorithm}>{value}</Checksum{algorithm}><ChecksumType>{}</ChecksumType></Checksum>",
+            if stored.composite { "COMPOSITE" } else { "FULL_OBJECT" }
+        ),
+        None => String::new(),
+    };
+    let body = format!(
+        "<GetObjectAttributesResponse xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ETag>{}</ETag>{sum}\
+         <ObjectSize>{}</ObjectSize></GetObjectAttributesResponse>",
+        stored.etag,
+        stored.size()
+    );
+    let reply = Reply::xml(200, body).with("last-modified", s3::http_date(stored.modified));
+    Ok(versioned(reply, stored.version.clone()))
+}
+
 /// Reads `x-amz-copy-source` and its conditions. Returns the source.
 pub fn source<'a>(state: &'a State, request: &Request) -> Result<&'a Stored, Reply> {
     let named = request.header("x-amz-copy-source").unwrap_or_default();

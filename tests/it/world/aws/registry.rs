@@ -68,7 +68,10 @@ impl Package {
     pub fn described(&self) -> Value {
         let mut answer = Value::Object(shown("DescribeModelPackage", &self.request));
         let name = self.arn.split_once('/').map_or(self.arn.as_str(), |(_, name)| name);
-        let failures = self.failure.iter().map(|why| json!({ "Name": name, "Status": "Failed", "FailureReason": why }));
+        let failures = self
+            .failure
+            .iter()
+            .map(|why| json!({ "Name": name.replace('/', "-"), "Status": "Failed", "FailureReason": why }));
         answer["ModelPackageStatusDetails"] = json!({ "ValidationStatuses": failures.collect::<Vec<_>>() });
         answer["ModelPackageName"] = json!(name.replace('/', "-"));
         answer["ModelPackageVersion"] = json!(self.version);
@@ -109,7 +112,12 @@ impl Package {
 }
 
 impl Place {
-    fn remember(&mut self) {
+    /// Keeps what the packages are, for listings that lag.
+    pub fn remember(&mut self) {
+        const REMEMBERED: usize = 16;
+        if self.package_history.len() == REMEMBERED {
+            self.package_history.remove(0);
+        }
         self.package_history.push(self.packages.clone());
     }
 }
@@ -275,6 +283,7 @@ pub fn create(state: &mut State, request: &Request) -> Answer {
     }
     let (now, polls) = (state.now(), state.package_polls);
     let (account, region, _) = located(request, named);
+    let failure = group(state, request, named).is_ok().then(|| state.next_version_fails.take()).flatten();
     let (place, name) = group(state, request, named)?;
     let same = |found: &&Package| found.group == name && found.request["ClientToken"].as_str() == token;
     if token.is_some()
@@ -292,9 +301,14 @@ pub fn create(state: &mut State, request: &Request) -> Answer {
         version: *number,
         created: now,
         request: kept,
-        status: if polls == 0 { "Completed" } else { "Pending" }.to_owned(),
+        status: match (polls, &failure) {
+            (0, None) => "Completed",
+            (0, Some(_)) => "Failed",
+            _ => "Pending",
+        }
+        .to_owned(),
         polls_left: polls,
-        failure: None,
+        failure,
     };
     place.packages.insert(arn.clone(), package);
     place.remember();

@@ -190,6 +190,7 @@ pub fn answer(state: &mut State, request: &Request) -> Reply {
         "CopyObject" => objects::copy(state, request, bucket, key),
         "DeleteObject" => objects::delete(state, request, bucket, key),
         "ListObjectsV2" => objects::list(state, request, bucket),
+        "GetObjectAttributes" => objects::attributes(state, request, bucket, key),
         "GetObjectTagging" => objects::tags(state, request, bucket, key),
         "PutObjectTagging" => objects::set_tags(state, request, bucket, key),
         "CreateMultipartUpload" => multipart::create(state, request, bucket, key),

@@ -30,7 +30,7 @@ pub struct Place {
     pub groups: BTreeMap<String, Group>,
     /// Model packages by ARN.
     pub packages: BTreeMap<String, Package>,
-    /// What `packages` was after each write, for listings that lag.
+    /// What `packages` was after each of the last writes, for listings that lag.
     pub package_history: Vec<BTreeMap<String, Package>>,
     /// The highest number that a group, in lower case, ever gave.
     pub numbers: BTreeMap<String, u64>,
@@ -97,6 +97,8 @@ pub struct State {
     pub choices: Vec<Choice>,
     /// Describes until a package that is registered is `Completed`.
     pub package_polls: u32,
+    /// Why the next version that is registered fails.
+    pub next_version_fails: Option<String>,
     /// Whether the registry forgets client tokens.
     pub forgets_tokens: bool,
     /// Whether `Search` is refused.

@@ -5,6 +5,7 @@ use super::ecr;
 use super::faults::Crash;
 use super::faults::Fault;
 use super::logs;
+use super::played;
 use super::s3;
 use super::sagemaker;
 use super::state::Seen;
@@ -205,7 +206,9 @@ async fn handle(
         }
     };
     let Some(reply) = reply else {
-        state.lock().expect("nobody panics").crashed.as_ref().map(|tell| tell.send_replace(true));
+        if let Some(tell) = &state.lock().expect("nobody panics").crashed {
+            tell.send_replace(true);
+        }
         std::future::pending::<()>().await;
         return Err(std::io::Error::other("nobody hears this"));
     };
@@ -375,6 +378,14 @@ fn respond(state: &mut State, request: &mut Request) -> Reply {
         let message = format!("User: {} is not authorized to perform: {action}", request.arn);
         let code = if matches!(request.service, "S3" | "STS") { "AccessDenied" } else { "AccessDeniedException" };
         return Reply::refused_by(request.service, if request.service == "S3" { 403 } else { 400 }, code, &message);
+    }
+    if matches!(request.service, "S3" | "STS") {
+        let unplayed = played::unplayed(request);
+        if !unplayed.is_empty() {
+            let message = format!("{} with {} is not played", request.operation, unplayed.join(", "));
+            state.violations.push(message.clone());
+            return Reply::refused_by(request.service, 501, "NotImplemented", &message);
+        }
     }
     match request.service {
         "S3" => s3::answer(state, request),
