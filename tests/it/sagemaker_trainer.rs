@@ -108,14 +108,18 @@ impl Lab {
     }
 
     async fn session(&self) -> Arc<Session> {
+        self.session_of(DEV, DEV_BUCKET, None).await
+    }
+
+    async fn session_of(&self, account: &str, bucket: &str, kms_key: Option<&str>) -> Arc<Session> {
         let place = AccountPlace {
             account_id: None,
             region: REGION.to_owned(),
-            bucket: DEV_BUCKET.to_owned(),
+            bucket: bucket.to_owned(),
             prefix: "branchline".to_owned(),
             assume_role_arn: None,
-            execution_role_arn: Some(format!("arn:aws:iam::{DEV}:role/SageMakerExecution")),
-            kms_key: None,
+            execution_role_arn: Some(format!("arn:aws:iam::{account}:role/SageMakerExecution")),
+            kms_key: kms_key.map(str::to_owned),
         };
         let quick = Patience {
             first_pause: Duration::from_millis(2),
@@ -126,7 +130,7 @@ impl Lab {
         };
         let options = SessionOptions {
             endpoint: Some(self.aws.endpoint().to_owned()),
-            credentials: Some(self.aws.credentials(DEV)),
+            credentials: Some(self.aws.credentials(account)),
             patience: quick,
         };
         Arc::new(Session::new(place, &options).await)
@@ -138,12 +142,16 @@ impl Lab {
 
     /// A trainer as a run of its own would have it: it remembers nothing.
     async fn trainer(&self) -> SageMakerTrainer {
+        self.trainer_in(Accounts::one(self.session().await), &["dev"])
+    }
+
+    fn trainer_in(&self, accounts: Accounts, stages: &[&str]) -> SageMakerTrainer {
         let pause = Duration::from_millis(10);
         SageMakerTrainer::new(Setting {
             project: project(),
             repository: RepositoryId { remote: Some("github.com/acme/churn".to_owned()), ..RepositoryId::default() },
-            accounts: Accounts::one(self.session().await),
-            stages: vec![StageName::parse("dev").expect("a name")],
+            accounts,
+            stages: stages.iter().map(|stage| StageName::parse(stage).expect("a name")).collect(),
             home: self.home(),
             root: self.path().to_owned(),
             material: Arc::new(FolderMaterial { folder: self.path().to_owned() }),

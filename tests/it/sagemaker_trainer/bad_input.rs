@@ -46,6 +46,8 @@ async fn a_foreign_job_of_the_same_name_is_left_alone() {
         .training_input_mode(aws_sdk_sagemaker::types::TrainingInputMode::File);
     let theirs = lab.session().await.sagemaker.create_training_job().training_job_name(spec.name.as_str());
     let theirs = theirs.role_arn(format!("arn:aws:iam::{DEV}:role/x")).output_data_config(elsewhere);
+    let limit = aws_sdk_sagemaker::types::StoppingCondition::builder().max_runtime_in_seconds(60).build();
+    let theirs = theirs.stopping_condition(limit);
     theirs.algorithm_specification(algorithm.build()).send().await.expect("somebody may do that");
     for _ in 0..2 {
         let error = lab.trainer().await.start(&spec).await.expect_err("it is not ours");
@@ -136,6 +138,13 @@ async fn data_that_are_not_there_are_said_in_a_sentence() {
     assert_eq!(empty, "s3://acme-ml-dev/none/ is empty: no object begins with this prefix");
     let nowhere = ask(s3("s3://acme-nowhere/x/")).await.expect_err("no such bucket");
     assert_eq!(nowhere, "s3://acme-nowhere/x/: there is no bucket acme-nowhere");
+    lab.aws.add_bucket("acme-far", DEV, "us-east-1");
+    let far = ask(s3("s3://acme-far/x/")).await.expect_err("another region");
+    assert!(far.contains("the bucket acme-far is not in region eu-central-1"), "{far}");
+    lab.aws.add_bucket("acme-foreign", "333333333333", REGION);
+    let foreign = datasets.identify(&s3("s3://acme-foreign/x/")).await.expect_err("it is not ours");
+    assert_eq!(foreign.kind, PortErrorKind::Permission);
+    assert!(said(&foreign).contains("Allow s3:ListBucket for this role"), "{}", said(&foreign));
     let by = |manifest: &str| DataSource { version_from: Some(manifest.to_owned()), ..s3("s3://acme-ml-dev/data/") };
     let missing = ask(by("s3://acme-ml-dev/MANIFEST.json")).await.expect_err("no such manifest");
     assert_eq!(missing, "s3://acme-ml-dev/MANIFEST.json does not exist");
