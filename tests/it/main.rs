@@ -20,6 +20,7 @@ mod plan_properties;
 mod prune;
 mod readers;
 mod runner;
+mod sagemaker_trainer;
 mod stories;
 mod tidy;
 mod wake;

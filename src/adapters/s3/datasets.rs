@@ -78,7 +78,7 @@ async fn by_manifest(session: &Session, uri: &str, manifest: &str) -> Result<Sha
     let got = session
         .call(Kind::Read, "s3:GetObject", || session.s3.get_object().bucket(&address.bucket).key(&address.key).send())
         .await;
-    let mut got = got.map_err(|refused| missing(refused, manifest, &address))?;
+    let mut got = got.map_err(|refused| missing(session, refused, manifest, &address))?;
     let mut hasher = sha2::Sha256::new();
     let mut size = 0;
     loop {
@@ -121,7 +121,7 @@ async fn by_listing(session: &Session, uri: &str) -> Result<Sha256Digest, Missin
                     .send()
             })
             .await
-            .map_err(|refused| missing(refused, uri, &address))?;
+            .map_err(|refused| missing(session, refused, uri, &address))?;
         for object in page.contents() {
             let Some(key) = object.key() else { continue };
             // What consoles make for a folder holds nothing.
@@ -160,8 +160,12 @@ fn prefix(uri: &str) -> Option<S3Place> {
     (!bucket.is_empty()).then(|| S3Place::new(bucket, key))
 }
 
-fn missing(refused: Refused, shown: &str, address: &S3Place) -> Missing {
+fn missing(session: &Session, refused: Refused, shown: &str, address: &S3Place) -> Missing {
     match (refused.class, refused.code.as_deref()) {
+        (Class::WrongRegion, _) => Missing::Data(format!(
+            "{shown}: the bucket {} is not in region {}, and training reads data of its own region only: copy them there",
+            address.bucket, session.place.region
+        )),
         (Class::NotFound, Some("NoSuchBucket")) => {
             Missing::Data(format!("{shown}: there is no bucket {}", address.bucket))
         }

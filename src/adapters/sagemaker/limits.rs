@@ -3,10 +3,12 @@
 //! Source: the API's service model of 2017-07-24. The service would say the same later, in other words, after
 //! everything had been uploaded.
 
+use crate::adapters::local::hyperparameters::encode;
 use crate::adapters::sagemaker::contract::Command;
 use crate::adapters::sagemaker::contract::RUN_CHANNEL;
 use crate::adapters::sagemaker::contract::SOURCE_CHANNEL;
 use crate::model::cloud::AccountPlace;
+use crate::model::cloud::HyperparameterFormat;
 use crate::model::cloud::Instance;
 use crate::ports::trainer::TrainingSpec;
 use std::time::Duration;
@@ -152,7 +154,10 @@ fn words(spec: &TrainingSpec) -> Result<(), String> {
             HYPERPARAMETER_NAME,
             "characters",
         )?;
-        let length = value.chars().count();
+        let length = match spec.settings.cloud.hyperparameter_format {
+            HyperparameterFormat::Raw => value.chars().count(),
+            HyperparameterFormat::Json => encode(value).chars().count(),
+        };
         if length > HYPERPARAMETER_VALUE {
             return Err(format!(
                 "hyperparameter `{name}` has {length} characters, and SageMaker takes {HYPERPARAMETER_VALUE}: put it into \

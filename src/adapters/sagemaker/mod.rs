@@ -26,3 +26,6 @@ pub use self::registry::SageMakerRegistry;
 pub use self::trainer::Pace;
 pub use self::trainer::SageMakerTrainer;
 pub use self::trainer::Setting;
+
+#[cfg(test)]
+mod tests;
