@@ -18,6 +18,7 @@ mod plan_properties;
 mod prune;
 mod readers;
 mod runner;
+mod second_opinion;
 mod stories;
 mod tidy;
 mod world;
