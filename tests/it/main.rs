@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod aws_world;
 mod binary;
 mod configs;
 #[cfg(target_os = "linux")]
