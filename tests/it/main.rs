@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod aws_credentials;
 mod aws_world;
 mod binary;
 mod configs;
@@ -19,6 +20,8 @@ mod plan_properties;
 mod prune;
 mod readers;
 mod runner;
+mod s3_artifacts;
+mod s3_copies;
 mod second_opinion;
 mod stories;
 mod tidy;

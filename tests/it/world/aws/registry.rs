@@ -68,7 +68,10 @@ impl Package {
     pub fn described(&self) -> Value {
         let mut answer = Value::Object(shown("DescribeModelPackage", &self.request));
         let name = self.arn.split_once('/').map_or(self.arn.as_str(), |(_, name)| name);
-        let failures = self.failure.iter().map(|why| json!({ "Name": name.replace('/', "-"), "Status": "Failed", "FailureReason": why }));
+        let failures = self
+            .failure
+            .iter()
+            .map(|why| json!({ "Name": name.replace('/', "-"), "Status": "Failed", "FailureReason": why }));
         answer["ModelPackageStatusDetails"] = json!({ "ValidationStatuses": failures.collect::<Vec<_>>() });
         answer["ModelPackageName"] = json!(name.replace('/', "-"));
         answer["ModelPackageVersion"] = json!(self.version);
