@@ -1,10 +1,10 @@
 //! The one integration binary.
 
+mod aws_credentials;
 mod aws_world;
 mod binary;
 mod cloud_faults;
 mod configs;
-#[cfg(target_os = "linux")]
 mod crash;
 mod events;
 mod foreign_text;
@@ -20,7 +20,10 @@ mod plan_properties;
 mod prune;
 mod readers;
 mod runner;
+mod s3_artifacts;
+mod s3_copies;
 mod sagemaker_trainer;
+mod second_opinion;
 mod stories;
 mod tidy;
 mod wake;

@@ -52,7 +52,7 @@ pub fn world() -> World {
     // The bucket of dev lets the role of prod read; nobody but its own account writes it.
     world.with(|state| {
         if let Some(bucket) = state.buckets.get_mut(DEV_BUCKET) {
-            bucket.friends.insert(PROD.to_owned());
+            bucket.friends.push(PROD.to_owned());
         }
     });
     world
