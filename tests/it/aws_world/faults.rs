@@ -38,6 +38,11 @@ async fn requests_are_throttled_refused_and_broken_by_number() {
     groups().await.expect("the first");
     assert_eq!(groups().await.expect_err("the second").code(), Some("ThrottlingException"));
     groups().await.expect("the third");
+    world.on_nth("ListModelPackageGroups", 3, Fault::denied());
+    world.on_nth("ListModelPackageGroups", 1, Fault::limit());
+    assert_eq!(groups().await.expect_err("the first").code(), Some("ResourceLimitExceeded"));
+    groups().await.expect("the second");
+    assert_eq!(groups().await.expect_err("the third").code(), Some("AccessDeniedException"));
     world.fail_next("ListModelPackageGroups", Fault::Status500Html);
     let broken = groups().await.expect_err("a page");
     assert_eq!(broken.raw_response().map(|raw| raw.status().as_u16()), Some(500));

@@ -89,6 +89,9 @@ async fn approval_and_metadata_change_and_lists_show_it() {
     world.lag("ListModelPackages", 1);
     assert_eq!(approved().send().await.expect("a list").model_package_summary_list().len(), 0);
     world.lag("ListModelPackages", 0);
+    world.set_approval(DEV, &arns[3], "Approved");
+    assert_eq!(approved().send().await.expect("a list").model_package_summary_list().len(), 2);
+    assert_eq!(world.versions(DEV, "g").len(), 5);
     let batch = client.batch_describe_model_package().model_package_arn_list(&arns[1]);
     let missing = "arn:aws:sagemaker:eu-central-1:111111111111:model-package/g/99";
     let batch = batch.model_package_arn_list(missing).send().await.expect("both");

@@ -7,7 +7,6 @@ use crate::world::aws::PROD;
 use crate::world::aws::REGION;
 use crate::world::aws::World;
 use crate::world::aws::checksum::encode;
-use crate::world::aws::sts::Trust;
 use aws_sdk_ecr::types::ImageIdentifier;
 use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use serde_json::json;
@@ -40,12 +39,7 @@ async fn an_image_is_found_by_its_tag_and_a_tag_moves() {
 async fn a_web_identity_becomes_a_role_when_it_is_trusted() {
     let world = World::start();
     let role = format!("arn:aws:iam::{PROD}:role/deploy");
-    let trust = Trust {
-        audience: "sts.amazonaws.com".to_owned(),
-        subjects: vec!["repo:acme/churn:*".to_owned()],
-        ..Trust::default()
-    };
-    world.with(|state| state.trust.insert(role.clone(), trust));
+    world.trust_identity(&role, "sts.amazonaws.com", "repo:acme/churn:*");
     let sts = session(&world, DEV).await.sts;
     let now = world.with(|state| state.now()) as u64;
     let assume = |subject: &str, expires: u64| {
@@ -113,4 +107,30 @@ async fn nobody_is_refused() {
     let nobody = aws_sdk_s3::Client::from_conf(config);
     let refused = nobody.get_object().bucket(DEV_BUCKET).key("k").send().await.expect_err("unsigned");
     assert_eq!(refused.raw_response().expect("an answer").status().as_u16(), 403);
+}
+
+#[tokio::test]
+async fn a_key_becomes_a_role_of_another_account_for_a_time() {
+    let world = World::start();
+    let role = format!("arn:aws:iam::{PROD}:role/deploy");
+    let dev = session(&world, DEV).await;
+    let assume = || dev.sts.assume_role().role_arn(&role).role_session_name("run-1").send();
+    assert_eq!(assume().await.expect_err("a stranger").code(), Some("AccessDenied"));
+    world.trust_account(&role, DEV);
+    let given = assume().await.expect("a role");
+    let given = given.credentials().expect("credentials");
+    let credentials = aws_sdk_s3::config::Credentials::new(
+        given.access_key_id(),
+        given.secret_access_key(),
+        Some(given.session_token().to_owned()),
+        None,
+        "test",
+    );
+    let config = dev.s3.config().to_builder().credentials_provider(credentials).build();
+    let as_role = aws_sdk_s3::Client::from_conf(config);
+    let head = || as_role.head_bucket().bucket(crate::world::aws::PROD_BUCKET).send();
+    head().await.expect("its bucket");
+    world.expire_sessions();
+    let late = head().await.expect_err("too late");
+    assert_eq!(late.raw_response().map(|raw| raw.status().as_u16()), Some(400));
 }

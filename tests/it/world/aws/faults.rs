@@ -70,12 +70,16 @@ pub enum Crash {
 impl State {
     /// Takes the fault that this request meets, if any.
     pub fn take_fault(&mut self, operation: &str) -> Option<Fault> {
-        let at = self.faults.iter().position(|planned| planned.operation == operation || planned.operation == "*")?;
-        let planned = &mut self.faults[at];
-        if planned.after > 0 {
-            planned.after -= 1;
-            return None;
+        let mut due = None;
+        for (at, planned) in self.faults.iter_mut().enumerate() {
+            if planned.operation != operation && planned.operation != "*" {
+                continue;
+            }
+            match planned.after {
+                0 => due = due.or(Some(at)),
+                _ => planned.after -= 1,
+            }
         }
-        Some(self.faults.remove(at).fault)
+        due.map(|at| self.faults.remove(at).fault)
     }
 }

@@ -32,6 +32,7 @@ pub use state::State;
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
 use faults::Planned;
+use registry::Package;
 use s3::Bucket;
 use s3::Stored;
 use serde_json::Value;
@@ -297,6 +298,54 @@ impl World {
     /// The status of a training job, as `Describe` would say it, without asking.
     pub fn job_status(&self, account: &str, name: &str) -> Option<String> {
         self.with(|state| state.place(account, REGION).jobs.get(name).map(|job| job.status.clone()))
+    }
+
+    /// What `DescribeTrainingJob` would say, without asking.
+    pub fn job(&self, account: &str, name: &str) -> Option<Value> {
+        self.with(|state| state.place(account, REGION).jobs.get(name).map(jobs::Job::described))
+    }
+
+    /// The versions of a group, by number.
+    pub fn versions(&self, account: &str, group: &str) -> Vec<Package> {
+        self.with(|state| {
+            let all = state.place(account, REGION).packages.values();
+            let mut found: Vec<Package> = all.filter(|package| package.group == group).cloned().collect();
+            found.sort_by_key(|package| package.version);
+            found
+        })
+    }
+
+    /// Somebody changes the approval of a version in the console.
+    pub fn set_approval(&self, account: &str, arn: &str, approval: &str) {
+        self.with(|state| {
+            let place = state.place(account, REGION);
+            let package = place.packages.get_mut(arn).expect("a version");
+            package.request["ModelApprovalStatus"] = Value::from(approval);
+            place.remember();
+        });
+    }
+
+    /// A role may be taken on by principals of an account.
+    pub fn trust_account(&self, role: &str, account: &str) {
+        self.with(|state| state.trust.entry(role.to_owned()).or_default().accounts.push(account.to_owned()));
+    }
+
+    /// A role may be taken on by web identities of this audience whose subject is like this; `*` is any text.
+    pub fn trust_identity(&self, role: &str, audience: &str, subject: &str) {
+        self.with(|state| {
+            let trust = state.trust.entry(role.to_owned()).or_default();
+            audience.clone_into(&mut trust.audience);
+            trust.subjects.push(subject.to_owned());
+        });
+    }
+
+    /// Every key that somebody was given for a time is expired from now on.
+    pub fn expire_sessions(&self) {
+        self.with(|state| {
+            for key in state.keys.values_mut().filter(|key| key.expires.is_some()) {
+                key.expires = Some(0.0);
+            }
+        });
     }
 
     /// Waits, in real time, until a job that really runs has ended.

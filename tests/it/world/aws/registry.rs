@@ -112,7 +112,12 @@ impl Package {
 }
 
 impl Place {
-    fn remember(&mut self) {
+    /// Keeps what the packages are, for listings that lag.
+    pub fn remember(&mut self) {
+        const REMEMBERED: usize = 16;
+        if self.package_history.len() == REMEMBERED {
+            self.package_history.remove(0);
+        }
         self.package_history.push(self.packages.clone());
     }
 }

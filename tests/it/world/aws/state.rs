@@ -30,7 +30,7 @@ pub struct Place {
     pub groups: BTreeMap<String, Group>,
     /// Model packages by ARN.
     pub packages: BTreeMap<String, Package>,
-    /// What `packages` was after each write, for listings that lag.
+    /// What `packages` was after each of the last writes, for listings that lag.
     pub package_history: Vec<BTreeMap<String, Package>>,
     /// The highest number that a group, in lower case, ever gave.
     pub numbers: BTreeMap<String, u64>,
