@@ -85,7 +85,7 @@ impl Refused {
             SdkError::ConstructionFailure(_) => construction(&message),
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Class::Lost,
             SdkError::DispatchFailure(failure) if failure.is_io() => io_class(&message),
-            SdkError::DispatchFailure(_) => construction(&chain(error)),
+            SdkError::DispatchFailure(_) => dispatch(&chain(error)),
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
         };
@@ -275,6 +275,15 @@ fn construction(message: &str) -> Class {
     }
 }
 
+/// No credentials, no connection, or one that ended before it said all: only the first two have changed nothing.
+fn dispatch(message: &str) -> Class {
+    match construction(message) {
+        Class::Credentials => Class::Credentials,
+        _ if message.contains("(Connect)") => Class::Unreachable,
+        _ => io_class(message),
+    }
+}
+
 /// A connection that was never made has changed nothing; one that broke may have.
 fn io_class(message: &str) -> Class {
     let text = message.to_ascii_lowercase();
@@ -335,6 +344,14 @@ mod tests {
         ] {
             assert_eq!(classify(Some(code), message, Some(400)), Class::Exists, "{message}");
         }
+    }
+
+    #[test]
+    fn a_connection_that_ended_early_may_have_changed_something() {
+        let sent = "dispatch failure: other: client error (SendRequest): connection closed before message completed";
+        assert_eq!(dispatch(sent), Class::Lost);
+        assert_eq!(dispatch("dispatch failure: io error: client error (Connect): tcp connect error"), Class::Unreachable);
+        assert_eq!(dispatch("dispatch failure: other: the credential provider was not enabled"), Class::Credentials);
     }
 
     #[test]

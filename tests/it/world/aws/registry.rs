@@ -272,7 +272,7 @@ pub fn create(state: &mut State, request: &Request) -> Answer {
     }
     let mut kept = asked.clone();
     let token = asked["ClientToken"].as_str().filter(|_| !state.forgets_tokens);
-    if let Some(containers) = kept["InferenceSpecification"]["Containers"].as_array_mut() {
+    if let Some(containers) = kept.pointer_mut("/InferenceSpecification/Containers").and_then(Value::as_array_mut) {
         for container in containers {
             if let Some(url) = container["ModelDataUrl"].as_str()
                 && let Some(etag) = model_data(state, url)?
