@@ -2,6 +2,7 @@
 //! processes that die, people who change things in Studio, listings that lag.
 
 mod faults;
+mod lease;
 mod people;
 mod requests;
 

@@ -275,11 +275,10 @@ fn construction(message: &str) -> Class {
     }
 }
 
-/// No credentials, no connection, or one that ended before it said all: only the first two have changed nothing.
+/// A request that had no answer. Whatever is not plainly about credentials may have arrived.
 fn dispatch(message: &str) -> Class {
     match construction(message) {
         Class::Credentials => Class::Credentials,
-        _ if message.contains("(Connect)") => Class::Unreachable,
         _ => io_class(message),
     }
 }
@@ -344,14 +343,6 @@ mod tests {
         ] {
             assert_eq!(classify(Some(code), message, Some(400)), Class::Exists, "{message}");
         }
-    }
-
-    #[test]
-    fn a_connection_that_ended_early_may_have_changed_something() {
-        let sent = "dispatch failure: other: client error (SendRequest): connection closed before message completed";
-        assert_eq!(dispatch(sent), Class::Lost);
-        assert_eq!(dispatch("dispatch failure: io error: client error (Connect): tcp connect error"), Class::Unreachable);
-        assert_eq!(dispatch("dispatch failure: other: the credential provider was not enabled"), Class::Credentials);
     }
 
     #[test]

@@ -4,7 +4,9 @@ use super::Home;
 use crate::registry_stories::APPROVED;
 use crate::registry_stories::PENDING;
 use crate::registry_stories::numbers;
+use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;
+use crate::world::aws::REGION;
 use aws_sdk_sagemaker::types::ModelApprovalStatus;
 use branchline::model::cloud::Serve;
 use branchline::model::version::Rejection;
@@ -22,9 +24,14 @@ async fn arn(home: &Home, number: u32) -> String {
     found.find(|v| v.model_package_version() == wanted).and_then(|v| v.model_package_arn()).expect("it").to_owned()
 }
 
+/// Ana decides in Studio.
 async fn in_studio(home: &Home, number: u32, status: ModelApprovalStatus) {
-    let update = home.place.session.sagemaker.update_model_package().model_package_arn(arn(home, number).await);
-    update.model_approval_status(status).send().await.expect("update");
+    let arn = arn(home, number).await;
+    home.place.world.set_approval(DEV, &arn, status.as_str());
+    home.place.world.with(|state| {
+        let package = state.place(DEV, REGION).packages.get_mut(&arn).expect("it");
+        package.request["LastModifiedBy"] = serde_json::json!({ "UserProfileName": "ana" });
+    });
 }
 
 async fn made_by_hand(home: &Home, status: ModelApprovalStatus) {
@@ -47,7 +54,7 @@ async fn an_approval_in_studio_holds_and_is_journalled_by_the_next_writer() {
     home.register("c", PENDING).await;
     assert_eq!(
         home.story().await[3..],
-        ["approved v2 -> v2 by nobody", "registered v3 -> v2 by author"].map(str::to_owned)
+        ["approved v2 -> v2 by ana", "registered v3 -> v2 by author"].map(str::to_owned)
     );
     assert_eq!(numbers(&home.look().await.formerly_current), [1]);
 
@@ -61,7 +68,7 @@ async fn an_approval_in_studio_holds_and_is_journalled_by_the_next_writer() {
     assert_eq!(stale, Changed::Done, "it was decided on what is true now");
     assert_eq!(
         home.story().await[5..],
-        ["rejected v2 -> v1 by nobody", "approved v3 -> v3 by reviewer"].map(str::to_owned)
+        ["rejected v2 -> v1 by ana", "approved v3 -> v3 by reviewer"].map(str::to_owned)
     );
 }
 
