@@ -39,6 +39,7 @@ pub struct Lease {
     doing: String,
     held: Held,
     etag: String,
+    renewal: Duration,
 }
 
 /// The object.
@@ -94,11 +95,18 @@ impl Lease {
                 doing: doing.to_owned(),
                 held,
                 etag,
+                renewal: RENEWAL,
             });
         }
         let who = if holder.is_empty() { "another run".to_owned() } else { format!("the run {holder}") };
         Err(PortError::because(PortErrorKind::Throttling, doing, format!("{who} is writing to the group"))
             .hint("Run this again when the other one is done; nothing was changed."))
+    }
+
+    /// Renews it after another time than 20 seconds.
+    pub fn renewed_every(mut self, renewal: Duration) -> Self {
+        self.renewal = renewal;
+        self
     }
 
     /// Does work while the lease is renewed, and gives it back. Work is abandoned if the lease is lost meanwhile.
@@ -111,7 +119,7 @@ impl Lease {
                     self.give_back().await;
                     return result;
                 }
-                () = tokio::time::sleep(RENEWAL) => self.renew().await?,
+                () = tokio::time::sleep(self.renewal) => self.renew().await?,
             }
         }
     }

@@ -59,7 +59,6 @@ pub(super) struct Described {
     pub(super) properties: HashMap<String, String>,
     /// The commit that whoever made it named.
     pub(super) commit: Option<String>,
-    pub(super) description: Option<String>,
     /// Why it failed, or why its approval is what it is.
     pub(super) said: Option<String>,
     pub(super) created_by: Option<String>,
@@ -196,7 +195,6 @@ fn read_description(arn: &str, said: &DescribeModelPackageOutput) -> Option<Desc
         },
         properties: said.customer_metadata_properties().cloned().unwrap_or_default(),
         commit: said.metadata_properties().and_then(|properties| properties.commit_id()).map(str::to_owned),
-        description: said.model_package_description().map(str::to_owned),
         said: failure.or(said.approval_description()).map(str::to_owned),
         created_by: said.created_by().and_then(person),
         modified_by: said.last_modified_by().and_then(person),

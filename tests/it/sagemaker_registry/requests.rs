@@ -1,0 +1,80 @@
+//! What it costs: the same number of requests however many versions a group has.
+
+use super::Home;
+use crate::registry_stories::APPROVED;
+use crate::registry_stories::PENDING;
+use crate::registry_stories::content;
+use crate::registry_stories::numbers;
+use crate::world::aws::DEV;
+use crate::world::aws::REGION;
+use branchline::facts::group::GroupLook;
+use branchline::model::version::VersionNumber;
+use branchline::ports::Registry;
+
+/// A group with so many versions: the first ones the team's own, the last five ours.
+async fn grown(count: u64) -> Home {
+    let home = Home::new().await;
+    let first = home.register("first", APPROVED).await;
+    home.place.world.with(|state| {
+        let place = state.place(DEV, REGION);
+        let model = place.packages.values().next().expect("the first").clone();
+        for number in 2..=count {
+            let mut more = model.clone();
+            more.arn = model.arn.replace("/1", &format!("/{number}"));
+            more.version = number;
+            more.request["ModelApprovalStatus"] = "Rejected".into();
+            more.request["CustomerMetadataProperties"] = serde_json::json!({ "by": "hand" });
+            more.request["ClientToken"] = format!("hand-{number}").into();
+            place.packages.insert(more.arn.clone(), more);
+        }
+        place.numbers.insert(home.group.as_str().to_owned(), count);
+    });
+    assert_eq!(first.number.0, 1);
+    for what in ["a", "b", "c", "d", "e", "f"] {
+        home.register(what, PENDING).await;
+    }
+    home
+}
+
+#[tokio::test]
+async fn a_look_and_a_registration_cost_the_same_in_every_group() {
+    let mut costs = Vec::new();
+    for count in [1, 100, 1000] {
+        let home = grown(count).await;
+        let world = &home.place.world;
+        world.reset_requests();
+        let look = GroupLook {
+            contents: vec![content("b").content],
+            fingerprint: Some(content("c").fingerprint),
+            with_former: true,
+            ..GroupLook::default()
+        };
+        let facts = home.look_for(look).await;
+        let newest = u32::try_from(count).expect("small") + 6;
+        assert_eq!(facts.newest, Some(VersionNumber(newest)));
+        assert_eq!(facts.current_number(), Some(VersionNumber(1)));
+        assert_eq!(numbers(&facts.matching), [newest - 3, newest - 4]);
+        let look = (world.count_of("SageMaker"), world.count_of("S3"));
+        let decided = home.decide("g", PENDING).await;
+        world.reset_requests();
+        home.registry.register(&decided).await.expect("register");
+        let register = (world.count_of("SageMaker"), world.count_of("S3"));
+        println!("{count} versions: look {look:?}, register {register:?}");
+        costs.push((look, register));
+    }
+    // Of the group with one version, the approved one is in the first listing.
+    assert_eq!(costs[0].0.0, 1);
+    assert_eq!(costs[1], costs[2]);
+    assert!(costs[1].0.0 <= 3, "{costs:?}");
+    assert!(costs.iter().all(|(_, (sagemaker, _))| *sagemaker <= 4), "{costs:?}");
+}
+
+#[tokio::test]
+async fn commits_are_found_by_the_index() {
+    let home = grown(120).await;
+    let commit = content("a").lineage.commit;
+    home.place.world.reset_requests();
+    let found = home.registry.of_commits(&home.group, std::slice::from_ref(&commit)).await.expect("found");
+    assert_eq!(numbers(&found), [126, 125, 124, 123, 122, 121, 1]);
+    assert!(home.place.world.count_of("SageMaker") <= 2);
+}
