@@ -4,7 +4,10 @@
 //! Deliberately absent: what is asked of SageMaker (`adapters::sagemaker`) and of S3 (`adapters::s3`).
 
 pub mod accounts;
+pub mod actions;
 pub mod pace;
+pub mod policy;
+pub mod probe;
 pub mod refused;
 pub mod session;
 
