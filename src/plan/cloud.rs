@@ -204,6 +204,13 @@ impl TrainingDetails {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::cloud::CloudSettings;
+    use crate::model::cloud::Instance;
+    use crate::model::cloud::Vpc;
+    use crate::model::digest::Sha256Digest;
+    use crate::model::identity::CodeId;
+    use crate::model::identity::ContentId;
+    use std::collections::BTreeMap;
 
     #[test]
     fn patterns_of_machines_match_whole_names() {
@@ -228,6 +235,101 @@ mod tests {
         assert_eq!(charged(&bill), "2 x ml.m5.xlarge, charged 30 min of 1 h 40 min (spot saved 70 %)");
         let whole = Bill { billable_seconds: 6000, ..bill };
         assert_eq!(charged(&whole), "2 x ml.m5.xlarge, charged 1 h 40 min");
+    }
+
+    fn content(cloud: CloudSettings) -> ContentFacts {
+        let digest = || Sha256Digest::of(b"anything");
+        ContentFacts {
+            code_id: CodeId::from_digest(digest()),
+            content: ContentId::from_digest(digest()),
+            fingerprint: None,
+            datasets: BTreeMap::new(),
+            missing_data: Vec::new(),
+            signature: None,
+            hyperparameters: BTreeMap::new(),
+            image: None,
+            image_digest: None,
+            missing_image: None,
+            cloud,
+            max_runtime: None,
+            serve: None,
+        }
+    }
+
+    #[test]
+    fn a_training_that_breaks_a_rule_is_named_with_the_rule_and_the_way_out() {
+        let dev = StageName::parse("dev").expect("a stage");
+        let instance = |kind: &str, count| {
+            let (kind, volume_gb) = (kind.to_owned(), 30);
+            Some(Instance { kind, count, volume_gb, spot: false, max_wait: None, keep_alive: None })
+        };
+        let sound = CloudSettings {
+            instance: instance("ml.m5.large", 2),
+            tags: BTreeMap::from([("team".to_owned(), "growth".to_owned())]),
+            vpc: Some(Vpc { subnets: vec!["subnet-1".to_owned()], security_groups: vec!["sg-1".to_owned()] }),
+            volume_kms_key: Some("alias/volumes".to_owned()),
+            ..CloudSettings::default()
+        };
+        let limits = CloudLimits {
+            instance_types: vec!["ml.m5.*".to_owned()],
+            max_instances: Some(2),
+            max_hours: None,
+            required_tags: vec!["team".to_owned()],
+            require_vpc: true,
+            require_kms: true,
+        };
+        let rules = CloudRules { limits, unkeyed: Vec::new() };
+        let unkeyed = CloudRules { unkeyed: vec![dev.clone()], ..rules.clone() };
+        assert_eq!(refused(Some(&rules), &dev, &content(sound.clone())), None);
+        assert_eq!(refused(None, &dev, &content(CloudSettings::default())), None);
+        let broken = [
+            (&rules, CloudSettings { instance: instance("ml.p4d.24xlarge", 1), ..sound.clone() }),
+            (&rules, CloudSettings { instance: instance("ml.m5.large", 3), ..sound.clone() }),
+            (&rules, CloudSettings { tags: BTreeMap::new(), ..sound.clone() }),
+            (&rules, CloudSettings { vpc: None, ..sound.clone() }),
+            (&rules, CloudSettings { volume_kms_key: None, ..sound.clone() }),
+            (&unkeyed, sound),
+        ];
+        let said: Vec<String> = broken
+            .into_iter()
+            .map(|(rules, cloud)| {
+                let reason = refused(Some(rules), &dev, &content(cloud)).expect("a refusal");
+                assert!(reason.hint().is_some(), "{reason:?}");
+                format!("{}: {}", reason.code(), reason.message())
+            })
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "instance-not-allowed: limits.instance_types allows ml.m5.*, and the settings ask for \
+                 ml.p4d.24xlarge: nothing was started",
+                "limit-reached: limits.max_instances allows 2, and this event asks for 3: nothing was started",
+                "tags-required: limits.required_tags demands tags that the settings lack: team; nothing was started",
+                "vpc-required: limits.require_vpc demands a private network, and there is none at train.vpc: nothing \
+                 was started",
+                "kms-required: limits.require_kms demands keys of your own, and there is none at \
+                 train.volume_kms_key: nothing was started",
+                "kms-required: limits.require_kms demands keys of your own, and there is none at \
+                 backend.sagemaker.kms_key: nothing was started",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_somebody_else_stopped_is_not_repeated_by_itself() {
+        let cause = crate::model::training::Cause::StoppedElsewhere;
+        assert!(!cause.is_transient());
+        let reason = Reason::TrainingFailed {
+            training: TrainingName::reported("churn-dev-0123456789ab-1"),
+            attempt: 1,
+            cause,
+            message: "it was stopped in the console".to_owned(),
+            log_tail: Vec::new(),
+            exhausted: false,
+            model: crate::model::name::ModelName::parse("churn").expect("a model"),
+        };
+        let hint = reason.hint().expect("a way out");
+        assert!(hint.contains("branchline train --model churn --again"), "{hint}");
     }
 
     #[test]

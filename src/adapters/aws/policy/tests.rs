@@ -1,3 +1,5 @@
+//! What the roles of one configuration may do: everything that they send, and nothing that nothing sends.
+
 use super::*;
 use crate::adapters::aws::actions::Action;
 use crate::config::SourceText;
