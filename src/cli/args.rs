@@ -73,6 +73,12 @@ pub enum Command {
         #[arg(long, default_value = "text")]
         format: Format,
     },
+    /// Look whether everything that a run needs in the cloud is there and allowed, without spending anything.
+    Doctor(DoctorArgs),
+    /// Print the least permissions that this configuration needs in the cloud, and who may take them on.
+    Iam(IamArgs),
+    /// Make the model groups that do not exist yet in the cloud. Doing it again changes nothing.
+    Bootstrap(BootstrapArgs),
     /// Show what `run` would do now, and why, without doing it.
     Plan(EventArgs),
     /// Act on the push of a branch, or on an event: train, gate, register, promote.
@@ -468,4 +474,61 @@ pub struct ByHandArgs {
     /// How to answer.
     #[arg(long, default_value = "text")]
     pub format: OutcomeFormat,
+}
+
+/// As what permissions are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IamFormat {
+    /// Policy documents, for every account.
+    Json,
+    /// A Terraform file, for one account.
+    Terraform,
+    /// A CloudFormation template, for one account.
+    Cloudformation,
+}
+
+/// `iam`.
+#[derive(Debug, Args)]
+pub struct IamArgs {
+    /// As what to print them.
+    #[arg(long, default_value = "json")]
+    pub format: IamFormat,
+    /// Only this role: its name, a stage, or `pull-request`.
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Only this account.
+    #[arg(long, value_name = "ID")]
+    pub account: Option<String>,
+    /// The repository on GitHub whose jobs take the roles on; by default that of `origin`.
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repository: Option<String>,
+    /// How the subject of GitHub's identity tokens begins, where it is not `repo:OWNER/NAME`:
+    /// `gh api repos/OWNER/NAME/actions/oidc/customization/sub` tells.
+    #[arg(long, value_name = "TEXT")]
+    pub subject_prefix: Option<String>,
+}
+
+/// `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Only what this stage needs: for the role that works for it.
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// Write nothing, not even an object that is taken away again: for the role of pull requests.
+    #[arg(long)]
+    pub read_only: bool,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `bootstrap`.
+#[derive(Debug, Args)]
+pub struct BootstrapArgs {
+    /// Only the groups that this stage feeds.
+    #[arg(long)]
+    pub stage: Option<String>,
+    /// Say what would be done, without doing it.
+    #[arg(long)]
+    pub dry_run: bool,
 }

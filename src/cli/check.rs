@@ -84,7 +84,7 @@ fn valid(source: &SourceText, config: &Config) -> String {
     text
 }
 
-fn on_disk(place: &Place) -> Result<SourceText, Failure> {
+pub(super) fn on_disk(place: &Place) -> Result<SourceText, Failure> {
     place
         .config_on_disk()?
         .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))

@@ -22,6 +22,7 @@ use crate::model::settings::TrainingSettings;
 use crate::model::stage::Does;
 use crate::model::verdict::Verdict;
 use crate::outcome::verdict_exit;
+use crate::plan::cloud::MissingImage;
 use crate::plan::reason::Reason;
 use crate::report::fingerprint;
 use crate::report::fingerprint::FingerprintJson;
@@ -67,9 +68,13 @@ pub fn fingerprint(directory: Option<&Path>, question: &Question<'_>) -> Result<
         let entries = place.git.watched_entries(&commit, &settings.watched);
         let entries = entries.map_err(|error| Failure::configuration(error.to_string()))?;
         let code_fields = code_id_fields(settings, &entries);
-        let fingerprint_fields = fingerprint_fields(&content.code_id, &content.datasets, None);
+        let fingerprint_fields =
+            fingerprint_fields(&content.code_id, &content.datasets, content.image_digest.as_deref());
         if !content.missing_data.is_empty() {
             missing.push(Reason::MissingData { missing: content.missing_data.clone() });
+        }
+        if let (Some(image), Some(why)) = (content.image.clone(), content.missing_image.clone()) {
+            missing.push(Reason::MissingImage(MissingImage { image, why }));
         }
         views.push(FingerprintView {
             model: model.clone(),

@@ -10,6 +10,7 @@ mod compose;
 mod demo;
 mod diff;
 mod dispatch;
+mod doctor;
 mod elsewhere;
 mod env_vars;
 mod explain;
@@ -18,6 +19,7 @@ mod fingerprint;
 mod flag;
 mod history;
 mod host;
+mod iam;
 mod import;
 mod init;
 mod log;
@@ -93,6 +95,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
             let question = fingerprint::Question { models: &models, commit, stage, explain, format };
             fingerprint::fingerprint(directory, &question)
         }
+        Command::Doctor(args) => doctor::doctor(directory, &args),
+        Command::Bootstrap(args) => doctor::bootstrap(directory, &args),
+        Command::Iam(args) => iam::iam(directory, &args),
         Command::Explain { code, format } => explain::explain(code.as_deref(), format),
         Command::Config { command: ConfigCommand::Show { resolved, branch, commit, format } } => {
             let (branch, commit) = (branch.as_deref(), commit.as_deref());

@@ -11,6 +11,7 @@ use crate::config::resolved::Wait;
 use crate::config::route::Route;
 use crate::config::route::Segment;
 use crate::config::tree::Tree;
+use crate::model::cloud::AccountPlace;
 use crate::model::git::BranchName;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
@@ -112,6 +113,11 @@ impl Config {
         self.models
             .values()
             .flat_map(|model| model.groups.iter().map(move |(target, group)| (&model.name, target, group)))
+    }
+
+    /// Returns where a stage lives in the cloud: in its own account, else where the backend does.
+    pub fn account_of(&self, stage: &StageName) -> Option<&AccountPlace> {
+        self.accounts.get(stage).or(self.cloud.as_ref())
     }
 
     /// Returns how long a run waits: what the file says, else what suits the backend.

@@ -120,7 +120,11 @@ impl Missing {
             [only] => format!(" for the stage {}", quoted(only)),
             stages => format!(" for the stages {}", all_of(stages.iter().copied())),
         };
-        let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(key));
+        let shown = match holder.last_key() {
+            Some(half @ ("instance" | "vpc")) => format!("{half}.{key}"),
+            _ => key.to_owned(),
+        };
+        let message = format!("the model {} has no {}{place}", quoted(model.as_str()), quoted(&shown));
         // Without `train` at all, one problem is enough.
         if inquiry.is_written(&holder) {
             inquiry.say_missing(&holder, key, message, hint);

@@ -9,6 +9,7 @@ use crate::model::name::ChannelName;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
+use crate::model::training::Bill;
 use crate::model::version::VersionNumber;
 use crate::model::version::VersionRef;
 use serde::Deserialize;
@@ -67,6 +68,12 @@ pub struct Lineage {
     /// How long training took, in seconds.
     #[serde(default)]
     pub training_seconds: Option<f64>,
+    /// What training is paid for, where the backend charges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bill: Option<Bill>,
+    /// Where people look at the training, where the backend has such a place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training_url: Option<String>,
     /// When training ended, UTC.
     #[serde(default)]
     pub trained_at: Option<jiff::Timestamp>,

@@ -21,6 +21,7 @@ use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::plan::Decision;
 use crate::plan::ModelPlan;
+use crate::plan::cloud;
 use crate::plan::comparison::Side;
 use crate::plan::comparison::baseline;
 use crate::plan::comparison::compare;
@@ -299,6 +300,9 @@ fn judged(
 ) -> ModelPlan {
     let answer = |verdict, reason| {
         let mut reasons = vec![reason];
+        if let Made::Training(training) = found.made {
+            reasons.extend(cloud::details(training));
+        }
         // That merging would train reads as if something had begun, where the answer is another.
         let trains =
             |reason: &&Reason| matches!(reason, Reason::TrainingNeeded { .. } | Reason::TrainingRetried { .. });

@@ -29,6 +29,8 @@ use crate::model::version::next_semver;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::approve;
+use crate::plan::evidence::HeldAlready;
+use crate::plan::evidence::PromotedGroup;
 use crate::plan::gate;
 use crate::plan::gate::Baseline;
 use crate::plan::goal::Aim;
@@ -163,12 +165,12 @@ fn refuse_promoted(rules: &ModelRules, stage: &Stage, target: &TargetName, group
     let instead = from.iter().find_map(|name| rules.stage(name)?.groups.keys().next()).cloned();
     Err(settled(
         Verdict::Blocked,
-        Reason::PromotedGroup {
+        Reason::PromotedGroup(PromotedGroup {
             group: group.name.clone(),
             target: target.clone(),
             instead,
             model: rules.model.clone(),
-        },
+        }),
     ))
 }
 
@@ -190,11 +192,11 @@ fn answer_held(rules: &ModelRules, version: &Version, result: &TrainedElsewhere)
     }
     settled(
         Verdict::Passed,
-        Reason::HeldAlready {
+        Reason::HeldAlready(HeldAlready {
             version: known(version),
             approval: version.approval,
             other_metrics: version.content.metrics != result.metrics,
-        },
+        }),
     )
 }
 
@@ -237,6 +239,8 @@ fn lineage(
         attempt: None,
         again: None,
         training_seconds: None,
+        bill: None,
+        training_url: None,
         trained_at: None,
         elsewhere: Some(result.source.clone()),
         imported: None,

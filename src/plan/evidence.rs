@@ -1,6 +1,10 @@
-//! Versions as the evidence of a reason: named so that people know them.
+//! The evidence of reasons: versions named so that people know them, and what some reasons carry.
 
+use crate::model::approval::Approval;
 use crate::model::git::CommitSha;
+use crate::model::name::GroupName;
+use crate::model::name::ModelName;
+use crate::model::name::TargetName;
 use crate::model::version::VersionRef;
 use serde::Deserialize;
 use serde::Serialize;
@@ -23,4 +27,41 @@ pub struct Excluded {
     pub version: Known,
     /// Why not, as a clause: `is PendingManualApproval`.
     pub why: String,
+}
+
+/// A version taken over: what [`Reason::Importing`](crate::plan::reason::Reason::Importing) says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Importing {
+    /// The version where it is.
+    pub version: Known,
+    /// The group that takes it over.
+    pub group: GroupName,
+    /// How it enters.
+    pub approval: Approval,
+    /// The group stands for something of its own, so that it does not enter as it was.
+    pub overtaken: bool,
+}
+
+/// A group that only promotion feeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PromotedGroup {
+    /// The group.
+    pub group: GroupName,
+    /// Its target, for the command.
+    pub target: TargetName,
+    /// The target to register into instead.
+    pub instead: Option<TargetName>,
+    /// The model, for the command.
+    pub model: ModelName,
+}
+
+/// An artifact that the group holds for the commit already.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldAlready {
+    /// The version.
+    pub version: Known,
+    /// How it stands.
+    pub approval: Approval,
+    /// Whether other metrics were handed over this time.
+    pub other_metrics: bool,
 }

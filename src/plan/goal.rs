@@ -17,6 +17,7 @@ use crate::model::stage::Does;
 use crate::model::stage::Stage;
 use crate::model::version::Version;
 use crate::model::version::VersionNumber;
+use crate::plan::cloud::CloudRules;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ pub struct ModelRules {
     /// Whether a push promotes only what a pull request recorded.
     #[serde(default)]
     pub require_review: bool,
+    /// What trainings in the cloud must keep to. `None`: the trainer is not in the cloud.
+    #[serde(default)]
+    pub cloud: Option<CloudRules>,
 }
 
 impl ModelRules {

@@ -19,6 +19,7 @@ use crate::model::version::VersionContent;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::approve;
+use crate::plan::evidence::Importing;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
@@ -67,7 +68,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
         version.approval
     };
     let mut reasons =
-        vec![Reason::Importing { version: known(version), group: group.name.clone(), approval, overtaken }];
+        vec![Reason::Importing(Importing { version: known(version), group: group.name.clone(), approval, overtaken })];
     reasons.extend(approve::frozen(group));
     let copy = Step::Copy(CopyStep {
         artifacts: version.content.artifacts.clone(),

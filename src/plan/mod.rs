@@ -6,6 +6,7 @@
 pub mod approve;
 pub mod candidate;
 pub mod check;
+pub mod cloud;
 pub mod comparison;
 pub mod elsewhere;
 pub mod evidence;

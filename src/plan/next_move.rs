@@ -2,6 +2,7 @@
 
 use crate::model::approval::Approval;
 use crate::model::training::Cause;
+use crate::plan::evidence::PromotedGroup;
 use crate::plan::reason::Reason;
 
 impl Reason {
@@ -56,7 +57,7 @@ impl Reason {
             Self::UnknownTree { .. } => {
                 Some("commit what it was trained from, and name it: branchline register ... --commit SHA".to_owned())
             }
-            Self::PromotedGroup { target, instead, model, .. } => instead.as_ref().map(|instead| {
+            Self::PromotedGroup(PromotedGroup { target, instead, model, .. }) => instead.as_ref().map(|instead| {
                 format!("register with --group {instead}, then: branchline promote --model {model} --from {instead} --to {target}")
             }),
             Self::ForeignSource { .. } => {
@@ -94,11 +95,28 @@ impl Reason {
             Self::MissingData { .. } => {
                 Some("put the data where the settings say, or correct `data:` in branchline.yaml".to_owned())
             }
+            Self::MissingImage(_) => {
+                Some("push the image, or correct `image:` in branchline.yaml; branchline doctor looks at it".to_owned())
+            }
+            Self::InstanceNotAllowed(_) => Some(
+                "choose another `instance.type`, or allow this one under `limits.instance_types` on the default branch"
+                    .to_owned(),
+            ),
+            Self::TagsRequired(tags) => Some(tags.hint()),
+            Self::VpcRequired(_) => {
+                Some("add it to the model: `train: { vpc: { subnets: [...], security_groups: [...] } }`".to_owned())
+            }
+            Self::KmsRequired(protection) => {
+                Some(format!("name a key at {}, as in `alias/models`", protection.keys.join(" and at ")))
+            }
             Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
             Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
             Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
                 Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
             }
+            Self::TrainingFailed { cause: Cause::StoppedElsewhere, model, exhausted: false, .. } => Some(format!(
+                "somebody stopped it by other means than ours, so it is not repeated by itself; to train it after all: branchline train --model {model} --again --reason \"...\""
+            )),
             Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
                 "the attempts are used up: change the code, the settings or the data".to_owned()
             } else {
@@ -132,8 +150,9 @@ impl Reason {
             | Self::GatesPassed { .. }
             | Self::NoGates
             | Self::Registering { .. }
-            | Self::HeldAlready { .. }
-            | Self::Importing { .. }
+            | Self::HeldAlready(_)
+            | Self::Importing(_)
+            | Self::TrainingDetails(_)
             | Self::ImportedAlready { .. }
             | Self::Promoting { .. }
             | Self::Restoring { .. }
@@ -166,6 +185,9 @@ impl Reason {
             )),
             Self::NothingToRollBack { group } => Some(format!("branchline show {group}")),
             Self::MergeConflict { base, .. } => Some(format!("merge {base} into the branch and push again")),
+            Self::LimitReached { limit, .. } if limit == "limits.max_instances" => {
+                Some(format!("ask for fewer machines with `instance.count`, or raise {limit} on the default branch"))
+            }
             Self::LimitReached { limit, .. } => {
                 Some(format!("narrow the run with --model, or raise {limit} on the default branch"))
             }

@@ -20,8 +20,16 @@ use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::model::version::VersionNumber;
 use crate::model::version::VersionRef;
+use crate::plan::cloud::InstanceNotAllowed;
+use crate::plan::cloud::MissingImage;
+use crate::plan::cloud::Protection;
+use crate::plan::cloud::TagsRequired;
+use crate::plan::cloud::TrainingDetails;
 pub use crate::plan::evidence::Excluded;
+use crate::plan::evidence::HeldAlready;
+use crate::plan::evidence::Importing;
 pub use crate::plan::evidence::Known;
+use crate::plan::evidence::PromotedGroup;
 use crate::plan::gate::GateResult;
 pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
@@ -39,6 +47,8 @@ pub enum Reason {
         commit: CommitSha,
         /// How long the last training of the model took, in seconds.
         last_took: Option<f64>,
+        /// On which machines: `2 x ml.m5.xlarge`.
+        last_machines: Option<String>,
     },
     /// An attempt failed for a passing cause, or a person asked again.
     TrainingRetried {
@@ -548,36 +558,11 @@ pub enum Reason {
         why: String,
     },
     /// The group holds this artifact for this commit already.
-    HeldAlready {
-        /// The version.
-        version: Known,
-        /// How it stands.
-        approval: Approval,
-        /// Whether other metrics were handed over this time.
-        other_metrics: bool,
-    },
+    HeldAlready(HeldAlready),
     /// Only promotion feeds the group.
-    PromotedGroup {
-        /// The group.
-        group: GroupName,
-        /// Its target, for the command.
-        target: TargetName,
-        /// The target to register into instead.
-        instead: Option<TargetName>,
-        /// The model, for the command.
-        model: ModelName,
-    },
+    PromotedGroup(PromotedGroup),
     /// A version is taken over.
-    Importing {
-        /// The version where it is.
-        version: Known,
-        /// The group that takes it over.
-        group: GroupName,
-        /// How it enters.
-        approval: Approval,
-        /// The group stands for something of its own, so that it does not enter as it was.
-        overtaken: bool,
-    },
+    Importing(Importing),
     /// A version was taken over before.
     ImportedAlready {
         /// The version where it was.
@@ -585,6 +570,18 @@ pub enum Reason {
         /// What it is here.
         here: Known,
     },
+    /// The image could not be identified.
+    MissingImage(MissingImage),
+    /// The rules do not allow the machine type.
+    InstanceNotAllowed(InstanceNotAllowed),
+    /// The rules demand tags.
+    TagsRequired(TagsRequired),
+    /// The rules demand a private network.
+    VpcRequired(Protection),
+    /// The rules demand keys of one's own.
+    KmsRequired(Protection),
+    /// What a training took and costs, and where it is seen.
+    TrainingDetails(TrainingDetails),
     /// What is to be taken over belongs to another repository.
     ForeignSource {
         /// The group.

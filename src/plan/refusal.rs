@@ -38,7 +38,7 @@ impl Reason {
                 | Self::AlreadySo { .. }
                 | Self::AlreadyFrozen { .. }
                 | Self::NotFrozen { .. }
-                | Self::HeldAlready { .. }
+                | Self::HeldAlready(_)
                 | Self::ImportedAlready { .. }
         )
     }

@@ -250,6 +250,8 @@ pub(super) fn lineage(facts: &Facts, training: &Training) -> Lineage {
         attempt: Some(training.attempt),
         again: origin.again.clone(),
         training_seconds: training.seconds(),
+        bill: training.bill.clone(),
+        training_url: training.url.clone(),
         trained_at: training.ended_at,
         elsewhere: None,
         imported: None,

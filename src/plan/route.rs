@@ -1,6 +1,7 @@
 //! Which models does an event concern, and what does it ask of each?
 
 use crate::config::Config;
+use crate::config::resolved::BackendKind;
 use crate::event::Event;
 use crate::event::EventKind;
 use crate::model::git::BranchName;
@@ -9,6 +10,7 @@ use crate::model::history::Attribution;
 use crate::model::name::ModelName;
 use crate::model::review::Review;
 use crate::model::stage::Does;
+use crate::plan::cloud::CloudRules;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
@@ -116,6 +118,14 @@ pub fn model_rules(config: &Config, model: &ModelName) -> Option<ModelRules> {
         max_auto_retries: found.max_auto_retries,
         max_runtime: config.limits.max_runtime,
         require_review: config.require_review,
+        cloud: (config.backend.trainer == BackendKind::Cloud).then(|| CloudRules {
+            limits: config.cloud_limits.clone(),
+            unkeyed: config
+                .training_stages()
+                .filter(|stage| config.account_of(&stage.name).is_none_or(|place| place.kms_key.is_none()))
+                .map(|stage| stage.name.clone())
+                .collect(),
+        }),
     })
 }
 

@@ -10,6 +10,7 @@ use crate::model::approval::Approval;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::identity::Fingerprint;
+use crate::model::lineage::Lineage;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 use crate::model::stage::Does;
@@ -24,6 +25,8 @@ use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::plan::Answered;
 use crate::plan::Decision;
+use crate::plan::cloud;
+use crate::plan::cloud::MissingImage;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
@@ -114,7 +117,7 @@ fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<P
     };
     let content = content_at(commit, &stage.name, &facts.model)?;
     let Some(fingerprint) = &content.fingerprint else {
-        return Err(settled(Verdict::Blocked, Reason::MissingData { missing: content.missing_data.clone() }));
+        return Err(unidentified(content));
     };
     let overtaken = match &facts.head {
         None | Some(HeadFacts::Here) => None,
@@ -128,6 +131,18 @@ fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<P
         Some(HeadFacts::Gone) => Some(None),
     };
     Ok(Push { stage, branch, commit, content, fingerprint, again: again.as_deref(), by_hand: *by_hand, overtaken })
+}
+
+/// Blocks on what the content was to be trained from and could not be identified.
+fn unidentified(content: &ContentFacts) -> Answered {
+    let image = content.image.clone().zip(content.missing_image.clone());
+    let image = image.map(|(image, why)| Reason::MissingImage(MissingImage { image, why }));
+    let data = Reason::MissingData { missing: content.missing_data.clone() };
+    match (content.missing_data.is_empty(), image) {
+        (true, Some(image)) => settled(Verdict::Blocked, image),
+        (false, Some(image)) => (Decision::Settled(Verdict::Blocked), vec![data, image]),
+        (_, None) => settled(Verdict::Blocked, data),
+    }
 }
 
 /// Returns a model's content at a commit, or settles with the reason why it has none.
@@ -325,9 +340,11 @@ fn after(
         }
         TrainingState::Prepared | TrainingState::Open => {
             reasons.push(Reason::TrainingOpen { training: training.name.clone(), since: training.started_at });
+            reasons.extend(cloud::details(training));
             Ok((Decision::Wait(training.name.clone()), reasons))
         }
         TrainingState::Succeeded { metrics, artifacts, data_moved } => {
+            reasons.extend(cloud::details(training));
             register::plan(goal, rules, facts, push, training, metrics, artifacts, *data_moved).map(
                 |(decision, why)| {
                     reasons.extend(why);
@@ -373,18 +390,17 @@ fn after(
                 };
                 return begin(goal, rules, facts, push, attempts, Some(because));
             }
-            Err(settled(
-                Verdict::Failed,
-                Reason::TrainingFailed {
-                    training: training.name.clone(),
-                    attempt: training.attempt,
-                    cause: *cause,
-                    message: message.clone(),
-                    log_tail: log_tail.clone(),
-                    exhausted,
-                    model: rules.model.clone(),
-                },
-            ))
+            let mut reasons = vec![Reason::TrainingFailed {
+                training: training.name.clone(),
+                attempt: training.attempt,
+                cause: *cause,
+                message: message.clone(),
+                log_tail: log_tail.clone(),
+                exhausted,
+                model: rules.model.clone(),
+            }];
+            reasons.extend(cloud::details(training));
+            Err((Decision::Settled(Verdict::Failed), reasons))
         }
     }
 }
@@ -402,6 +418,9 @@ fn begin(
     if let (Aim::Train { may_start: false, .. }, 1) = (&goal.aim, attempt) {
         return Err(settled(Verdict::Skipped, Reason::NotStarted { branch: push.branch.clone() }));
     }
+    if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
+        return Err(settled(Verdict::Blocked, reason));
+    }
     let name = TrainingName::derive(&rules.project, &rules.model, &push.stage.name, push.fingerprint.digest(), attempt);
     let reason = match (because, push.again) {
         (Some(because), _) => Reason::TrainingRetried { training: name.clone(), attempt, because },
@@ -412,7 +431,8 @@ fn begin(
         (None, None) => Reason::TrainingNeeded {
             training: name.clone(),
             commit: push.commit.commit.clone(),
-            last_took: last_took(push, facts),
+            last_took: last(push, facts, |lineage| lineage.training_seconds),
+            last_machines: last(push, facts, |lineage| lineage.bill.as_ref().map(cloud::machines)),
         },
     };
     let origin = TrainingOrigin {
@@ -449,14 +469,14 @@ fn required_metrics(rules: &ModelRules) -> Vec<crate::model::metric::MetricName>
     names
 }
 
-/// How long the model's last registered training took, as a hint of what is coming.
-fn last_took(push: &Push<'_>, facts: &Facts) -> Option<f64> {
+/// What the model's last registered training tells, as a hint of what is coming.
+fn last<T>(push: &Push<'_>, facts: &Facts, told: impl Fn(&Lineage) -> Option<T>) -> Option<T> {
     push.stage
         .groups
         .keys()
         .filter_map(|target| facts.groups.get(target))
         .flat_map(|group| &group.recent)
-        .find_map(|version| version.content.lineage.training_seconds)
+        .find_map(|version| told(&version.content.lineage))
 }
 
 /// Ends older open trainings of the branch that nobody wants any more.

@@ -6,6 +6,9 @@
 use crate::facts::model::Nearest;
 use crate::model::training::StopCause;
 use crate::model::version::Rejection;
+use crate::plan::evidence::HeldAlready;
+use crate::plan::evidence::Importing;
+use crate::plan::evidence::PromotedGroup;
 use crate::plan::gate::Answer;
 use crate::plan::gate::GateResult;
 use crate::plan::reason::Known;
@@ -92,10 +95,16 @@ impl Reason {
             Self::Cancelled { .. } => "cancelled",
             Self::Left { .. } => "left",
             Self::UnknownTree { .. } => "unknown-tree",
-            Self::HeldAlready { .. } => "held-already",
-            Self::PromotedGroup { .. } => "promoted-group",
-            Self::Importing { .. } => "importing",
+            Self::HeldAlready(_) => "held-already",
+            Self::PromotedGroup(_) => "promoted-group",
+            Self::Importing(_) => "importing",
             Self::ImportedAlready { .. } => "imported-already",
+            Self::MissingImage(_) => "missing-image",
+            Self::InstanceNotAllowed(_) => "instance-not-allowed",
+            Self::TagsRequired(_) => "tags-required",
+            Self::VpcRequired(_) => "vpc-required",
+            Self::KmsRequired(_) => "kms-required",
+            Self::TrainingDetails(_) => "training-details",
             Self::ForeignSource { .. } => "foreign-source",
         }
     }
@@ -103,8 +112,10 @@ impl Reason {
     /// Returns the sentence, with its numbers and names.
     pub fn message(&self) -> String {
         match self {
-            Self::TrainingNeeded { training, commit, last_took } => {
-                let took = last_took.map_or_else(String::new, |s| format!("; the last training took {}", seconds(s)));
+            Self::TrainingNeeded { training, commit, last_took, last_machines } => {
+                let on = last_machines.as_ref().map_or_else(String::new, |machines| format!(" on {machines}"));
+                let took =
+                    last_took.map_or_else(String::new, |s| format!("; the last training took {}{on}", seconds(s)));
                 format!(
                     "nothing was trained yet for the code, settings and data of commit {}: training {training}{took}",
                     commit.short()
@@ -359,19 +370,25 @@ impl Reason {
             }
             Self::Left { training } => format!("training {training} goes on without this run"),
             Self::UnknownTree { why } => format!("this version is not promotable: {why}"),
-            Self::HeldAlready { version, approval, other_metrics } => {
+            Self::HeldAlready(HeldAlready { version, approval, other_metrics }) => {
                 let metrics = if *other_metrics { "; it keeps the metrics that it was registered with" } else { "" };
                 let commit = version.commit.short();
                 format!("nothing to do: {version} is this very artifact for commit {commit} ({approval}){metrics}")
             }
-            Self::PromotedGroup { group, .. } => {
+            Self::PromotedGroup(PromotedGroup { group, .. }) => {
                 format!("{group} is fed by promotion only: what was trained elsewhere enters a training stage first")
             }
-            Self::Importing { version, group, approval, overtaken } => {
+            Self::Importing(Importing { version, group, approval, overtaken }) => {
                 let mark = if *overtaken { ", superseded: the group stands for a version of its own" } else { "" };
                 format!("{version} is taken over into {group} as {approval}{mark}")
             }
             Self::ImportedAlready { version, here } => format!("nothing to do: {version} was taken over as {here}"),
+            Self::MissingImage(image) => image.message(),
+            Self::InstanceNotAllowed(instance) => instance.message(),
+            Self::TagsRequired(tags) => tags.message(),
+            Self::VpcRequired(protection) => protection.message("require_vpc", "a private network"),
+            Self::KmsRequired(protection) => protection.message("require_kms", "keys of your own"),
+            Self::TrainingDetails(details) => details.message(),
             Self::ForeignSource { group, owner, ours } => {
                 format!("{group} belongs to {owner}, and this is {ours}: nothing is taken over from it")
             }

@@ -3,10 +3,12 @@
 pub mod branch;
 pub mod comparison;
 pub mod diff;
+pub mod doctor;
 pub mod escape;
 pub mod explain;
 pub mod fingerprint;
 pub mod history;
+pub mod iam;
 pub mod json;
 pub mod limit;
 pub mod log;

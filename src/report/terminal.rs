@@ -14,6 +14,7 @@ use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
 use crate::outcome::StepResult;
+use crate::plan::cloud::charged;
 use crate::plan::reason::Reason;
 use crate::plan::wording::seconds;
 use crate::plan::wording::time;
@@ -220,6 +221,12 @@ pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> St
         let attempt = lineage.attempt.map_or_else(String::new, |attempt| format!(", attempt {attempt}"));
         let took = lineage.training_seconds.map_or_else(String::new, |s| format!(", {}", seconds(s)));
         row("training", format!("{training}{attempt}{took}"));
+    }
+    if let Some(bill) = &lineage.bill {
+        row("machines", plain(&charged(bill)));
+    }
+    if let Some(url) = &lineage.training_url {
+        row("seen at", plain(url));
     }
     if let Some(at) = lineage.trained_at {
         row("trained", time(at));

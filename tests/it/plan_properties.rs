@@ -136,6 +136,7 @@ fn rules(gated: bool, manual_dev: bool, reuse: bool, advanced: bool) -> ModelRul
         max_auto_retries: 2,
         max_runtime: None,
         require_review: false,
+        cloud: None,
     }
 }
 
@@ -225,6 +226,8 @@ fn lineage(content: u8) -> Lineage {
         attempt: None,
         again: None,
         training_seconds: None,
+        bill: None,
+        training_url: None,
         trained_at: None,
         elsewhere: None,
         imported: None,

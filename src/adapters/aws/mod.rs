@@ -6,7 +6,10 @@
 pub mod accounts;
 pub mod credentials;
 pub mod oidc;
+pub mod actions;
 pub mod pace;
+pub mod policy;
+pub mod probe;
 pub mod refused;
 pub mod session;
 

@@ -48,7 +48,13 @@ fn routes(model: Option<&ModelName>, reason: &Reason) -> Vec<Route> {
         }
         (Some(model), Reason::MissingPaths { .. }) => vec![Route::paths(model)],
         (Some(model), Reason::MissingData { .. }) => vec![Route::model(model).key("train").key("data")],
-        (_, Reason::LimitReached { .. }) => vec![Route::of(&["limits", "max_trainings_per_event"])],
+        (_, Reason::LimitReached { limit, .. }) => {
+            vec![Route::of(&limit.split('.').collect::<Vec<_>>())]
+        }
+        (Some(model), Reason::MissingImage(_)) => vec![Route::model(model).key("train").key("image")],
+        (Some(model), Reason::InstanceNotAllowed(_)) => vec![Route::model(model).key("train").key("instance")],
+        (Some(model), Reason::TagsRequired(_)) => vec![Route::model(model).key("train").key("tags")],
+        (Some(model), Reason::VpcRequired(_) | Reason::KmsRequired(_)) => vec![Route::model(model).key("train")],
         (_, Reason::ReviewRequired { .. }) => vec![Route::of(&["require_review"])],
         (_, Reason::NotPermitted { .. }) => vec![Route::of(&["permissions"])],
         _ => Vec::new(),

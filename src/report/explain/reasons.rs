@@ -188,6 +188,42 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "put the data where the settings say, or correct `data:` in branchline.yaml",
     ],
     [
+        "missing-image",
+        "the training image could not be identified",
+        "there is no image of that name, or it cannot be read: a training belongs to the digest of its image",
+        "push the image, or correct `image:` in branchline.yaml",
+    ],
+    [
+        "instance-not-allowed",
+        "nothing was started",
+        "the settings ask for a machine type that `limits.instance_types` in the rules does not allow",
+        "choose another `instance.type`, or allow this one on the default branch",
+    ],
+    [
+        "tags-required",
+        "nothing was started",
+        "`limits.required_tags` in the rules demands tags that the settings of the model lack",
+        "add them under `tags:` of the model's `train`",
+    ],
+    [
+        "vpc-required",
+        "nothing was started",
+        "`limits.require_vpc` in the rules demands a private network, and the settings of the model have none",
+        "add `vpc:` to the model's `train`",
+    ],
+    [
+        "kms-required",
+        "nothing was started",
+        "`limits.require_kms` in the rules demands keys of your own for volumes and objects, and one is missing",
+        "add `volume_kms_key` to the model's `train`, and `kms_key` to the backend or the stage's account",
+    ],
+    [
+        "training-details",
+        "what a training took and costs, and where it is seen",
+        "the backend charges for trainings, or shows them in a console",
+        NOTHING,
+    ],
+    [
         "missing-paths",
         "the commit lacks a path that the model watches",
         "it was renamed, never committed, or is misspelt in `paths:`",

@@ -83,6 +83,7 @@ fn trains_again() -> ModelOutcome {
         training: TrainingName::reported("churn-dev-9c1d22aa04be-1"),
         commit: commit("merge"),
         last_took: Some(6600.0),
+        last_machines: None,
     };
     ModelOutcome {
         verdict: Verdict::Passed,

@@ -6,6 +6,7 @@
 mod bad_input;
 mod by_hand;
 mod ci;
+mod cloud;
 mod demo;
 mod elsewhere;
 mod ends;

@@ -281,6 +281,8 @@ pub fn lineage(semver: &str) -> Lineage {
         attempt: Some(1),
         again: None,
         training_seconds: Some(6600.0),
+        bill: None,
+        training_url: None,
         trained_at: Some(time(10)),
         elsewhere: None,
         imported: None,
