@@ -88,7 +88,7 @@ impl Refused {
             SdkError::ConstructionFailure(_) => construction(&message),
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Class::Lost,
             SdkError::DispatchFailure(failure) if failure.is_io() => io_class(&message),
-            SdkError::DispatchFailure(_) => construction(&chain(error)),
+            SdkError::DispatchFailure(_) => dispatch(&chain(error)),
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
         };
@@ -280,6 +280,14 @@ fn construction(message: &str) -> Class {
         Class::Credentials
     } else {
         Class::Invalid
+    }
+}
+
+/// A request that had no answer. Whatever is not plainly about credentials may have arrived.
+fn dispatch(message: &str) -> Class {
+    match construction(message) {
+        Class::Credentials => Class::Credentials,
+        _ => io_class(message),
     }
 }
 
