@@ -194,8 +194,6 @@ async fn a_wait_of_hours_outlives_a_session_of_one_hour() {
     let scene = Scene::new();
     scene.world.with(|state| state.buckets.get_mut(DEV_BUCKET).expect("a bucket").friends.push(PROD.to_owned()));
     let prod = scene.prod(ROLE).await;
-    let provider = prod.s3.config().clone();
-    drop(provider);
     let identity = prod.identity().await.expect("it answers").clone();
     assert_eq!(identity.arn, "arn:aws:sts::222222222222:assumed-role/branchline-prod/branchline-17-1");
     scene.write(&prod).await.expect("it may write");

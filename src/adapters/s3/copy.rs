@@ -193,7 +193,14 @@ pub async fn copy_object(
                 if let Some(progress) = options.progress {
                     progress(there.size);
                 }
-                return settled(&there, &order.found, to, options.expected, false);
+                let came = settled(&there, &order.found, to, options.expected, false);
+                return match came {
+                    Err(CopyFailure::Taken { expected, found, .. }) if order.is_ours(&there) => {
+                        take_back(&order, &there).await;
+                        Err(changed(&order.from, &expected, &found))
+                    }
+                    other => other,
+                };
             }
             End::Refused(refused) if refused.class == Class::Precondition => {
                 // Two preconditions travelled: the target's, that nothing lies there, and the source's.
@@ -242,6 +249,11 @@ impl Order {
         metadata
     }
 
+    /// Tells whether an object is our copy of exactly this source.
+    fn is_ours(&self, there: &Found) -> bool {
+        there.copied_from() == Some(self.found.etag.trim_matches('"'))
+    }
+
     /// Returns the key of the target's place, with the word that S3 wants beside it.
     pub(super) fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         let key = self.target.place.kms_key.clone();
@@ -288,6 +300,18 @@ async fn whole(order: &Order) -> Result<End, CopyFailure> {
         Ok(_) => Ok(End::Copied),
         Err(refused) => Ok(End::Refused(sharpen(refused))),
     }
+}
+
+/// Removes a copy of ours that turned out to be of the wrong content: only the copy told its digest, and it must not
+/// stand where the right one belongs. Where that may not be done, the next run names it.
+async fn take_back(order: &Order, there: &Found) {
+    let _ = order
+        .target
+        .call(Kind::Change, "s3:DeleteObject", || {
+            let request = order.writing.delete_object().bucket(&order.to.bucket).key(&order.to.key);
+            request.if_match(&there.etag).set_expected_bucket_owner(order.owner()).send()
+        })
+        .await;
 }
 
 /// Checks that the source is what was meant, and holds on to exactly that.

@@ -77,6 +77,18 @@ async fn put(session: &Session, key: &str, content: &[u8]) {
 }
 
 async fn get(session: &Session, key: &str) -> Vec<u8> {
-    let said = session.s3.get_object().bucket(&session.place.bucket).key(key).send().await.expect("it is there");
+    // The bytes are compared by whoever asks: the checksums of the other side are its own business.
+    let unchecked = aws_sdk_s3::config::Builder::new()
+        .response_checksum_validation(aws_sdk_s3::config::ResponseChecksumValidation::WhenRequired);
+    let said = session
+        .s3
+        .get_object()
+        .bucket(&session.place.bucket)
+        .key(key)
+        .customize()
+        .config_override(unchecked)
+        .send()
+        .await
+        .expect("it is there");
     said.body.collect().await.expect("it can be read").to_vec()
 }
