@@ -4,9 +4,9 @@
 //! Deliberately absent: what is asked of SageMaker (`adapters::sagemaker`) and of S3 (`adapters::s3`).
 
 pub mod accounts;
+pub mod actions;
 pub mod credentials;
 pub mod oidc;
-pub mod actions;
 pub mod pace;
 pub mod policy;
 pub mod probe;

@@ -80,6 +80,8 @@ impl Desk {
                 trained_at: None,
                 elsewhere: Some(entry.arn.clone()),
                 imported: None,
+            bill: None,
+            training_url: None,
             },
             source: None,
             restores: None,
