@@ -10,6 +10,8 @@ use crate::registry_stories::content;
 use crate::registry_stories::new;
 use crate::registry_stories::numbers;
 use crate::world::aws::Crash;
+use crate::world::aws::DEV;
+use crate::world::aws::DEV_BUCKET;
 use crate::world::aws::Fault;
 use branchline::facts::group::GroupLook;
 use branchline::model::history::HistoryAction;
@@ -17,6 +19,7 @@ use branchline::model::version::Rejection;
 use branchline::model::version::VersionNumber;
 use branchline::ports::ApprovalChange;
 use branchline::ports::Changed;
+use branchline::ports::PortErrorKind;
 use branchline::ports::Registered;
 use branchline::ports::Registration;
 use branchline::ports::Registry;
@@ -249,4 +252,59 @@ async fn a_version_that_comes_to_nothing_is_an_error_and_can_be_tried_again() {
     let again = home.decide("c", APPROVED).await;
     assert_eq!(new(home.registry.register(&again).await.expect("again")).number, VersionNumber(4));
     assert_eq!(at("2026-11-09T08:05:00Z"), home.look().await.current.expect("current").registered_at);
+}
+
+#[tokio::test]
+async fn a_version_that_takes_its_time_is_waited_for() {
+    let (home, promotion) = begun().await;
+    home.place.world.with(|state| state.package_polls = 4);
+    assert_eq!(new(home.registry.register(&promotion).await.expect("register")).number, VersionNumber(3));
+    assert!(home.place.world.count("DescribeModelPackage") >= 4);
+}
+
+#[tokio::test]
+async fn a_version_made_twice_stands_once() {
+    let (home, promotion) = begun().await;
+    // The answer is lost, the listing does not show it yet, and the token is not honoured: nothing could know.
+    home.place.world.with(|state| state.forgets_tokens = true);
+    home.place.world.lag("ListModelPackages", 1);
+    home.place.world.fail_next("CreateModelPackage", Fault::LostAnswer);
+    assert_eq!(new(home.registry.register(&promotion).await.expect("register")).number, VersionNumber(3));
+    home.place.world.lag("ListModelPackages", 0);
+    let facts = home.look().await;
+    assert_eq!((facts.newest, facts.current_number()), (Some(VersionNumber(4)), Some(VersionNumber(3))));
+    let double = &facts.recent[0];
+    assert_eq!((double.approval, double.rejection), (REJECTED, Some(Rejection::Duplicate)));
+    assert!(!double.is_banned());
+    assert!(matches!(home.again().register(&promotion).await.expect("again"), Registered::Found(v) if v.number.0 == 3));
+    let look = GroupLook { contents: vec![promotion.content.content.clone()], ..GroupLook::default() };
+    assert!(numbers(&home.look_for(look).await.matching).contains(&3));
+}
+
+#[tokio::test]
+async fn what_a_newer_release_wrote_is_refused_and_what_is_damaged_is_named() {
+    let (home, promotion) = begun().await;
+    let key = "branchline/risk/risk-churn-prod/group.json";
+    let whole = home.place.world.object(DEV_BUCKET, key).expect("the book");
+    home.place.world.put(DEV_BUCKET, key, String::from_utf8_lossy(&whole).replacen("\"schema\":1", "\"schema\":7", 1));
+    let look = home.registry.look(&home.group, &GroupLook::default()).await.expect_err("newer");
+    let write = home.registry.register(&promotion).await.expect_err("newer");
+    assert_eq!([look.kind, write.kind], [PortErrorKind::NewerRegistry; 2], "{}", look.chain());
+    assert!(look.chain().contains("schema 7; this one knows up to 1"), "{}", look.chain());
+    home.place.world.put(DEV_BUCKET, key, "{\"schema\":1,");
+    let error = home.registry.look(&home.group, &GroupLook::default()).await.expect_err("damaged");
+    assert_eq!(error.kind, PortErrorKind::Corrupt);
+    assert!(error.chain().contains("risk-churn-prod/group.json"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_right_that_is_missing_is_named_and_changes_nothing() {
+    let (home, promotion) = begun().await;
+    home.place.world.deny(DEV, "sagemaker:CreateModelPackage");
+    let error = home.registry.register(&promotion).await.expect_err("denied");
+    assert_eq!(error.kind, PortErrorKind::Permission);
+    assert!(error.chain().contains("sagemaker:CreateModelPackage"), "{}", error.chain());
+    assert!(error.hint.is_some_and(|hint| hint.contains("branchline iam")));
+    home.place.world.with(|state| state.denied.clear());
+    assert_eq!(new(home.registry.register(&promotion).await.expect("allowed")).number, VersionNumber(3));
 }

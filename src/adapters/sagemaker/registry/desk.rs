@@ -2,7 +2,6 @@
 
 use crate::adapters::aws::Session;
 use crate::adapters::s3::lease::Lease;
-use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::registry::record::Announcement;
 use crate::adapters::sagemaker::registry::record::Finding;
@@ -125,9 +124,7 @@ impl Desk {
     pub(super) async fn publish(&self, lines: &[Line], doing: &str) -> Result<(), PortError> {
         for line in lines {
             let stored = StoredLine { schema: crate::adapters::s3::objects::SCHEMA, entry: line.entry.clone() };
-            match self.objects.create_json(&line.key, &stored, doing).await? {
-                Created::New(_) | Created::Existing(_) => {}
-            }
+            self.objects.create_json(&line.key, &stored, doing).await?;
         }
         Ok(())
     }

@@ -257,7 +257,7 @@ impl Held<'_> {
         }
     }
 
-    async fn await_made(&self, arn: &str) -> Result<Described, PortError> {
+    pub(super) async fn await_made(&self, arn: &str) -> Result<Described, PortError> {
         let (desk, doing) = (self.desk, self.doing);
         for _ in 0..LOOKS {
             match desk.describe(arn, doing).await? {

@@ -7,6 +7,8 @@
 use crate::adapters::sagemaker::registry::held::Happened;
 use crate::adapters::sagemaker::registry::held::Held;
 use crate::adapters::sagemaker::registry::listing::Described;
+use crate::adapters::sagemaker::registry::listing::PAGE;
+use crate::adapters::sagemaker::registry::listing::Progress;
 use crate::adapters::sagemaker::registry::record::Finding;
 use crate::adapters::sagemaker::registry::record::Intent;
 use crate::adapters::sagemaker::registry::record::Manifest;
@@ -54,7 +56,10 @@ impl Held<'_> {
                     self.book.intent = None;
                     return Ok(());
                 };
-                let first = made.remove(0);
+                let mut first = made.remove(0);
+                if first.entry.progress == Progress::Making {
+                    first = self.await_made(&first.entry.arn).await?;
+                }
                 self.finish_registration(&first, &manifest, &stored.value, &announcements, &supersedes).await?;
                 self.reject_duplicates(&made, first.entry.number, &stored.value).await
             }
@@ -138,7 +143,16 @@ impl Held<'_> {
         for arn in unnoted {
             let Some(described) = self.desk.describe(&arn, self.doing).await? else { continue };
             let number = described.entry.number;
-            noted = true;
+            match described.entry.progress {
+                Progress::Made => noted = true,
+                // Whoever comes later sees what became of it.
+                Progress::Making => continue,
+                Progress::Failed => {
+                    noted = true;
+                    self.book.note(number, described.entry.approval);
+                    continue;
+                }
+            }
             match self.desk.manifest_of(&described, self.doing).await? {
                 Some((key, manifest)) => {
                     let finding = Finding::Fingerprint(&manifest.content.fingerprint);
@@ -197,7 +211,7 @@ impl Held<'_> {
         let mut entries = self.view.entries.clone();
         let mut next = self.view.next.clone();
         while let Some(token) = next.take() {
-            let page = self.desk.page(Some(token), None, super::listing::PAGE, self.doing).await?.unwrap_or_default();
+            let page = self.desk.page(Some(token), None, PAGE, self.doing).await?.unwrap_or_default();
             entries.extend(page.entries);
             next = page.next;
         }
