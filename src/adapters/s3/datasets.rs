@@ -174,8 +174,8 @@ fn missing(session: &Session, refused: Refused, shown: &str, address: &S3Place) 
     }
 }
 
-/// An answer whose body broke off.
-pub(in crate::adapters) fn broken(action: &str, error: &(dyn std::error::Error + 'static)) -> Refused {
+/// Makes the refusal of an answer whose body broke off. `action`: as a policy names it.
+pub fn broken(action: &str, error: &(dyn std::error::Error + 'static)) -> Refused {
     Refused {
         class: Class::Lost,
         action: action.to_owned(),

@@ -13,6 +13,7 @@ mod job;
 mod keys;
 mod limits;
 mod logs;
+mod look;
 mod output;
 mod settle;
 mod shelf;
@@ -20,6 +21,7 @@ mod source;
 mod start;
 mod state;
 mod uploads;
+mod watch;
 
 pub use self::trainer::Pace;
 pub use self::trainer::SageMakerTrainer;
