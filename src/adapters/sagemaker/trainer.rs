@@ -19,6 +19,7 @@ use crate::adapters::sagemaker::image;
 use crate::adapters::sagemaker::keys;
 use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::logs;
+use crate::adapters::sagemaker::look::Ending;
 use crate::adapters::sagemaker::look::Inner;
 use crate::adapters::sagemaker::settle;
 use crate::adapters::sagemaker::shelf::Shelf;
@@ -155,7 +156,7 @@ impl SageMakerTrainer {
                 let inner = Arc::clone(&self.inner);
                 looking.spawn(async move {
                     match inner.known(&name).await? {
-                        Some(known) => inner.look(&known).await.map(|look| Some(look.training)),
+                        Some(known) => inner.look(&known, Ending::IfAllowed).await.map(|look| Some(look.training)),
                         None => Ok(None),
                     }
                 });

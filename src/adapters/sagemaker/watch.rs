@@ -2,6 +2,7 @@
 
 use crate::adapters::sagemaker::logs;
 use crate::adapters::sagemaker::logs::LogPlace;
+use crate::adapters::sagemaker::look::Ending;
 use crate::adapters::sagemaker::look::Inner;
 use crate::adapters::sagemaker::look::Known;
 use crate::adapters::sagemaker::look::Look;
@@ -48,7 +49,7 @@ impl Inner {
                     return Ok(Some(seen));
                 }
             }
-            let look = self.look(&known).await?;
+            let look = self.look(&known, Ending::Needed).await?;
             let (mut log, pause, changed) = match followed {
                 Some(Followed { log, last, pause, .. }) => {
                     let changed = last != look;

@@ -230,7 +230,11 @@ async fn who_may_only_read_sees_it_open_until_somebody_writes_its_end_down() {
     let spec = spec("train");
     lab.trainer().await.start(&spec).await.expect("it starts");
     lab.aws.deny(DEV, "s3:PutObject");
-    assert_eq!(seen(&lab.trainer().await, &spec.name).await.state, TrainingState::Open);
+    let reader = lab.trainer().await;
+    assert_eq!(seen(&reader, &spec.name).await.state, TrainingState::Open);
+    // Who waits for it would wait for ever.
+    let error = reader.watch(&spec.name, 0, Duration::ZERO).await.expect_err("it cannot be finished");
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("Allow s3:PutObject")), "{error:?}");
     lab.aws.with(|state| state.denied.clear());
     assert!(matches!(seen(&lab.trainer().await, &spec.name).await.state, TrainingState::Succeeded { .. }));
 }
