@@ -146,7 +146,10 @@ impl Lab {
     }
 
     fn trainer_in(&self, accounts: Accounts, stages: &[&str]) -> SageMakerTrainer {
-        let pause = Duration::from_millis(10);
+        self.trainer_at(accounts, stages, Duration::from_millis(10))
+    }
+
+    fn trainer_at(&self, accounts: Accounts, stages: &[&str], pause: Duration) -> SageMakerTrainer {
         SageMakerTrainer::new(Setting {
             project: project(),
             repository: RepositoryId { remote: Some("github.com/acme/churn".to_owned()), ..RepositoryId::default() },

@@ -126,7 +126,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         prefix: "adapters/aws/",
         modules: &["model", "ports", "adapters::aws", "adapters::system"],
-        crates: &["tokio"],
+        crates: &["tokio", "aws_sdk_s3", "aws_sdk_sagemaker"],
         pure: false,
     },
     Layer {

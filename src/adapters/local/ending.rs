@@ -5,9 +5,14 @@ use regex::Regex;
 use std::path::Path;
 use std::sync::LazyLock;
 
+/// How many log lines a failed training keeps as evidence.
+pub const EVIDENCE_LINES: usize = 30;
+/// The longest line that evidence shows, in characters.
+pub const EVIDENCE_WIDTH: usize = 1000;
+
 /// How the command's process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::adapters) enum Exit {
+pub enum Exit {
     /// With a code.
     Code(i32),
     /// By a signal.
@@ -16,7 +21,7 @@ pub(in crate::adapters) enum Exit {
 
 impl Exit {
     /// Reads a process status.
-    pub(in crate::adapters) fn of(status: std::process::ExitStatus) -> Self {
+    pub fn of(status: std::process::ExitStatus) -> Self {
         #[cfg(unix)]
         if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
             return Self::Signal(signal);
@@ -34,22 +39,24 @@ impl Exit {
 }
 
 /// What is known of a command that failed.
-pub(in crate::adapters) struct Failure<'a> {
-    pub(in crate::adapters) exit: Exit,
-    pub(in crate::adapters) command: &'a str,
+pub struct Failure<'a> {
+    /// How the process ended.
+    pub exit: Exit,
+    /// The command line, for people.
+    pub command: &'a str,
     /// Its last lines: foreign text.
-    pub(in crate::adapters) tail: &'a [String],
+    pub tail: &'a [String],
     /// What it wrote to `output/failure`.
-    pub(in crate::adapters) said: Option<String>,
+    pub said: Option<String>,
     /// The checkout, to tell a file of the repository from one of the machine.
-    pub(in crate::adapters) code: &'a Path,
+    pub code: &'a Path,
     /// The disk has no room left.
-    pub(in crate::adapters) disk_full: bool,
+    pub disk_full: bool,
 }
 
 impl Failure<'_> {
     /// Finds the class and the sentence.
-    pub(in crate::adapters) fn explain(&self) -> (Cause, String) {
+    pub fn explain(&self) -> (Cause, String) {
         let command = short(self.command, 120);
         let last = self.tail.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
         let because = last.map(|line| format!(": {}", short(line, 240))).unwrap_or_default();
@@ -107,7 +114,7 @@ impl Failure<'_> {
 }
 
 /// Says that a command used up its time.
-pub(in crate::adapters) fn too_long(command: &str, limit: std::time::Duration) -> String {
+pub fn too_long(command: &str, limit: std::time::Duration) -> String {
     let limit = jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |limit| format!("{limit:#}"));
     format!("`{command}` ran longer than max_runtime ({limit}) and was ended")
 }

@@ -19,6 +19,7 @@
 //! killed. A free lock with `started.json` and without `result.json` is a lost worker; that is computed whenever
 //! it is read, and stays true, because nobody begins a training twice.
 
+use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
@@ -47,11 +48,6 @@ use std::io;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
-
-/// How many log lines a failed training keeps as evidence.
-pub(in crate::adapters) const EVIDENCE_LINES: usize = 30;
-/// The longest line that evidence shows, in characters.
-pub(in crate::adapters) const EVIDENCE_WIDTH: usize = 1000;
 
 /// The folder of one training attempt.
 #[derive(Debug, Clone)]

@@ -5,12 +5,12 @@ use serde_json::Value;
 /// Reads a hyperparameter as the toolkit does: as JSON where it is JSON, else as it is.
 ///
 /// `0.1` is a number, `true` a truth value, `"x"` with quotes the text x, and `007` stays the text 007.
-pub(in crate::adapters) fn decode(text: &str) -> Value {
+pub fn decode(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// Writes it as the text of a variable or of an argument.
-pub(in crate::adapters) fn as_text(value: &Value) -> String {
+pub fn as_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
@@ -18,7 +18,7 @@ pub(in crate::adapters) fn as_text(value: &Value) -> String {
 }
 
 /// Writes it so that the toolkit reads it back: what is JSON stays as it is, anything else becomes a quoted string.
-pub(in crate::adapters) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(_) => text.to_owned(),
         Err(_) => Value::String(text.to_owned()).to_string(),

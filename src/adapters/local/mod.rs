@@ -6,9 +6,12 @@
 pub mod artifacts;
 pub mod bring;
 pub mod datasets;
+pub mod ending;
 pub mod home;
+pub mod hyperparameters;
 pub mod metrics;
 pub mod pack;
+pub mod prepare;
 pub mod registry;
 pub mod reviews;
 pub mod trainer;
@@ -17,12 +20,9 @@ pub mod worker;
 mod blob;
 mod contract;
 mod data_store;
-pub(in crate::adapters) mod ending;
-pub(in crate::adapters) mod folder;
-pub(in crate::adapters) mod hyperparameters;
+mod folder;
 mod inventory;
 mod joblog;
-pub(in crate::adapters) mod prepare;
 mod process;
 mod workers;
 

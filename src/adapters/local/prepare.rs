@@ -37,12 +37,15 @@ pub trait SourceMaterial: Send + Sync {
 }
 
 /// Prepares trainings in a home.
-pub(in crate::adapters) struct Preparation<'a> {
-    pub(in crate::adapters) home: &'a Home,
+pub struct Preparation<'a> {
+    /// The home.
+    pub home: &'a Home,
     /// The root of the main working tree: where relative local paths begin.
-    pub(in crate::adapters) root: &'a Path,
-    pub(in crate::adapters) material: &'a dyn SourceMaterial,
-    pub(in crate::adapters) spec: &'a TrainingSpec,
+    pub root: &'a Path,
+    /// What a commit holds.
+    pub material: &'a dyn SourceMaterial,
+    /// What is prepared.
+    pub spec: &'a TrainingSpec,
 }
 
 impl Preparation<'_> {
@@ -104,12 +107,7 @@ impl Preparation<'_> {
     }
 
     /// Puts the data of a channel into `to`, an empty folder.
-    pub(in crate::adapters) fn place(
-        &self,
-        channel: &ChannelName,
-        dataset: &Dataset,
-        to: &Path,
-    ) -> Result<Vec<String>, PortError> {
+    pub fn place(&self, channel: &ChannelName, dataset: &Dataset, to: &Path) -> Result<Vec<String>, PortError> {
         let unusable = |why: &str| {
             PortError::because(
                 PortErrorKind::Configuration,

@@ -7,11 +7,11 @@
 use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::contract::failure_text;
 use crate::adapters::local::ending;
+use crate::adapters::local::ending::EVIDENCE_LINES;
+use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::ending::Exit;
 use crate::adapters::local::ending::Failure;
 use crate::adapters::local::folder::CommandGroup;
-use crate::adapters::local::folder::EVIDENCE_LINES;
-use crate::adapters::local::folder::EVIDENCE_WIDTH;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
 use crate::adapters::local::folder::Started;

@@ -39,11 +39,19 @@ impl S3Datasets {
 #[async_trait::async_trait]
 impl Datasets for S3Datasets {
     async fn identify(&self, source: &DataSource) -> Result<Result<Dataset, String>, PortError> {
-        let remote = |uri: &str| uri.starts_with("s3://");
-        if !remote(&source.uri) && !source.version_from.as_deref().is_some_and(remote) {
-            return self.local.identify(source).await;
+        let uri = &source.uri;
+        let manifest = source.version_from.as_deref().filter(|manifest| manifest.contains("://"));
+        if uri.starts_with("s3://") {
+            identify(&self.session, source).await
+        } else if uri.contains("://") {
+            Ok(Err(format!("{uri} is no place that SageMaker reads: name an s3:// address, or a path on this machine")))
+        } else if let Some(manifest) = manifest {
+            Ok(Err(format!(
+                "{uri} is a path on this machine, and `version_from` names {manifest}: both are in a bucket, or neither is"
+            )))
+        } else {
+            self.local.identify(source).await
         }
-        identify(&self.session, source).await
     }
 }
 
@@ -53,7 +61,7 @@ enum Missing {
     Refused(Refused),
 }
 
-/// Identifies data whose address or whose manifest is in a bucket.
+/// Identifies data in a bucket, by their listing or by a manifest beside them.
 pub async fn identify(session: &Session, source: &DataSource) -> Result<Result<Dataset, String>, PortError> {
     let uri = &source.uri;
     let found = match &source.version_from {
@@ -174,8 +182,8 @@ fn missing(session: &Session, refused: Refused, shown: &str, address: &S3Place) 
     }
 }
 
-/// An answer whose body broke off.
-pub(in crate::adapters) fn broken(action: &str, error: &(dyn std::error::Error + 'static)) -> Refused {
+/// Makes the refusal of an answer whose body broke off. `action`: as a policy names it.
+pub fn broken(action: &str, error: &(dyn std::error::Error + 'static)) -> Refused {
     Refused {
         class: Class::Lost,
         action: action.to_owned(),

@@ -14,6 +14,7 @@ mod job;
 mod keys;
 mod limits;
 mod logs;
+mod look;
 mod output;
 mod settle;
 mod shelf;
@@ -21,6 +22,7 @@ mod source;
 mod start;
 mod state;
 mod uploads;
+mod watch;
 
 pub use self::registry::SageMakerRegistry;
 pub use self::trainer::Pace;

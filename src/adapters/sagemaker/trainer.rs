@@ -12,8 +12,6 @@ use crate::adapters::aws::Accounts;
 use crate::adapters::aws::Session;
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
-use crate::adapters::sagemaker::end;
-use crate::adapters::sagemaker::end::BegunRecord;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -21,13 +19,12 @@ use crate::adapters::sagemaker::image;
 use crate::adapters::sagemaker::keys;
 use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::logs;
-use crate::adapters::sagemaker::logs::LogPlace;
+use crate::adapters::sagemaker::look::Ending;
+use crate::adapters::sagemaker::look::Inner;
 use crate::adapters::sagemaker::settle;
-use crate::adapters::sagemaker::settle::Ended;
 use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::start;
 use crate::adapters::sagemaker::start::Start;
-use crate::adapters::sagemaker::state;
 use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::sagemaker::uploads::Machine;
 use crate::adapters::system;
@@ -36,7 +33,6 @@ use crate::model::git::RepositoryId;
 use crate::model::name::ProjectName;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
-use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::model::training::Training;
 use crate::model::training::TrainingState;
@@ -46,7 +42,6 @@ use crate::ports::trainer::StartedTraining;
 use crate::ports::trainer::Trainer;
 use crate::ports::trainer::TrainingSpec;
 use crate::ports::trainer::WatchedTraining;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +50,6 @@ use tokio::task::JoinSet;
 
 /// How many trainings are looked at side by side.
 const AT_ONCE: usize = 8;
-/// How long a job that was made may be invisible before it counts as deleted.
-const INVISIBLE: Duration = Duration::from_secs(600);
 
 /// How often a training is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -101,36 +94,6 @@ pub struct SageMakerTrainer {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    setting: Setting,
-    /// Specifications never change once they are written.
-    known: Mutex<BTreeMap<TrainingName, Known>>,
-    followed: Mutex<BTreeMap<TrainingName, Followed>>,
-}
-
-/// A training that exists, and its account.
-#[derive(Clone)]
-struct Known {
-    session: Arc<Session>,
-    spec: Arc<TrainingSpec>,
-}
-
-/// Where watching stands.
-#[derive(Clone)]
-struct Followed {
-    log: LogPlace,
-    last: Look,
-    since: Stopwatch,
-    pause: Duration,
-}
-
-/// What a look at a training found.
-#[derive(Debug, Clone, PartialEq)]
-struct Look {
-    training: Training,
-    words: Option<String>,
-}
-
 impl SageMakerTrainer {
     /// Trains with a setting. Nothing is sent yet.
     pub fn new(setting: Setting) -> Self {
@@ -139,188 +102,6 @@ impl SageMakerTrainer {
 }
 
 impl Inner {
-    fn keys<'a>(&'a self, session: &'a Session) -> Keys<'a> {
-        Keys { session, project: &self.setting.project }
-    }
-
-    /// Returns the accounts that may hold a training: by the stage in its name where that is plain, else all.
-    fn places(&self, name: Option<&TrainingName>) -> Vec<Arc<Session>> {
-        let named = |stage: &&StageName| {
-            let head = name.and_then(|name| name.as_str().rsplitn(3, '-').nth(2));
-            head.is_some_and(|head| head.ends_with(&format!("-{stage}")))
-        };
-        let mut stages: Vec<&StageName> = self.setting.stages.iter().filter(named).collect();
-        if stages.is_empty() {
-            stages = self.setting.stages.iter().collect();
-        }
-        let mut places: Vec<Arc<Session>> = Vec::new();
-        for stage in stages {
-            let session = self.setting.accounts.of_stage(stage);
-            if !places.iter().any(|place| Arc::ptr_eq(place, session)) {
-                places.push(Arc::clone(session));
-            }
-        }
-        if places.is_empty() {
-            places.push(Arc::clone(self.setting.accounts.default_account()));
-        }
-        places
-    }
-
-    async fn known(&self, name: &TrainingName) -> Result<Option<Known>, PortError> {
-        if let Some(known) = self.known.lock().await.get(name) {
-            return Ok(Some(known.clone()));
-        }
-        // A name is a part of a key: what is no name of a job is none of ours.
-        if !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || name.as_str().is_empty() {
-            return Ok(None);
-        }
-        for session in self.places(Some(name)) {
-            let key = self.keys(&session).training(name, "spec.json");
-            let spec = Shelf::of(&session).get_json::<TrainingSpec>(&key).await?;
-            if let Some(spec) = spec.filter(|spec| spec.name == *name) {
-                let known = Known { session, spec: Arc::new(spec) };
-                self.known.lock().await.insert(name.clone(), known.clone());
-                return Ok(Some(known));
-            }
-        }
-        Ok(None)
-    }
-
-    async fn existing(&self, name: &TrainingName) -> Result<Known, PortError> {
-        self.known(name).await?.ok_or_else(|| {
-            let why = format!("there is none of this name in project {}", self.setting.project);
-            PortError::because(PortErrorKind::NotFound, format!("find training {name}"), why)
-        })
-    }
-
-    async fn written_end(&self, known: &Known) -> Result<Option<Training>, PortError> {
-        let key = self.keys(&known.session).training(&known.spec.name, "end.json");
-        let end = Shelf::of(&known.session).get_json::<EndRecord>(&key).await?;
-        Ok(end.map(|end| end.training(&known.spec)))
-    }
-
-    async fn stop_record(&self, known: &Known) -> Result<Option<StopRecord>, PortError> {
-        let key = self.keys(&known.session).training(&known.spec.name, "stop.json");
-        Shelf::of(&known.session).get_json(&key).await
-    }
-
-    /// Looks at a training, and writes its end down where it has come.
-    async fn look(&self, known: &Known) -> Result<Look, PortError> {
-        let spec = &known.spec;
-        let still = |training| Look { training, words: None };
-        if let Some(ended) = self.written_end(known).await? {
-            return Ok(still(ended));
-        }
-        let looking =
-            |refused: crate::adapters::aws::Refused| refused.into_port(format!("look at training {}", spec.name));
-        let job = start::describe(&known.session, &spec.name).await.map_err(looking)?;
-        // A job of somebody else under this name: ours was never begun. Beginning it will say so.
-        let Some(job) = job.filter(|job| start::is_of(self.keys(&known.session), job)) else {
-            return self.without_job(known).await.map(still);
-        };
-        let (started_at, _) = state::times(&job);
-        let url = Some(state::console(&known.session.place.region, spec.name.as_str()));
-        let open = |state| Training { started_at, url: url.clone(), ..end::open(spec, state) };
-        let stand = Stand::of(&job);
-        match stand {
-            Stand::Running => Ok(Look { training: open(TrainingState::Open), words: Some(state::words(&job)) }),
-            Stand::Stopping => {
-                let state = match self.stop_record(known).await? {
-                    Some(stop) => TrainingState::Stopped { cause: stop.cause },
-                    None => TrainingState::Open,
-                };
-                Ok(Look { training: open(state), words: Some(state::words(&job)) })
-            }
-            Stand::Completed | Stand::Failed | Stand::TimedOut | Stand::WaitedTooLong | Stand::Stopped => {
-                let keys = self.keys(&known.session);
-                let ended = Ended { session: &known.session, keys, spec, stand, job: &job };
-                match ended.settle().await {
-                    Ok(training) => Ok(still(training)),
-                    Err(error) if error.kind == PortErrorKind::Permission => Ok(Look {
-                        training: open(TrainingState::Open),
-                        words: Some("ended; this role may not write its end down".to_owned()),
-                    }),
-                    Err(error) => Err(error),
-                }
-            }
-        }
-    }
-
-    /// There is a specification and no job: never begun, not visible yet, or deleted.
-    async fn without_job(&self, known: &Known) -> Result<Training, PortError> {
-        let (session, spec, keys) = (&known.session, &known.spec, self.keys(&known.session));
-        let begun = keys.training(&spec.name, "begun.json");
-        let Some(begun) = Shelf::of(session).get_json::<BegunRecord>(&begun).await? else {
-            return Ok(end::open(spec, TrainingState::Prepared));
-        };
-        let now = system::now();
-        if now.duration_since(begun.at).unsigned_abs() < INVISIBLE {
-            return Ok(Training { started_at: Some(begun.at), ..end::open(spec, TrainingState::Open) });
-        }
-        let end = match self.stop_record(known).await? {
-            Some(stop) => TrainingState::Stopped { cause: stop.cause },
-            None => TrainingState::Failed {
-                cause: Cause::StoppedElsewhere,
-                message: "somebody deleted its training job in SageMaker".to_owned(),
-                log_tail: settle::evidence(session, spec).await,
-            },
-        };
-        let record =
-            EndRecord { schema: SCHEMA, started_at: Some(begun.at), ended_at: now, end, bill: None, url: None };
-        settle::write_down(session, keys, spec, record).await
-    }
-
-    /// Reads the new lines of a log. One that cannot be read holds nothing up.
-    async fn new_lines(&self, known: &Known, place: &mut LogPlace) -> Vec<String> {
-        logs::since(&known.session, &known.spec.name, place).await.unwrap_or_default()
-    }
-
-    async fn watch(
-        &self,
-        name: &TrainingName,
-        cursor: u64,
-        patience: Duration,
-    ) -> Result<Option<WatchedTraining>, PortError> {
-        let Some(known) = self.known(name).await? else { return Ok(None) };
-        let waiting = Stopwatch::start();
-        let pace = self.setting.pace;
-        let followed = self.followed.lock().await.remove(name);
-        let mut followed = followed.filter(|followed| cursor > 0 || followed.log.lines == 0);
-        loop {
-            if let Some(at) = &followed {
-                let due = at.pause.saturating_sub(at.since.elapsed());
-                let left = patience.saturating_sub(waiting.elapsed());
-                tokio::time::sleep(due.min(left)).await;
-                if due > left {
-                    let seen = watched(at, Vec::new());
-                    self.followed.lock().await.extend(followed.map(|at| (name.clone(), at)));
-                    return Ok(Some(seen));
-                }
-            }
-            let look = self.look(&known).await?;
-            let (mut log, pause, changed) = match followed {
-                Some(Followed { log, last, pause, .. }) => {
-                    let changed = last != look;
-                    let longer = if changed { pace.first } else { (pause * 3 / 2).min(pace.longest) };
-                    (log, longer, changed)
-                }
-                None => (LogPlace::default(), pace.first, true),
-            };
-            // After the look: with an end these are known to be the last ones.
-            let skip = if log.lines == 0 { usize::try_from(cursor).unwrap_or(usize::MAX) } else { 0 };
-            let lines: Vec<String> = self.new_lines(&known, &mut log).await.into_iter().skip(skip).collect();
-            let pause = if lines.is_empty() { pause } else { pace.first };
-            let at = Followed { log, last: look, since: Stopwatch::start(), pause };
-            let over = waiting.elapsed() >= patience;
-            if changed || over || !lines.is_empty() || !at.last.training.is_open() {
-                let seen = watched(&at, lines);
-                self.followed.lock().await.insert(name.clone(), at);
-                return Ok(Some(seen));
-            }
-            followed = Some(at);
-        }
-    }
-
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
         let known = self.existing(name).await?;
         if self.written_end(&known).await?.is_some() {
@@ -363,16 +144,6 @@ impl Inner {
     }
 }
 
-fn watched(at: &Followed, lines: Vec<String>) -> WatchedTraining {
-    WatchedTraining {
-        training: at.last.training.clone(),
-        lines,
-        cursor: at.log.lines,
-        packing: None,
-        status: at.last.words.clone(),
-    }
-}
-
 impl SageMakerTrainer {
     /// Looks at many trainings, some at a time, in the order of their names.
     async fn look_at(&self, names: Vec<TrainingName>) -> Result<Vec<Training>, PortError> {
@@ -385,7 +156,7 @@ impl SageMakerTrainer {
                 let inner = Arc::clone(&self.inner);
                 looking.spawn(async move {
                     match inner.known(&name).await? {
-                        Some(known) => inner.look(&known).await.map(|look| Some(look.training)),
+                        Some(known) => inner.look(&known, Ending::IfAllowed).await.map(|look| Some(look.training)),
                         None => Ok(None),
                     }
                 });

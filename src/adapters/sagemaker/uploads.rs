@@ -17,6 +17,9 @@ use crate::ports::trainer::TrainingSpec;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// A file: its path below the data, with `/` between parts, where it lies, and its size in bytes.
+type PlainFile = (String, PathBuf, u64);
+
 /// What uploading needs of this machine.
 pub(super) struct Machine<'a> {
     pub(super) home: &'a Home,
@@ -69,7 +72,7 @@ impl Machine<'_> {
         spec: &TrainingSpec,
         channel: &ChannelName,
         dataset: &Dataset,
-    ) -> Result<(tempfile::TempDir, Vec<(String, PathBuf, u64)>), PortError> {
+    ) -> Result<(tempfile::TempDir, Vec<PlainFile>), PortError> {
         let (home, root, material) = (self.home.clone(), self.root.clone(), Arc::clone(self.material));
         let (spec, channel, dataset) = (spec.clone(), channel.clone(), dataset.clone());
         off_the_runtime(move || {

@@ -138,6 +138,13 @@ async fn data_that_are_not_there_are_said_in_a_sentence() {
     assert_eq!(empty, "s3://acme-ml-dev/none/ is empty: no object begins with this prefix");
     let nowhere = ask(s3("s3://acme-nowhere/x/")).await.expect_err("no such bucket");
     assert_eq!(nowhere, "s3://acme-nowhere/x/: there is no bucket acme-nowhere");
+    let cloud = ask(s3("gs://acme/x/")).await.expect_err("another cloud");
+    assert_eq!(
+        cloud,
+        "gs://acme/x/ is no place that SageMaker reads: name an s3:// address, or a path on this machine"
+    );
+    let mixed = DataSource { version_from: Some("s3://acme-ml-dev/M".to_owned()), ..s3("raw") };
+    assert!(ask(mixed).await.expect_err("mixed").contains("both are in a bucket, or neither is"));
     lab.aws.add_bucket("acme-far", DEV, "us-east-1");
     let far = ask(s3("s3://acme-far/x/")).await.expect_err("another region");
     assert!(far.contains("the bucket acme-far is not in region eu-central-1"), "{far}");

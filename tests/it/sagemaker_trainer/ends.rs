@@ -14,8 +14,12 @@ use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;
 use crate::world::aws::REGION;
 use crate::world::aws::Script;
+use branchline::adapters::aws::Accounts;
 use branchline::adapters::system;
 use branchline::model::artifact::ObjectDigest;
+use branchline::model::cloud::Entrypoint;
+use branchline::model::cloud::HyperparameterFormat;
+use branchline::model::cloud::Vpc;
 use branchline::model::dataset::Dataset;
 use branchline::model::dataset::DatasetKind;
 use branchline::model::digest::Sha256Digest;
@@ -226,7 +230,60 @@ async fn who_may_only_read_sees_it_open_until_somebody_writes_its_end_down() {
     let spec = spec("train");
     lab.trainer().await.start(&spec).await.expect("it starts");
     lab.aws.deny(DEV, "s3:PutObject");
-    assert_eq!(seen(&lab.trainer().await, &spec.name).await.state, TrainingState::Open);
+    let reader = lab.trainer().await;
+    assert_eq!(seen(&reader, &spec.name).await.state, TrainingState::Open);
+    // Who waits for it would wait for ever.
+    let error = reader.watch(&spec.name, 0, Duration::ZERO).await.expect_err("it cannot be finished");
+    assert!(error.hint.as_deref().is_some_and(|hint| hint.contains("Allow s3:PutObject")), "{error:?}");
     lab.aws.with(|state| state.denied.clear());
     assert!(matches!(seen(&lab.trainer().await, &spec.name).await.state, TrainingState::Succeeded { .. }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_can_be_set_is_within_amazon_s_model() {
+    let lab = Lab::new();
+    lab.aws.next_job(Script::completed().model("w", "1").log("loss=nan").log("loss=0.5"));
+    let mut spec = spec("python3 train.py");
+    let settings = &mut spec.settings;
+    settings.environment.insert("MODE".to_owned(), "fast".to_owned());
+    settings.hyperparameters.insert("seed".to_owned(), "007".to_owned());
+    settings.metrics.insert(metric("loss"), "loss=([0-9.]+)".to_owned());
+    let cloud = &mut settings.cloud;
+    let machines = cloud.instance.as_mut().expect("machines");
+    (machines.spot, machines.count) = (true, 2);
+    cloud.entrypoint = Entrypoint::Toolkit;
+    cloud.hyperparameter_format = HyperparameterFormat::Json;
+    cloud.input_mode = Some("FastFile".to_owned());
+    cloud.volume_kms_key = Some("alias/volumes".to_owned());
+    cloud.vpc = Some(Vpc { subnets: vec!["subnet-1a".to_owned()], security_groups: vec!["sg-1a".to_owned()] });
+    (cloud.network_isolation, cloud.encrypt_between, cloud.retries) = (true, true, Some(30));
+    cloud.tags.insert("team".to_owned(), "growth é".to_owned());
+    spec.origin.image_digest = Some(format!("sha256:{}", "b".repeat(64)));
+    spec.origin.pull_request = Some(7);
+    lab.aws.put(DEV_BUCKET, "data/a.csv", "1");
+    let spec = lab.with_data(spec, "train", s3("s3://acme-ml-dev/data/")).await;
+    let training = lab.train(&spec).await;
+    let TrainingState::Succeeded { metrics, .. } = &training.state else { panic!("{:?}", training.state) };
+    assert_eq!(metrics[&metric("loss")], 0.5);
+    assert_eq!(lab.aws.violations(), Vec::<String>::new());
+    let tags = lab.aws.with(|state| state.place(DEV, REGION).jobs[spec.name.as_str()].tags.clone());
+    let ours = ["project", "repository", "commit", "branch", "stage", "model", "attempt", "fingerprint", "settings"];
+    assert!(ours.iter().all(|key| tags.contains_key(&format!("branchline:{key}"))), "{tags:?}");
+    assert_eq!((tags["branchline:pull-request"].as_str(), tags["team"].as_str()), ("7", "growth é"));
+    assert_eq!(training.bill.expect("SageMaker says so").count, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_often_does_not_ask_amazon_often() {
+    let lab = Lab::new();
+    lab.aws.next_job(Script::forever());
+    let spec = spec("train");
+    let accounts = Accounts::one(lab.session().await);
+    let trainer = lab.trainer_at(accounts, &["dev"], Duration::from_secs(30));
+    trainer.start(&spec).await.expect("it starts");
+    for _ in 0..20 {
+        let seen = trainer.watch(&spec.name, 0, Duration::from_millis(5)).await.expect("it can be watched");
+        assert_eq!(seen.expect("it exists").status.as_deref(), Some("training"));
+    }
+    assert_eq!(lab.aws.count("DescribeTrainingJob"), 1);
 }
