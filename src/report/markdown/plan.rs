@@ -6,6 +6,7 @@ use crate::outcome::ModelOutcome;
 use crate::outcome::StepRecord;
 use crate::outcome::StepResult;
 use crate::plan::prediction::MergeDoes;
+use crate::plan::reason::Reason;
 use crate::plan::step::RegisterStep;
 use crate::plan::step::Step;
 use crate::plan::wording::seconds;
@@ -34,6 +35,15 @@ pub(super) fn steps(model: &ModelOutcome, context: &Context) -> Option<String> {
     Some(format!("**{title}**\n\n{}", numbered.join("\n")))
 }
 
+/// The machines of the last training, where they were rented. Their name is foreign text.
+fn last_machines(model: &ModelOutcome) -> String {
+    let told = model.reasons.iter().find_map(|reason| match reason {
+        Reason::TrainingNeeded { last_machines, .. } => last_machines.as_deref(),
+        _ => None,
+    });
+    told.map_or_else(String::new, |machines| format!(", last on {}", code_span(machines)))
+}
+
 fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String {
     match &record.step {
         Step::Train(step) => {
@@ -47,7 +57,7 @@ fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String
             } else {
                 format!("commit {}", commit(context, &origin.commit))
             };
-            format!("Train {} in stage {} from {of}{attempt}{took}", origin.model, origin.stage)
+            format!("Train {} in stage {} from {of}{attempt}{took}{}", origin.model, origin.stage, last_machines(model))
         }
         Step::Stop(step) => {
             let why = match step.cause {
