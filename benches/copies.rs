@@ -14,6 +14,8 @@ use crate::measure::ratio;
 use crate::measure::shown;
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::config::SharedCredentialsProvider;
+use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::types::ChecksumType;
@@ -233,7 +235,11 @@ async fn ours(address: &str, from: &str, to: &str) {
 
 /// The fewest requests that copy it in the same parts, with nothing looked at and nothing compared.
 async fn bare(address: &str, from: &str, to: &str) {
-    let client = session(address).await.s3.clone();
+    let patience = TimeoutConfig::builder().read_timeout(Duration::from_secs(600)).build();
+    let config = session(address).await.s3.config().to_builder().timeout_config(patience);
+    let client = aws_sdk_s3::Client::from_conf(
+        config.stalled_stream_protection(StalledStreamProtectionConfig::disabled()).build(),
+    );
     let head = client.head_object().bucket("bench").key(from).send().await.expect("it is there");
     let size = u64::try_from(head.content_length().unwrap_or_default()).expect("a size");
     let begun = client.create_multipart_upload().bucket("bench").key(to);

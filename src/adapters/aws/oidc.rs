@@ -116,7 +116,7 @@ impl Claims {
                 other => other,
             })
             .collect();
-        while base64.len() % 4 != 0 {
+        while !base64.len().is_multiple_of(4) {
             base64.push('=');
         }
         serde_json::from_slice(&aws_smithy_types::base64::decode(base64).ok()?).ok()

@@ -33,6 +33,7 @@ use crate::ports::artifacts::ArtifactStore;
 use crate::ports::artifacts::Copied;
 use crate::ports::progress::Progress;
 use crate::ports::progress::Tick;
+use std::io::Seek as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -263,7 +264,6 @@ impl ArtifactStore for S3Artifacts {
         let mut out = temporary.as_file();
         let hashed = self
             .download(&place, &doing, &mut |piece| out.write_all(piece).map_err(writing), &mut || {
-                use std::io::Seek as _;
                 let mut again = &again;
                 again.set_len(0).and_then(|()| again.rewind()).map_err(writing)
             })

@@ -10,12 +10,17 @@ use crate::model::digest::Sha256Digest;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
 use aws_sdk_s3::config::StalledStreamProtectionConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::ChecksumMode;
 use aws_sdk_s3::types::ChecksumType;
+use std::time::Duration;
 
 /// Metadata of a copy: the ETag that its source had. It tells our own copy apart where no checksum is shared.
 pub(super) const COPIED_FROM: &str = "branchline-copied-from";
+
+/// How long a copy may say nothing. The SDK's own limit of a minute would give a slow copy up, and begin it again.
+const LONGEST_SILENCE: Duration = Duration::from_secs(10 * 60);
 
 /// An object, as S3 describes it.
 #[derive(Debug, Clone)]
@@ -153,11 +158,13 @@ pub(super) async fn elsewhere(target: &Session, bucket: &str) -> Result<Client, 
     Ok(Client::from_conf(target.s3.config().to_builder().region(Region::new(region)).build()))
 }
 
-/// Returns the client for requests whose answer trickles: S3 keeps a long copy alive with single blanks, and the SDK
-/// would call that a stalled stream.
+/// Returns the client for requests whose answer takes long or trickles: S3 keeps a long copy alive with single blanks,
+/// which the SDK would call a stalled stream, and copies a large part before it says its first word.
 pub(super) fn patient(session: &Session) -> Client {
     let off = StalledStreamProtectionConfig::disabled();
-    Client::from_conf(session.s3.config().to_builder().stalled_stream_protection(off).build())
+    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).read_timeout(LONGEST_SILENCE);
+    let config = session.s3.config().to_builder().stalled_stream_protection(off).timeout_config(timeouts.build());
+    Client::from_conf(config.build())
 }
 
 #[cfg(test)]

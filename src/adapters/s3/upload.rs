@@ -95,7 +95,6 @@ impl Upload<'_> {
     }
 
     async fn whole(&self) -> End {
-        // Opened here, so that a file that went away is said as such and not as a broken request.
         let digest = hex::decode(self.hashed.sha256.as_str()).map(aws_smithy_types::base64::encode).unwrap_or_default();
         let (encryption, key) = self.encryption();
         let sent = self
