@@ -377,7 +377,7 @@ pub enum RawBackend {
     /// For everything.
     Kind(RawBackendKind),
     /// For each part.
-    Parts(RawBackendParts),
+    Parts(Box<RawBackendParts>),
 }
 
 /// A backend.

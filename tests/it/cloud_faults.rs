@@ -300,6 +300,15 @@ fn compare(found: &Holdings, wanted: &Holdings) -> (usize, usize, Vec<String>) {
     (duplicates, lost, wrong)
 }
 
+/// What an undisturbed run does, and what there is after it.
+struct Told {
+    kind: &'static str,
+    branch: Option<&'static str>,
+    story: Story,
+    changes: Vec<String>,
+    wanted: Holdings,
+}
+
 struct Job<'a> {
     kind: &'a str,
     operation: String,
@@ -309,17 +318,17 @@ struct Job<'a> {
 }
 
 fn table() -> (BTreeMap<(usize, String, &'static str), Row>, usize) {
-    let told: Vec<(&str, Option<&'static str>, Story, Vec<String>, Holdings)> = KINDS
+    let told: Vec<Told> = KINDS
         .iter()
         .map(|(kind, branch, text)| {
             let story: Story = serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{kind}: {error}"));
             let (changes, wanted) = undisturbed(kind, &story);
             assert!(!changes.is_empty(), "{kind} changes nothing");
-            (*kind, *branch, story, changes, wanted)
+            Told { kind, branch: *branch, story, changes, wanted }
         })
         .collect();
     let mut jobs: Vec<Job<'_>> = Vec::new();
-    for (kind, branch, story, changes, wanted) in &told {
+    for Told { kind, branch, story, changes, wanted } in &told {
         let mut add = |operation: &str, strike: Strike| {
             jobs.push(Job { kind, operation: operation.to_owned(), strike, story, wanted });
         };

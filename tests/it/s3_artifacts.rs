@@ -111,6 +111,9 @@ fn key(artifact: &Artifact) -> &str {
     artifact.location.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).expect("it is in S3").1
 }
 
+/// Makes a fault when it is time.
+type Strike = fn() -> Fault;
+
 #[tokio::test]
 async fn every_artifact_of_a_version_is_brought_along() {
     let world = World::new().await;
@@ -149,7 +152,7 @@ async fn every_artifact_of_a_version_is_brought_along() {
 #[tokio::test]
 async fn a_large_file_goes_up_in_parts_whatever_befalls_them() {
     let content: Vec<u8> = (0..(11 << 20) + 3).map(|at: usize| (at / 3) as u8).collect();
-    let faults: [(&str, &str, fn() -> Fault); 6] = [
+    let faults: [(&str, &str, Strike); 6] = [
         ("all is well", "", || Fault::Dropped),
         ("a part is lost", "UploadPart", || Fault::Dropped),
         ("a part's answer is lost", "UploadPart", || Fault::LostAnswer),
@@ -181,7 +184,7 @@ async fn a_large_file_goes_up_in_parts_whatever_befalls_them() {
 
 #[tokio::test]
 async fn whatever_befalls_a_small_file_it_is_there_once() {
-    let faults: [(&str, fn() -> Fault); 4] = [
+    let faults: [(&str, Strike); 4] = [
         ("lost", || Fault::Dropped),
         ("the answer is lost", || Fault::LostAnswer),
         ("two writers at once", Fault::conflict),

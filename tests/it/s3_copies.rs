@@ -164,7 +164,10 @@ async fn six_gigabytes_come_in_parts_of_the_right_size() {
 }
 
 /// What may befall a request, by its name.
-fn faults() -> Vec<(&'static str, fn() -> Fault)> {
+/// Makes a fault when it is time.
+type Strike = fn() -> Fault;
+
+fn faults() -> Vec<(&'static str, Strike)> {
     vec![
         ("the answer is lost", || Fault::LostAnswer),
         ("the request is lost", || Fault::Dropped),

@@ -59,7 +59,6 @@ async fn a_look_and_a_registration_cost_the_same_in_every_group() {
         world.reset_requests();
         home.registry.register(&decided).await.expect("register");
         let register = (world.count_of("SageMaker"), world.count_of("S3"));
-        println!("{count} versions: look {look:?}, register {register:?}");
         costs.push((look, register));
     }
     // Of the group with one version, the approved one is in the first listing.

@@ -260,8 +260,9 @@ impl Held<'_> {
     pub(super) async fn await_made(&self, arn: &str) -> Result<Described, PortError> {
         let (desk, doing) = (self.desk, self.doing);
         for _ in 0..LOOKS {
-            match desk.describe(arn, doing).await? {
-                Some(described) => match described.entry.progress {
+            // One that is not there is not everywhere yet.
+            if let Some(described) = desk.describe(arn, doing).await? {
+                match described.entry.progress {
                     Progress::Made => return Ok(described),
                     Progress::Making => {}
                     Progress::Failed => {
@@ -270,9 +271,7 @@ impl Held<'_> {
                         return Err(PortError::because(PortErrorKind::Configuration, doing, why)
                             .hint("Correct `serve`, or what it names, and run again."));
                     }
-                },
-                // Not everywhere yet.
-                None => {}
+                }
             }
             desk.clock.sleep(PAUSE).await;
         }

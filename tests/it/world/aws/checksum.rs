@@ -148,8 +148,11 @@ pub fn upload(request: &Request) -> Result<Upload, Reply> {
     Ok(Upload { bytes, checksum: checksum_of })
 }
 
+/// What follows a body that comes in chunks: names and values.
+type Trailers = Vec<(String, String)>;
+
 /// Undoes `aws-chunked`: the bytes, and the trailers behind them.
-fn unchunked(mut body: &[u8]) -> Option<(Vec<u8>, Vec<(String, String)>)> {
+fn unchunked(mut body: &[u8]) -> Option<(Vec<u8>, Trailers)> {
     let mut bytes = Vec::new();
     loop {
         let (line, rest) = line(body)?;

@@ -285,7 +285,8 @@ pub fn describe(state: &mut State, request: &Request) -> Answer {
     let job = state.place(account, region).jobs.get_mut(&name).ok_or_else(not_found)?;
     let stopped = job.stop.load(Ordering::SeqCst);
     let real = matches!(job.script.end, End::Real);
-    if !job.is_over() && !(real && job.script.steps.is_empty()) {
+    let runs_by_itself = real && job.script.steps.is_empty();
+    if !job.is_over() && !runs_by_itself {
         let output = job.script.output.clone();
         let step = job.script.steps.front_mut().map(|(secondary, polls)| {
             *polls = polls.saturating_sub(1);
