@@ -34,6 +34,7 @@ const AMAZON: &[&str] = &[
     "tokio",
     "sha2",
     "tar",
+    "tempfile",
 ];
 
 const LAYERS: &[Layer] = &[
@@ -121,32 +122,6 @@ const LAYERS: &[Layer] = &[
         prefix: "adapters/local/",
         modules: &["model", "facts", "ports", "adapters::local", "adapters::system"],
         crates: &["rusqlite", "tokio", "sha2", "md5", "tar", "libdeflater", "rustix", "signal_hook", "tempfile"],
-        pure: false,
-    },
-    Layer {
-        prefix: "adapters/aws/",
-        modules: &["model", "ports", "adapters::aws", "adapters::system"],
-        crates: &["tokio", "aws_sdk_s3", "aws_sdk_sagemaker"],
-        pure: false,
-    },
-    Layer {
-        prefix: "adapters/s3/",
-        modules: &["model", "ports", "adapters::aws", "adapters::local", "adapters::s3", "adapters::system"],
-        crates: &["tokio", "sha2", "aws_sdk_s3"],
-        pure: false,
-    },
-    Layer {
-        prefix: "adapters/sagemaker/",
-        modules: &[
-            "model",
-            "ports",
-            "adapters::aws",
-            "adapters::local",
-            "adapters::s3",
-            "adapters::sagemaker",
-            "adapters::system",
-        ],
-        crates: &["tokio", "tar", "tempfile", "aws_sdk_s3", "aws_sdk_sagemaker"],
         pure: false,
     },
     Layer {
