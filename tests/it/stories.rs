@@ -615,6 +615,8 @@ impl<'a> Teller<'a> {
         assert_eq!(outcome.verdict, expect.verdict, "{} scene {number}:\n{told}", self.name);
         let codes: Vec<String> =
             outcome.models.iter().flat_map(|m| &m.reasons).map(|reason| reason.code().to_owned()).collect();
+        // Only a cloud has a machine, a bill and a page of its own for a training; nothing is decided by that.
+        let codes: Vec<String> = codes.into_iter().filter(|code| code != "training-details").collect();
         if let Some(reasons) = &expect.reasons {
             assert_eq!(&codes, reasons, "{} scene {number}:\n{told}", self.name);
         }
