@@ -3,6 +3,7 @@
 use crate::adapters::aws::Session;
 use crate::adapters::s3::lease::Lease;
 use crate::adapters::s3::objects::Objects;
+use crate::adapters::s3::version_folder;
 use crate::adapters::sagemaker::registry::record::Announcement;
 use crate::adapters::sagemaker::registry::record::Finding;
 use crate::adapters::sagemaker::registry::record::Line;
@@ -141,15 +142,7 @@ fn folder(
     fingerprint: &Fingerprint,
     digest: Option<&ObjectDigest>,
 ) -> String {
-    let fingerprint: String = fingerprint.to_string().chars().take(16).collect();
-    let hex = match digest {
-        Some(ObjectDigest::Sha256(digest)) => digest.as_str().to_owned(),
-        Some(ObjectDigest::Crc64Nvme(text)) => match aws_smithy_types::base64::decode(text) {
-            Ok(bytes) => hex::encode(bytes),
-            Err(_) => Sha256Digest::of(text.as_bytes()).as_str().to_owned(),
-        },
-        None => "0".repeat(12),
-    };
-    let digits: String = hex.chars().take(12).collect();
-    format!("{project}/{group}/{fingerprint}-{digits}")
+    // A version without artifacts has a manifest all the same.
+    let none = ObjectDigest::Sha256(Sha256Digest::of(b""));
+    version_folder(project, group, fingerprint, digest.unwrap_or(&none))
 }
