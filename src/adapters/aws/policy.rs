@@ -100,9 +100,9 @@ fn of_account(
     let readers = readers(config, partition, account, place, &here);
     let reading: Vec<Statement> = readers.iter().flat_map(|reader| reader.statements(&[Party::Reader])).collect();
     roles.push(Role {
-        name: role_name(&format!("branchline-{}-pull-request", config.project)),
-        purpose: "pull requests: reads, writes nothing".to_owned(),
-        trust: github(vec![format!("{}:pull_request", trust.subject_prefix)]),
+        name: reader_name(config, place),
+        purpose: "pull requests and stages elsewhere: reads, writes nothing; the read_role_arn of this account".to_owned(),
+        trust: github(reading_subjects(config, trust)),
         policy: reading.clone(),
     });
     // Stages that take on the same role share it.
@@ -220,12 +220,34 @@ fn stage_policy(
             // Keys of the sources are read with, too.
             policy.extend(scope.source_keys());
         }
-        let patterns: Vec<String> = stage.branches.clone().into();
-        let refs = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(|pattern| as_iam(pattern));
-        subjects.extend(refs.map(|branch| format!("{}:ref:refs/heads/{branch}", trust.subject_prefix)));
-        subjects.push(format!("{}:environment:{}", trust.subject_prefix, stage.name));
+        subjects.extend(subjects_of(trust, stage));
     }
     (policy, subjects)
+}
+
+/// The subjects of a stage's jobs.
+fn subjects_of(trust: &Trust, stage: &Stage) -> Vec<String> {
+    let patterns: Vec<String> = stage.branches.clone().into();
+    let refs = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(|pattern| as_iam(pattern));
+    let mut subjects: Vec<String> =
+        refs.map(|branch| format!("{}:ref:refs/heads/{branch}", trust.subject_prefix)).collect();
+    subjects.push(format!("{}:environment:{}", trust.subject_prefix, stage.name));
+    subjects
+}
+
+/// Who may only read: pull requests, and jobs that train, which compare with what stands elsewhere.
+fn reading_subjects(config: &Config, trust: &Trust) -> Vec<String> {
+    let mut subjects = vec![format!("{}:pull_request", trust.subject_prefix)];
+    let training = config.stages.iter().filter(|stage| matches!(stage.does, Does::Train { .. }));
+    subjects.extend(training.flat_map(|stage| subjects_of(trust, stage)));
+    subjects
+}
+
+/// Returns the name of the role that reads in an account: the one that is written, else one of ours.
+fn reader_name(config: &Config, place: &AccountPlace) -> String {
+    let here = std::iter::once(place).chain(config.accounts.values().filter(|at| at.account_id == place.account_id));
+    let written = here.filter_map(|at| at.read_role_arn.as_deref()).find_map(|arn| arn.rsplit('/').next());
+    written.map_or_else(|| role_name(&format!("branchline-{}-pull-request", config.project)), str::to_owned)
 }
 
 /// What other accounts read here: the promoting stages that live elsewhere and take from stages that live here.
