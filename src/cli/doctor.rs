@@ -155,12 +155,7 @@ fn groups<'c>(config: &'c Config, region: &Region<'c>) -> Vec<(&'c ModelName, &'
     config.groups().filter(|(_, target, _)| fed(target)).map(|(model, _, group)| (model, group)).collect()
 }
 
-async fn examine(
-    config: &Config,
-    region: &Region<'_>,
-    repository: &RepositoryId,
-    read_only: bool,
-) -> Vec<Finding> {
+async fn examine(config: &Config, region: &Region<'_>, repository: &RepositoryId, read_only: bool) -> Vec<Finding> {
     let (session, place) = (region.session.as_ref(), region.label.as_str());
     let who = probe::account(session, place).await;
     // Without credentials, or with those of somebody else, nothing else would say anything.

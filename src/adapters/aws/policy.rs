@@ -20,6 +20,10 @@ use crate::model::stage::Does;
 use crate::model::stage::Stage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use subjects::reading_subjects;
+use subjects::subjects_of;
+
+mod subjects;
 
 /// Who may take roles on: what GitHub says of a job.
 #[derive(Debug, Clone)]
@@ -101,7 +105,8 @@ fn of_account(
     let reading: Vec<Statement> = readers.iter().flat_map(|reader| reader.statements(&[Party::Reader])).collect();
     roles.push(Role {
         name: reader_name(config, place),
-        purpose: "pull requests and stages elsewhere: reads, writes nothing; the read_role_arn of this account".to_owned(),
+        purpose: "pull requests and stages elsewhere: reads, writes nothing; the read_role_arn of this account"
+            .to_owned(),
         trust: github(reading_subjects(config, trust)),
         policy: reading.clone(),
     });
@@ -223,24 +228,6 @@ fn stage_policy(
         subjects.extend(subjects_of(trust, stage));
     }
     (policy, subjects)
-}
-
-/// The subjects of a stage's jobs.
-fn subjects_of(trust: &Trust, stage: &Stage) -> Vec<String> {
-    let patterns: Vec<String> = stage.branches.clone().into();
-    let refs = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(|pattern| as_iam(pattern));
-    let mut subjects: Vec<String> =
-        refs.map(|branch| format!("{}:ref:refs/heads/{branch}", trust.subject_prefix)).collect();
-    subjects.push(format!("{}:environment:{}", trust.subject_prefix, stage.name));
-    subjects
-}
-
-/// Who may only read: pull requests, and jobs that train, which compare with what stands elsewhere.
-fn reading_subjects(config: &Config, trust: &Trust) -> Vec<String> {
-    let mut subjects = vec![format!("{}:pull_request", trust.subject_prefix)];
-    let training = config.stages.iter().filter(|stage| matches!(stage.does, Does::Train { .. }));
-    subjects.extend(training.flat_map(|stage| subjects_of(trust, stage)));
-    subjects
 }
 
 /// Returns the name of the role that reads in an account: the one that is written, else one of ours.
@@ -572,19 +559,6 @@ fn path_of(config: &Config, stage: &Stage) -> String {
 
 fn role_name(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-/// Writes a pattern of branches as IAM does: there, `*` crosses slashes.
-fn as_iam(pattern: &str) -> String {
-    let mut text = pattern.replace("**", "*");
-    while text.contains("**") {
-        text = text.replace("**", "*");
-    }
-    // What only GitHub knows (`[a-z]`, `+`) becomes any text: who may push such a branch is GitHub's to say.
-    match text.find(['[', '+', '\\', '?']) {
-        Some(at) => format!("{}*", text.get(..at).unwrap_or_default()),
-        None => text,
-    }
 }
 
 /// Writes a name as the names of training jobs begin with it.

@@ -92,6 +92,10 @@ impl Refused {
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
         };
+        let message = match header("x-amz-bucket-region").filter(|_| class == Class::WrongRegion) {
+            Some(region) => format!("{message} It is in {region}."),
+            None => message,
+        };
         Self { class, action: action.to_owned(), code, message: one_line(&message), status, request_id }
     }
 

@@ -78,7 +78,7 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
     let pushed = project.run(&["run"]);
     pushed.expect(
         0,
-        &["churn-dev v1 is Approved", "1 x ml.m5.large", "billed", "https://eu-central-1.console.aws.amazon.com/"],
+        &["churn-dev v1 is Approved", "1 x ml.m5.large", "charged", "https://eu-central-1.console.aws.amazon.com/"],
     );
     assert_eq!(jobs(&world).len(), 1);
     let before = world.mutations();
@@ -94,11 +94,14 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
     release(&project, "2");
 
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
-    assert_eq!((&group(&status, "churn-dev")["current"], &group(&status, "churn-prod")["current"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (&group(&status, "churn-dev")["current"], &group(&status, "churn-prod")["current"]),
+        (&2.into(), &2.into())
+    );
     project.run(&["status"]).expect(0, &["churn-dev", "churn-prod"]);
-    project.run(&["show", "--group", "prod", "--version", "1"]).expect(0, &["s3://acme-ml-prod/", "accuracy"]);
-    project.run(&["history", "--group", "prod"]).expect(0, &["approve"]);
-    project.run(&["diff", "prod", "1", "2"]);
+    project.run(&["show", "churn-prod", "1"]).expect(0, &["1 x ml.m5.large, charged", "accuracy 0.9"]);
+    project.run(&["history", "churn-prod", "--changes"]).expect(0, &["approve"]);
+    project.run(&["diff", "prod:1", "prod:2"]).expect(0, &["churn-prod v1", "accuracy"]);
 
     project
         .run(&["rollback", "--group", "prod", "--reason", "false alarms"])
@@ -116,6 +119,8 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
 #[test]
 fn a_run_that_does_not_wait_leaves_and_reconcile_finishes() {
     let (world, project) = scene(&configured("", "", "wait: 0s\n"));
+    project.git.write("train.sh", &format!("sleep 4\n{TRAINS}"));
+    project.git.commit("slow");
     project.run(&["run"]).expect(0, &["waiting"]);
     let names = jobs(&world);
     assert_eq!(names.len(), 1);
@@ -131,13 +136,19 @@ fn a_run_that_does_not_wait_leaves_and_reconcile_finishes() {
 #[test]
 fn in_the_wrong_account_nothing_is_written() {
     let (world, project) = scene(&configured(r#", account_id: "111111111111""#, "", ""));
+    world.trust_account(WRITER, PROD);
     let mut stranger = Project::with(&configured(r#", account_id: "111111111111""#, "", ""), TRAINS);
     for (name, value) in world.environment(PROD) {
         stranger.set(&name, &value);
     }
-    stranger.run(&["run"]).expect(50, &["WrongAccount", "account 222222222222", "says 111111111111", "nothing was written"]);
+    stranger
+        .run(&["run"])
+        .expect(50, &["WrongAccount", "account 222222222222", "says 111111111111", "nothing was written"]);
     let said = stranger.run(&["doctor", "--stage", "dev"]);
-    said.expect(30, &["missing    credentials", "and the configuration says 111111111111", "-> use credentials of that"]);
+    said.expect(
+        30,
+        &["missing    credentials", "and the configuration says 111111111111", "-> use credentials of that"],
+    );
     assert_eq!(world.mutations(), 0);
     // The right account, and a bucket that is somebody else's.
     world.add_bucket("acme-ml-others", "333333333333", REGION);
@@ -161,7 +172,8 @@ fn a_job_that_may_only_read_compares_with_production_and_leaves_it_alone() {
     project.run(&["plan"]).expect(50, &[WRITER, "may not be taken on", "read_role_arn"]);
     world.trust_account(READER, DEV);
     project.run(&["run"]).expect(30, &["accuracy 0.6", "churn-prod"]);
-    let named = |role: &str| world.with(|state| state.assumed.iter().filter(|one| one.role == role && one.granted).count());
+    let named =
+        |role: &str| world.with(|state| state.assumed.iter().filter(|one| one.role == role && one.granted).count());
     assert!(named(READER) > 0);
 
     // What waits there is left to a job that may.

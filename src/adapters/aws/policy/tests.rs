@@ -1,5 +1,6 @@
 //! What the roles of one configuration may do: everything that they send, and nothing that nothing sends.
 
+use super::subjects::as_iam;
 use super::*;
 use crate::adapters::aws::actions::Action;
 use crate::config::SourceText;
