@@ -196,6 +196,7 @@ async fn session(address: &str) -> Arc<Session> {
         bucket: "bench".to_owned(),
         prefix: String::new(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: None,
     };

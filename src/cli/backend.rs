@@ -106,8 +106,9 @@ impl Backend {
 
     /// Tells whether what a stage keeps can be changed by this run, as far as its credentials say.
     pub(super) async fn may_act_for(accounts: &Accounts, stage: &Stage) -> Result<bool, PortError> {
-        match accounts.of_stage(&stage.name).identity().await {
-            Ok(_) => Ok(true),
+        let session = accounts.of_stage(&stage.name);
+        match session.identity().await {
+            Ok(identity) => Ok(session.place.lets_write(&identity.arn)),
             Err(refused) => {
                 let error = refused.into_port(format!("take on the role of the stage {}", stage.name));
                 if error.kind == PortErrorKind::Permission { Ok(false) } else { Err(error) }
@@ -118,7 +119,7 @@ impl Backend {
 
 /// Makes the clients of every account that the rules name.
 async fn accounts(cloud: &AccountPlace, config: &Config, clock: &Arc<dyn Clock>) -> Accounts {
-    let mut accounts = Accounts::one(session(cloud, clock).await);
+    let mut accounts = Accounts::one(session(cloud, clock, Patience::default()).await);
     for (name, place) in &config.accounts {
         let Some(stage) = config.stage(name) else { continue };
         let groups: Vec<GroupName> = config
@@ -127,23 +128,24 @@ async fn accounts(cloud: &AccountPlace, config: &Config, clock: &Arc<dyn Clock>)
             .flat_map(|model| stage.groups.keys().filter_map(|target| config.group(model, target)))
             .cloned()
             .collect();
-        let session = session(place, clock).await;
+        let session = session(place, clock, Patience::default()).await;
         accounts = accounts.with_stage(name.clone(), &session, groups);
     }
     accounts
 }
 
-async fn session(place: &AccountPlace, clock: &Arc<dyn Clock>) -> Arc<Session> {
+/// Makes the clients of an account, with the credentials that it is to be used with.
+pub(super) async fn session(place: &AccountPlace, clock: &Arc<dyn Clock>, patience: Patience) -> Arc<Session> {
     let github = OidcEnvironment::from_variables(env_vars::get);
     let run = env_vars::get(variables::GITHUB_RUN_ID);
     let options = CredentialOptions {
         endpoint: None,
         session_name: run.map_or_else(|| "branchline".to_owned(), |run| format!("branchline-{run}")),
         clock: Arc::clone(clock),
-        patience: Patience::default(),
+        patience,
     };
     let credentials = credentials_for(place, github.as_ref(), &options).await;
-    let options = SessionOptions { endpoint: None, credentials, patience: Patience::default() };
+    let options = SessionOptions { endpoint: None, credentials, patience };
     Arc::new(Session::new(place.clone(), &options).await)
 }
 

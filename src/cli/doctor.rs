@@ -1,34 +1,43 @@
 //! `doctor`: whether everything that a run needs in the cloud is there, asked without spending anything. `bootstrap`:
 //! makes the groups that are not.
 
+use crate::adapters::aws::Accounts;
 use crate::adapters::aws::Patience;
 use crate::adapters::aws::Session;
-use crate::adapters::aws::SessionOptions;
 use crate::adapters::aws::probe;
 use crate::adapters::aws::probe::Made;
+use crate::adapters::sagemaker::SageMakerRegistry;
+use crate::adapters::system::SystemClock;
 use crate::cli::args::BootstrapArgs;
 use crate::cli::args::DoctorArgs;
 use crate::cli::args::Format;
+use crate::cli::backend;
 use crate::cli::block_on;
 use crate::cli::check::on_disk;
 use crate::cli::compose::Place;
+use crate::cli::compose::repository_id;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::Config;
 use crate::config::resolved::BackendKind;
+use crate::facts::group::GroupLook;
 use crate::model::cloud::AccountPlace;
 use crate::model::finding::Finding;
 use crate::model::finding::Standing;
+use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
+use crate::ports::Clock;
+use crate::ports::Registry as _;
 use crate::report;
 use crate::report::terminal::plain;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Tries of one request: whoever looks wants to hear soon.
 const TRIES: usize = 4;
@@ -36,18 +45,20 @@ const TRIES: usize = 4;
 /// A place in the cloud, and the stages that live there.
 struct Region<'c> {
     label: String,
-    session: Session,
+    session: Arc<Session>,
     stages: Vec<&'c Stage>,
 }
 
 /// Looks at everything, and says what is missing. Exit 30 if anything is, 50 if something could not be found out.
 pub fn doctor(directory: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failure> {
-    let config = configured(directory)?;
+    let place = Place::find(directory, false)?;
+    let config = configured(&place)?;
+    let repository = repository_id(&place, &RepositoryId::default());
     let only = chosen(&config, args.stage.as_deref())?;
     let findings = block_on(async {
         let mut findings = Vec::new();
         for region in regions(&config, only).await {
-            findings.extend(examine(&config, &region, args.read_only).await);
+            findings.extend(examine(&config, &region, &repository, args.read_only).await);
         }
         findings
     })?;
@@ -65,7 +76,7 @@ pub fn doctor(directory: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failure
 
 /// Makes every group that does not exist.
 pub fn bootstrap(directory: Option<&Path>, args: &BootstrapArgs) -> Result<u8, Failure> {
-    let config = configured(directory)?;
+    let config = configured(&Place::find(directory, false)?)?;
     if config.backend.registry != BackendKind::Cloud {
         return Err(Failure::usage("the registry is on this machine: its groups are made as they are needed"));
     }
@@ -95,8 +106,8 @@ pub fn bootstrap(directory: Option<&Path>, args: &BootstrapArgs) -> Result<u8, F
     print(&text)
 }
 
-fn configured(directory: Option<&Path>) -> Result<Config, Failure> {
-    let source = on_disk(&Place::find(directory, false)?)?;
+fn configured(place: &Place) -> Result<Config, Failure> {
+    let source = on_disk(place)?;
     let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
     if config.backend.is_cloud() {
         return Ok(config);
@@ -124,15 +135,15 @@ async fn regions<'c>(config: &'c Config, only: Option<&Stage>) -> Vec<Region<'c>
             None => places.push((place, vec![stage])),
         }
     }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let patience = Patience { tries: TRIES, ..Patience::default() };
     let mut regions = Vec::new();
     for (place, stages) in places {
         let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
         let account = place.account_id.as_deref().unwrap_or("of the credentials");
-        let patience = Patience { tries: TRIES, ..Patience::default() };
-        let options = SessionOptions { patience, ..SessionOptions::default() };
         regions.push(Region {
             label: format!("account {account}, {} ({})", place.region, names.join(", ")),
-            session: Session::new(place.clone(), &options).await,
+            session: backend::session(place, &clock, patience).await,
             stages,
         });
     }
@@ -144,8 +155,8 @@ fn groups<'c>(config: &'c Config, region: &Region<'c>) -> Vec<(&'c ModelName, &'
     config.groups().filter(|(_, target, _)| fed(target)).map(|(model, _, group)| (model, group)).collect()
 }
 
-async fn examine(config: &Config, region: &Region<'_>, read_only: bool) -> Vec<Finding> {
-    let (session, place) = (&region.session, region.label.as_str());
+async fn examine(config: &Config, region: &Region<'_>, repository: &RepositoryId, read_only: bool) -> Vec<Finding> {
+    let (session, place) = (region.session.as_ref(), region.label.as_str());
     let who = probe::account(session, place).await;
     // Without credentials, or with those of somebody else, nothing else would say anything.
     let usable = who.standing == Standing::Ok;
@@ -156,7 +167,12 @@ async fn examine(config: &Config, region: &Region<'_>, read_only: bool) -> Vec<F
     findings.extend(probe::bucket(session, place).await);
     if config.backend.registry == BackendKind::Cloud {
         for (_, group) in groups(config, region) {
-            findings.push(probe::group(session, place, group).await);
+            let found = probe::group(session, place, group).await;
+            let is_there = found.standing == Standing::Ok;
+            findings.push(found);
+            if is_there {
+                findings.push(owner(config, region, group, repository).await);
+            }
         }
     }
     if !read_only {
@@ -175,8 +191,34 @@ async fn examine(config: &Config, region: &Region<'_>, read_only: bool) -> Vec<F
     findings
 }
 
+/// Looks whose versions a group holds: another repository's would never be added to.
+async fn owner(config: &Config, region: &Region<'_>, group: &GroupName, repository: &RepositoryId) -> Finding {
+    let (place, what) = (region.label.as_str(), format!("owner of {group}"));
+    let accounts = Accounts::one(Arc::clone(&region.session));
+    let registry = SageMakerRegistry::new(accounts, config.project.clone(), Arc::new(SystemClock));
+    let facts = match registry.look(group, &GroupLook::default()).await {
+        Ok(facts) => facts,
+        Err(error) => {
+            let finding = Finding::new(place, what, Standing::Missing, error.chain());
+            return match error.hint {
+                Some(hint) => finding.fix(hint),
+                None => finding,
+            };
+        }
+    };
+    match facts.owner {
+        None => Finding::new(place, what, Standing::Ok, "nobody yet: its first version settles it"),
+        Some(owner) if owner.is_foreign_to(repository) => {
+            let name = owner.remote.as_deref().unwrap_or("another repository");
+            Finding::new(place, what, Standing::Missing, format!("{name}, and not this repository"))
+                .fix("choose another name: `group_names` of the model, or another `project`")
+        }
+        Some(_) => Finding::new(place, what, Standing::Ok, "this repository"),
+    }
+}
+
 async fn trainings(config: &Config, region: &Region<'_>) -> Vec<Finding> {
-    let (session, place) = (&region.session, region.label.as_str());
+    let (session, place) = (region.session.as_ref(), region.label.as_str());
     let (mut images, mut roles, mut machines, mut keys) =
         (BTreeSet::new(), BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let here = |stage: &_| region.stages.iter().any(|known| &known.name == stage);

@@ -76,7 +76,7 @@ fn narrow(accounts: &mut Vec<AccountPermissions>, wanted: &str) -> Result<(), Fa
         account.roles.retain(|role| {
             let stages = role.purpose.strip_prefix("stages ").or_else(|| role.purpose.strip_prefix("stage "));
             role.name == wanted
-                || (wanted == "pull-request" && role.name.ends_with("-pull-request"))
+                || (wanted == "pull-request" && role.purpose.starts_with("pull requests"))
                 || stages.is_some_and(|stages| stages.split(", ").any(|stage| stage == wanted))
         });
         account.buckets.clear();

@@ -140,8 +140,46 @@ pub struct AccountPlace {
     pub prefix: String,
     /// The role that we take on for this account. `None`: the credentials as they are.
     pub assume_role_arn: Option<String>,
+    /// The role that a job takes on which may not take on the other one: it reads, and changes nothing.
+    pub read_role_arn: Option<String>,
     /// The role that trainings run under.
     pub execution_role_arn: Option<String>,
     /// Key for objects: an id, an ARN or an `alias/…`. `None`: as the bucket does it.
     pub kms_key: Option<String>,
+}
+
+impl AccountPlace {
+    /// Tells whether an identity may change what is here, as far as its name says: a session of the reading role may
+    /// not. `arn`: of the user or the role session.
+    pub fn lets_write(&self, arn: &str) -> bool {
+        let (Some(writer), Some(_)) = (&self.assume_role_arn, &self.read_role_arn) else { return true };
+        let name = writer.rsplit('/').next().unwrap_or(writer);
+        arn.split_once(":assumed-role/").is_some_and(|(_, session)| session.split('/').next() == Some(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_session_of_the_writing_role_may_write() {
+        let mut place = AccountPlace {
+            account_id: None,
+            region: "eu-west-1".to_owned(),
+            bucket: "acme-models".to_owned(),
+            prefix: String::new(),
+            assume_role_arn: Some("arn:aws:iam::222222222222:role/ml/branchline-prod".to_owned()),
+            read_role_arn: None,
+            execution_role_arn: None,
+            kms_key: None,
+        };
+        let session = |role: &str| format!("arn:aws:sts::222222222222:assumed-role/{role}/branchline-17");
+        assert!(place.lets_write(&session("readers")), "who has one role has no other");
+        place.read_role_arn = Some("arn:aws:iam::222222222222:role/readers".to_owned());
+        assert!(place.lets_write(&session("branchline-prod")));
+        assert!(!place.lets_write(&session("readers")));
+        assert!(!place.lets_write(&session("branchline-prod-2")));
+        assert!(!place.lets_write("arn:aws:iam::222222222222:user/branchline-prod"));
+    }
 }

@@ -33,7 +33,7 @@ const ROLE: &str = "arn:aws:iam::222222222222:role/branchline-prod";
 const SUBJECT: &str = "repo:acme/churn:environment:prod";
 
 /// GitHub's token service, as far as a job sees it.
-struct GitHub {
+pub struct GitHub {
     address: String,
     said: Arc<Mutex<Says>>,
 }
@@ -51,7 +51,8 @@ struct Says {
 }
 
 impl GitHub {
-    fn start() -> Self {
+    /// Starts one on a free port.
+    pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let said = Arc::new(Mutex::new(Says { good_for: 300, ..Says::default() }));
@@ -89,7 +90,8 @@ impl GitHub {
         Self { address, said }
     }
 
-    fn environment(&self) -> OidcEnvironment {
+    /// What a job finds in its environment.
+    pub fn environment(&self) -> OidcEnvironment {
         OidcEnvironment {
             url: format!("{}/token?api-version=2.0", self.address),
             token: Secret::new("request-token-of-the-job"),
@@ -159,6 +161,7 @@ impl Scene {
             bucket: DEV_BUCKET.to_owned(),
             prefix: "branchline".to_owned(),
             assume_role_arn: Some(role.to_owned()),
+            read_role_arn: None,
             execution_role_arn: None,
             kms_key: None,
         };
@@ -217,6 +220,7 @@ async fn a_role_is_taken_on_anew_before_its_session_ends_each_time_with_a_new_to
         bucket: DEV_BUCKET.to_owned(),
         prefix: String::new(),
         assume_role_arn: Some(ROLE.to_owned()),
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: None,
     };

@@ -21,6 +21,7 @@ async fn session(world: &World, account: &str) -> Session {
         bucket: DEV_BUCKET.to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: None,
     };

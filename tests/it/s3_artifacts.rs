@@ -79,6 +79,7 @@ async fn session(aws: &Aws, account: &str, bucket: &str) -> Arc<Session> {
         bucket: bucket.to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: None,
     };

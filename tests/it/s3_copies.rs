@@ -103,6 +103,7 @@ async fn session(world: &World, account: &str, bucket: &str, region: &str) -> Ar
         bucket: bucket.to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: (account == PROD).then(|| KEY.to_owned()),
     };

@@ -40,6 +40,7 @@ impl Place for Cloud {
             bucket: DEV_BUCKET.to_owned(),
             prefix: "branchline".to_owned(),
             assume_role_arn: None,
+            read_role_arn: None,
             execution_role_arn: None,
             kms_key: None,
         };

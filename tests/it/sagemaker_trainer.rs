@@ -118,6 +118,7 @@ impl Lab {
             bucket: bucket.to_owned(),
             prefix: "branchline".to_owned(),
             assume_role_arn: None,
+            read_role_arn: None,
             execution_role_arn: Some(format!("arn:aws:iam::{account}:role/SageMakerExecution")),
             kms_key: kms_key.map(str::to_owned),
         };

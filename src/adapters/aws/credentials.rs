@@ -1,5 +1,5 @@
 //! Where credentials come from: the role of a place, taken on with a GitHub identity token or with what the usual
-//! chain finds; else that chain alone.
+//! chain finds; else that chain alone. Who may not take that role on is given the one that only reads, where there is one.
 //!
 //! A session of a role lasts an hour and a training may last a day. So a role is taken on again before its session
 //! ends, each time with a new identity token, and so does every further try.
@@ -75,6 +75,7 @@ pub async fn credentials_for(
     let provider = RoleProvider {
         sts: aws_sdk_sts::Client::new(&config),
         role: role.clone(),
+        read_role: place.read_role_arn.clone(),
         session_name: session_name(&options.session_name),
         github: github.cloned(),
         clock: Arc::clone(&options.clock),
@@ -95,6 +96,8 @@ fn session_name(wanted: &str) -> String {
 struct RoleProvider {
     sts: aws_sdk_sts::Client,
     role: String,
+    /// Taken on where the other one is denied.
+    read_role: Option<String>,
     session_name: String,
     github: Option<OidcEnvironment>,
     clock: Arc<dyn Clock>,
@@ -104,6 +107,8 @@ struct RoleProvider {
 }
 
 struct Kept {
+    /// Which role it is a session of. A run that began with one goes on with it: who it is never changes midway.
+    role: String,
     credentials: Credentials,
     ends: jiff::Timestamp,
     renew_at: jiff::Timestamp,
@@ -131,7 +136,7 @@ impl RoleProvider {
         if let Some(kept) = kept.as_ref().filter(|kept| now < kept.renew_at) {
             return Ok(kept.credentials.clone());
         }
-        match self.take_on().await {
+        match self.take_on(kept.as_ref().map(|kept| kept.role.as_str())).await {
             Ok(new) => Ok(kept.insert(new).credentials.clone()),
             // The old session still holds: it is handed out for a moment, and then this is tried again.
             Err(refused) => match kept.as_ref().filter(|kept| now < kept.ends) {
@@ -146,7 +151,23 @@ impl RoleProvider {
         }
     }
 
-    async fn take_on(&self) -> Result<Kept, Refused> {
+    /// Takes on the role that was taken on before; the first time, the one that may write, or else the one that reads.
+    async fn take_on(&self, before: Option<&str>) -> Result<Kept, Refused> {
+        if let Some(role) = before {
+            return self.take_on_role(role).await;
+        }
+        let refused = match self.take_on_role(&self.role).await {
+            Err(refused) if refused.class == Class::Denied => refused,
+            said => return said,
+        };
+        let Some(reader) = &self.read_role else { return Err(refused) };
+        self.take_on_role(reader).await.map_err(|second| match second.class {
+            Class::Denied => Refused { message: format!("{}; and {}", refused.message, second.message), ..refused },
+            _ => second,
+        })
+    }
+
+    async fn take_on_role(&self, role: &str) -> Result<Kept, Refused> {
         let mut pauses = ExponentialBuilder::default()
             .with_min_delay(self.patience.first_pause)
             .with_max_delay(self.patience.longest_pause.min(Duration::from_secs(3)))
@@ -155,11 +176,11 @@ impl RoleProvider {
             .build();
         loop {
             let asked = match &self.github {
-                Some(github) => self.with_token(github).await,
-                None => self.with_chain().await,
+                Some(github) => self.with_token(role, github).await,
+                None => self.with_chain(role).await,
             };
             let refused = match asked {
-                Ok(said) => return self.keep(said),
+                Ok(said) => return self.keep(role, said),
                 Err(refused) => refused,
             };
             let passes = match refused.class {
@@ -175,13 +196,17 @@ impl RoleProvider {
         }
     }
 
-    async fn with_token(&self, github: &OidcEnvironment) -> Result<Option<aws_sdk_sts::types::Credentials>, Refused> {
+    async fn with_token(
+        &self,
+        role: &str,
+        github: &OidcEnvironment,
+    ) -> Result<Option<aws_sdk_sts::types::Credentials>, Refused> {
         const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
         let identity = github.ask().await?;
         let sent = self
             .sts
             .assume_role_with_web_identity()
-            .role_arn(&self.role)
+            .role_arn(role)
             .role_session_name(&self.session_name)
             .web_identity_token(identity.token.expose())
             .send()
@@ -192,21 +217,21 @@ impl RoleProvider {
                 let mut refused = Refused::of(ACTION, &error);
                 // Amazon may quote what it was sent.
                 refused.message = refused.message.replace(identity.token.expose(), "(token)");
-                Err(explain(refused, &self.role, Some(&identity.claims)))
+                Err(explain(refused, role, Some(&identity.claims)))
             }
         }
     }
 
-    async fn with_chain(&self) -> Result<Option<aws_sdk_sts::types::Credentials>, Refused> {
+    async fn with_chain(&self, role: &str) -> Result<Option<aws_sdk_sts::types::Credentials>, Refused> {
         const ACTION: &str = "sts:AssumeRole";
-        let sent = self.sts.assume_role().role_arn(&self.role).role_session_name(&self.session_name).send().await;
+        let sent = self.sts.assume_role().role_arn(role).role_session_name(&self.session_name).send().await;
         match sent {
             Ok(said) => Ok(said.credentials),
-            Err(error) => Err(explain(Refused::of(ACTION, &error), &self.role, None)),
+            Err(error) => Err(explain(Refused::of(ACTION, &error), role, None)),
         }
     }
 
-    fn keep(&self, said: Option<aws_sdk_sts::types::Credentials>) -> Result<Kept, Refused> {
+    fn keep(&self, role: &str, said: Option<aws_sdk_sts::types::Credentials>) -> Result<Kept, Refused> {
         let nothing = || Refused::said("sts:AssumeRole", "NoCredentials", "the answer holds no credentials", 200);
         let said = said.ok_or_else(nothing)?;
         let now = self.clock.now();
@@ -221,7 +246,7 @@ impl RoleProvider {
             .expiry(SystemTime::from(renew_at))
             .provider_name("branchline")
             .build();
-        Ok(Kept { credentials, ends, renew_at })
+        Ok(Kept { role: role.to_owned(), credentials, ends, renew_at })
     }
 }
 

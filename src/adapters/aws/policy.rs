@@ -20,6 +20,10 @@ use crate::model::stage::Does;
 use crate::model::stage::Stage;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use subjects::reading_subjects;
+use subjects::subjects_of;
+
+mod subjects;
 
 /// Who may take roles on: what GitHub says of a job.
 #[derive(Debug, Clone)]
@@ -100,9 +104,10 @@ fn of_account(
     let readers = readers(config, partition, account, place, &here);
     let reading: Vec<Statement> = readers.iter().flat_map(|reader| reader.statements(&[Party::Reader])).collect();
     roles.push(Role {
-        name: role_name(&format!("branchline-{}-pull-request", config.project)),
-        purpose: "pull requests: reads, writes nothing".to_owned(),
-        trust: github(vec![format!("{}:pull_request", trust.subject_prefix)]),
+        name: reader_name(config, place),
+        purpose: "pull requests and stages elsewhere: reads, writes nothing; the read_role_arn of this account"
+            .to_owned(),
+        trust: github(reading_subjects(config, trust)),
         policy: reading.clone(),
     });
     // Stages that take on the same role share it.
@@ -220,12 +225,16 @@ fn stage_policy(
             // Keys of the sources are read with, too.
             policy.extend(scope.source_keys());
         }
-        let patterns: Vec<String> = stage.branches.clone().into();
-        let refs = patterns.iter().filter(|pattern| !pattern.starts_with('!')).map(|pattern| as_iam(pattern));
-        subjects.extend(refs.map(|branch| format!("{}:ref:refs/heads/{branch}", trust.subject_prefix)));
-        subjects.push(format!("{}:environment:{}", trust.subject_prefix, stage.name));
+        subjects.extend(subjects_of(trust, stage));
     }
     (policy, subjects)
+}
+
+/// Returns the name of the role that reads in an account: the one that is written, else one of ours.
+fn reader_name(config: &Config, place: &AccountPlace) -> String {
+    let here = std::iter::once(place).chain(config.accounts.values().filter(|at| at.account_id == place.account_id));
+    let written = here.filter_map(|at| at.read_role_arn.as_deref()).find_map(|arn| arn.rsplit('/').next());
+    written.map_or_else(|| role_name(&format!("branchline-{}-pull-request", config.project)), str::to_owned)
 }
 
 /// What other accounts read here: the promoting stages that live elsewhere and take from stages that live here.
@@ -550,19 +559,6 @@ fn path_of(config: &Config, stage: &Stage) -> String {
 
 fn role_name(text: &str) -> String {
     text.chars().take(64).collect()
-}
-
-/// Writes a pattern of branches as IAM does: there, `*` crosses slashes.
-fn as_iam(pattern: &str) -> String {
-    let mut text = pattern.replace("**", "*");
-    while text.contains("**") {
-        text = text.replace("**", "*");
-    }
-    // What only GitHub knows (`[a-z]`, `+`) becomes any text: who may push such a branch is GitHub's to say.
-    match text.find(['[', '+', '\\', '?']) {
-        Some(at) => format!("{}*", text.get(..at).unwrap_or_default()),
-        None => text,
-    }
 }
 
 /// Writes a name as the names of training jobs begin with it.

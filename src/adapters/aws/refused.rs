@@ -92,6 +92,10 @@ impl Refused {
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
         };
+        let message = match header("x-amz-bucket-region").filter(|_| class == Class::WrongRegion) {
+            Some(region) => format!("{message} It is in {region}."),
+            None => message,
+        };
         Self { class, action: action.to_owned(), code, message: one_line(&message), status, request_id }
     }
 
@@ -134,8 +138,15 @@ impl Refused {
         let hint = match self.class {
             Class::Denied if self.action.starts_with("sts:AssumeRole") => {
                 "Let the role's trust policy name this subject, and nothing wider: `branchline iam` prints it. A job \
-                 with `environment:` has another subject than one without."
+                 with `environment:` has another subject than one without. For a job that only reads here, name the \
+                 role for pull requests as `read_role_arn`."
                     .to_owned()
+            }
+            Class::Denied if self.code.as_deref() == Some("WrongAccount") => {
+                "Use credentials of that account, or correct `account_id` (`id` under `accounts`).".to_owned()
+            }
+            Class::Denied if self.code.as_deref() == Some("ReadingRole") => {
+                "Do this in a job of the stage's own branch or environment, which its role trusts.".to_owned()
             }
             Class::Denied => format!(
                 "Allow {} for this role, on this resource: `branchline iam` prints the policy. `branchline doctor` tries them all.",

@@ -135,24 +135,36 @@ impl Session {
         self.identity.get_or_try_init(ask).await
     }
 
-    /// Refuses to write where the credentials belong to another account than the configured one.
+    /// Refuses to write where the credentials belong to another account than the configured one, or to the role that
+    /// only reads.
     async fn in_its_account(&self) -> Result<(), Refused> {
-        let Some(wanted) = &self.place.account_id else { return Ok(()) };
-        let identity = self.identity().await?;
-        if &identity.account == wanted {
+        if self.place.account_id.is_none() && self.place.read_role_arn.is_none() {
             return Ok(());
         }
-        Err(Refused {
+        let identity = self.identity().await?;
+        let refused = |code: &str, message: String| Refused {
             class: Class::Denied,
             action: "sts:GetCallerIdentity".to_owned(),
-            code: Some("WrongAccount".to_owned()),
-            message: format!(
-                "the credentials are those of account {} ({}), and the configuration says {wanted}: nothing was written",
-                identity.account, identity.arn
-            ),
+            code: Some(code.to_owned()),
+            message,
             status: None,
             request_id: None,
-        })
+        };
+        if let Some(wanted) = self.place.account_id.as_ref().filter(|wanted| *wanted != &identity.account) {
+            let message = format!(
+                "the credentials are those of account {} ({}), and the configuration says {wanted}: nothing was written",
+                identity.account, identity.arn
+            );
+            return Err(refused("WrongAccount", message));
+        }
+        if !self.place.lets_write(&identity.arn) {
+            let message = format!(
+                "this job may not take on `assume_role_arn`, and {} only reads: nothing was written",
+                identity.arn
+            );
+            return Err(refused("ReadingRole", message));
+        }
+        Ok(())
     }
 
     /// Returns an object's key below our prefix.

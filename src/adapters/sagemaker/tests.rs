@@ -104,6 +104,7 @@ fn place() -> AccountPlace {
         bucket: "acme-models".to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: Some("arn:aws:iam::111122223333:role/SageMakerExecution".to_owned()),
         kms_key: Some("alias/models".to_owned()),
     }

@@ -171,6 +171,7 @@ fn place(inquiry: &mut Inquiry<'_>, written: &[Written<'_>]) -> Option<AccountPl
     let execution_role_arn = one("execution_role_arn", |raw| raw.execution_role_arn.as_ref(), names::role);
     let account_id = one("account_id", |raw| raw.account_id.as_ref(), names::account);
     let assume_role_arn = one("assume_role_arn", |raw| raw.assume_role_arn.as_ref(), names::role);
+    let read_role_arn = one("read_role_arn", |raw| raw.read_role_arn.as_ref(), names::role);
     let kms_key = one("kms_key", |raw| raw.kms_key.as_ref(), names::key);
     for (key, written_at_all, example) in [
         ("region", written.iter().any(|part| part.raw.region.is_some()), "eu-west-1"),
@@ -181,12 +182,20 @@ fn place(inquiry: &mut Inquiry<'_>, written: &[Written<'_>]) -> Option<AccountPl
             inquiry.say_missing(&first.route, key, message, format!("for example `{key}: {example}`"));
         }
     }
-    let roles = [("assume_role_arn", &assume_role_arn), ("execution_role_arn", &execution_role_arn)];
+    let roles = [
+        ("assume_role_arn", &assume_role_arn),
+        ("read_role_arn", &read_role_arn),
+        ("execution_role_arn", &execution_role_arn),
+    ];
     let holder = |key: &str, inquiry: &Inquiry<'_>| {
         let found = written.iter().map(|part| part.route.key(key)).find(|route| inquiry.is_written(route));
         found.unwrap_or_else(|| first.route.key(key))
     };
+    let reader = read_role_arn.as_ref().map(|_| holder("read_role_arn", inquiry));
     let account_id = owner(inquiry, account_id, &roles, holder);
+    if written.iter().all(|part| part.raw.assume_role_arn.is_none()) {
+        say_lone_reader(inquiry, reader.as_ref());
+    }
     Some(AccountPlace {
         account_id,
         // Never seen empty: without them there is a problem, and with a problem no configuration.
@@ -194,6 +203,7 @@ fn place(inquiry: &mut Inquiry<'_>, written: &[Written<'_>]) -> Option<AccountPl
         bucket: bucket.unwrap_or_default(),
         prefix: prefix.map_or_else(|| DEFAULT_PREFIX.to_owned(), |text| text.trim_matches('/').to_owned()),
         assume_role_arn,
+        read_role_arn,
         execution_role_arn,
         kms_key,
     })
@@ -223,6 +233,16 @@ fn owner(
         }
     }
     account
+}
+
+/// Says that a role for reading stands in for another one, which is not written.
+fn say_lone_reader(inquiry: &mut Inquiry<'_>, reader: Option<&Route>) {
+    let Some(route) = reader else { return };
+    inquiry.say_of_key(
+        route,
+        "`read_role_arn` has no meaning without `assume_role_arn`: it is for jobs that may not take that one on",
+        "write the role that may write as `assume_role_arn`, or take this one away",
+    );
 }
 
 fn accounts(
@@ -271,11 +291,19 @@ fn account(
     let region = text("region", &raw.region, names::region);
     let bucket = text("bucket", &raw.bucket, names::bucket);
     let prefix = text("prefix", &raw.prefix, names::prefix);
+    let read_role_arn = text("read_role_arn", &raw.read_role_arn, names::role);
     let kms_key = text("kms_key", &raw.kms_key, names::key);
     let execution_role_arn = text("execution_role_arn", &raw.execution_role_arn, names::role);
     let cloud = cloud?;
-    let roles = [("assume_role_arn", &assume_role_arn), ("execution_role_arn", &execution_role_arn)];
+    let roles = [
+        ("assume_role_arn", &assume_role_arn),
+        ("read_role_arn", &read_role_arn),
+        ("execution_role_arn", &execution_role_arn),
+    ];
     let account_id = owner(inquiry, id, &roles, |key, _| route.key(key));
+    if raw.assume_role_arn.is_none() {
+        say_lone_reader(inquiry, read_role_arn.as_ref().map(|_| route.key("read_role_arn")).as_ref());
+    }
     let elsewhere = account_id.is_some() && account_id != cloud.account_id;
     if elsewhere && raw.bucket.is_none() {
         inquiry.say_missing(
@@ -291,6 +319,7 @@ fn account(
         bucket: bucket.unwrap_or_else(|| cloud.bucket.clone()),
         prefix: prefix.map_or_else(|| cloud.prefix.clone(), |text| text.trim_matches('/').to_owned()),
         assume_role_arn,
+        read_role_arn,
         // A training runs under a role of its own account.
         execution_role_arn: execution_role_arn.or_else(|| cloud.execution_role_arn.clone().filter(|_| !elsewhere)),
         kms_key: kms_key.or_else(|| cloud.kms_key.clone()),

@@ -71,6 +71,10 @@ pub struct RawPlace {
     /// A role to take on for every request. Default: the credentials as they are.
     #[schemars(extend("examples" = ["arn:aws:iam::111122223333:role/branchline"]))]
     pub assume_role_arn: Option<String>,
+    /// A role that only reads, for jobs that may not take on `assume_role_arn`, such as those of pull requests.
+    /// Default: such a job stops.
+    #[schemars(extend("examples" = ["arn:aws:iam::111122223333:role/branchline-churn-pull-request"]))]
+    pub read_role_arn: Option<String>,
     /// The key that objects are encrypted with: an id, an ARN, or `alias/…`. Default: as the bucket does it.
     #[schemars(extend("examples" = ["alias/models"]))]
     pub kms_key: Option<String>,
@@ -88,6 +92,10 @@ pub struct RawAccount {
     /// The role to take on for requests to this account. Default: the credentials as they are.
     #[schemars(extend("examples" = ["arn:aws:iam::222222222222:role/branchline-prod"]))]
     pub assume_role_arn: Option<String>,
+    /// A role that only reads, for jobs that may not take on `assume_role_arn`: pull requests, and stages that compare
+    /// with this one. Default: such a job stops.
+    #[schemars(extend("examples" = ["arn:aws:iam::222222222222:role/branchline-churn-pull-request"]))]
+    pub read_role_arn: Option<String>,
     /// Amazon's region.
     #[schemars(extend("examples" = ["eu-west-1"]))]
     pub region: Option<String>,

@@ -24,6 +24,8 @@ pub(in crate::config) struct PlaceView {
     #[serde(skip_serializing_if = "Option::is_none")]
     assume_role_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    read_role_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     execution_role_arn: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kms_key: Option<String>,
@@ -37,6 +39,7 @@ impl PlaceView {
             bucket: place.bucket.clone(),
             prefix: place.prefix.clone(),
             assume_role_arn: place.assume_role_arn.clone(),
+            read_role_arn: place.read_role_arn.clone(),
             execution_role_arn: place.execution_role_arn.clone(),
             kms_key: place.kms_key.clone(),
         }

@@ -29,6 +29,7 @@ fn place(bucket: &str) -> AccountPlace {
         bucket: bucket.to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: None,
         kms_key: None,
     }

@@ -41,6 +41,7 @@ async fn a_role_in_another_account_is_taken_on_with_the_usual_chain() {
     let role = "arn:aws:iam::222222222222:role/branchline-prod";
     let place = AccountPlace {
         assume_role_arn: Some(role.to_owned()),
+        read_role_arn: None,
         account_id: Some("222222222222".to_owned()),
         ..place(&fresh("prod"))
     };

@@ -77,6 +77,7 @@ pub fn place(account: &str, bucket: &str) -> AccountPlace {
         bucket: bucket.to_owned(),
         prefix: "branchline".to_owned(),
         assume_role_arn: None,
+        read_role_arn: None,
         execution_role_arn: Some(format!("arn:aws:iam::{account}:role/training")),
         kms_key: None,
     }
