@@ -84,7 +84,8 @@ impl Backend {
         };
         let registry: Arc<dyn Registry> = match (parts.registry, &accounts) {
             (BackendKind::Cloud, Some(accounts)) => {
-                Arc::new(SageMakerRegistry::new(accounts.clone(), config.project.clone(), Arc::clone(clock)))
+                let registry = SageMakerRegistry::new(accounts.clone(), config.project.clone(), Arc::clone(clock));
+                Arc::new(registry.remembering())
             }
             (BackendKind::Cloud | BackendKind::Local, _) => {
                 Arc::new(LocalRegistry::at(&home.database(), Arc::clone(clock)))

@@ -24,6 +24,7 @@ mod runner;
 mod s3_artifacts;
 mod s3_copies;
 mod sagemaker_registry;
+mod sagemaker_requests;
 mod sagemaker_trainer;
 mod second_opinion;
 mod stories;

@@ -130,9 +130,10 @@ pub async fn adapters(
             lag: Duration::from_millis(50),
         },
     });
+    let registry = SageMakerRegistry::new(accounts.clone(), config.project.clone(), Arc::clone(clock));
     Adapters {
         trainer: Arc::new(trainer),
-        registry: Arc::new(SageMakerRegistry::new(accounts.clone(), config.project.clone(), Arc::clone(clock))),
+        registry: Arc::new(registry.remembering()),
         artifacts: Arc::new(S3Artifacts::new(accounts, config.project.clone(), Arc::clone(clock))),
         datasets: Arc::new(S3Datasets::new(dev, LocalDatasets::new(home, root))),
     }

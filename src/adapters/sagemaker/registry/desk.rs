@@ -4,6 +4,7 @@ use crate::adapters::aws::Session;
 use crate::adapters::s3::lease::Lease;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::s3::version_folder;
+use crate::adapters::sagemaker::registry::memory::Memory;
 use crate::adapters::sagemaker::registry::record::Announcement;
 use crate::adapters::sagemaker::registry::record::Finding;
 use crate::adapters::sagemaker::registry::record::Line;
@@ -32,6 +33,10 @@ pub(super) struct Desk {
     pub(super) group: GroupName,
     /// Who we are to the lease where the run has no key.
     pub(super) instance: String,
+    /// What the looks of this run share.
+    pub(super) memory: Option<Arc<Memory>>,
+    /// This is a look, which may use it. A change never does.
+    pub(super) recalls: bool,
 }
 
 impl Desk {
@@ -39,6 +44,11 @@ impl Desk {
     pub(super) fn now(&self) -> jiff::Timestamp {
         let now = self.clock.now();
         jiff::Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    }
+
+    /// What was heard a moment ago, for a look.
+    pub(super) fn recalled(&self) -> Option<&Memory> {
+        self.memory.as_deref().filter(|_| self.recalls)
     }
 
     /// Takes the lease of the group, or waits for it.

@@ -89,6 +89,14 @@ impl<'a> Held<'a> {
         self.desk.publish(&self.book.outbox, self.doing).await
     }
 
+    /// Lets the next look of this run begin with what this change left: the listing under the lease and the
+    /// description of what was made after it.
+    pub(super) fn leave_heard(&self) {
+        let Some(memory) = &self.desk.memory else { return };
+        let (newest, approved) = self.view.pages();
+        memory.leave(&self.desk.group, self.etag.as_deref(), self.desk.clock.now(), newest, approved);
+    }
+
     /// Keeps what is known of a version.
     pub(super) async fn keep(&self, record: &Record) -> Result<(), PortError> {
         let (desk, doing) = (self.desk, self.doing);

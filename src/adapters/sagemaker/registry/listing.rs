@@ -7,6 +7,7 @@ use crate::adapters::aws::Class;
 use crate::adapters::aws::Kind;
 use crate::adapters::aws::Refused;
 use crate::adapters::sagemaker::registry::desk::Desk;
+use crate::adapters::sagemaker::registry::memory::Which;
 use crate::model::approval::Approval;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
@@ -23,6 +24,9 @@ use std::collections::HashMap;
 
 /// How many versions one listing has at most.
 pub(super) const PAGE: i32 = 100;
+
+/// How many approved versions are listed where the newest listing has none: the newest of them is the current one.
+const APPROVED: i32 = 10;
 
 /// How far making a version has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +83,29 @@ pub(super) struct Page {
 impl Desk {
     /// Lists the newest versions. `None`: there is no such group.
     pub(super) async fn newest_page(&self, doing: &str) -> Result<Option<Page>, PortError> {
-        self.page(None, None, PAGE, doing).await
+        self.first_page(Which::Newest, None, PAGE, doing).await
+    }
+
+    /// Lists the newest approved versions. `None`: there is no such group.
+    pub(super) async fn approved_page(&self, doing: &str) -> Result<Option<Page>, PortError> {
+        self.first_page(Which::Approved, Some(ModelApprovalStatus::Approved), APPROVED, doing).await
+    }
+
+    async fn first_page(
+        &self,
+        which: Which,
+        approval: Option<ModelApprovalStatus>,
+        most: i32,
+        doing: &str,
+    ) -> Result<Option<Page>, PortError> {
+        if let Some(heard) = self.recalled().and_then(|memory| memory.page(&self.group, which)) {
+            return Ok(heard);
+        }
+        let page = self.page(None, approval, most, doing).await?;
+        if let Some(memory) = self.recalled() {
+            memory.keep_page(&self.group, which, page.as_ref());
+        }
+        Ok(page)
     }
 
     /// Lists a page of versions, the newest first. `None`: there is no such group.
@@ -125,10 +151,14 @@ impl Desk {
 
     /// Describes a version. `None`: it does not exist.
     pub(super) async fn describe(&self, arn: &str, doing: &str) -> Result<Option<Described>, PortError> {
-        match self.describe_again(arn).await {
-            Ok(described) => Ok(described),
-            Err(refused) => Err(refused.into_port(doing)),
+        if let Some(heard) = self.recalled().and_then(|memory| memory.described(&self.group, arn)) {
+            return Ok(Some(heard));
         }
+        let described = self.describe_again(arn).await.map_err(|refused| refused.into_port(doing))?;
+        if let (Some(memory), Some(described)) = (self.recalled(), &described) {
+            memory.keep_described(&self.group, arn, described);
+        }
+        Ok(described)
     }
 
     pub(super) async fn describe_again(&self, arn: &str) -> Result<Option<Described>, Refused> {
@@ -155,8 +185,14 @@ impl Desk {
         doing: &str,
     ) -> Result<Vec<Entry>, PortError> {
         let mut entries = Vec::new();
-        let arns: Vec<(&VersionNumber, &String)> = arns.iter().collect();
-        for some in arns.chunks(100) {
+        let mut unheard: Vec<(&VersionNumber, &String)> = Vec::with_capacity(arns.len());
+        for (number, arn) in arns {
+            match self.recalled().and_then(|memory| memory.entry(&self.group, arn)) {
+                Some(entry) => entries.push(entry),
+                None => unheard.push((number, arn)),
+            }
+        }
+        for some in unheard.chunks(100) {
             let send = || {
                 let list = some.iter().map(|(_, arn)| (*arn).clone()).collect();
                 self.session.sagemaker.batch_describe_model_package().set_model_package_arn_list(Some(list)).send()
@@ -166,13 +202,17 @@ impl Desk {
             let Some(found) = answer.model_package_summaries() else { continue };
             for (number, arn) in some {
                 let Some(summary) = found.get(arn.as_str()) else { continue };
-                entries.push(Entry {
+                let entry = Entry {
                     number: **number,
                     arn: (*arn).clone(),
                     approval: approved(summary.model_approval_status()),
                     progress: progress(summary.model_package_status()),
                     created: time(summary.creation_time()).unwrap_or_default(),
-                });
+                };
+                if let Some(memory) = self.recalled() {
+                    memory.keep_entry(&self.group, &entry);
+                }
+                entries.push(entry);
             }
         }
         Ok(entries)

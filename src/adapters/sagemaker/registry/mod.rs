@@ -14,6 +14,7 @@ mod held;
 mod history;
 mod listing;
 mod look;
+mod memory;
 pub mod metadata;
 mod package;
 mod record;
@@ -25,6 +26,7 @@ mod view;
 use crate::adapters::aws::Accounts;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::registry::desk::Desk;
+use crate::adapters::sagemaker::registry::memory::Memory;
 use crate::adapters::sagemaker::registry::record::Book;
 use crate::facts::group::GroupFacts;
 use crate::facts::group::GroupLook;
@@ -64,13 +66,22 @@ pub struct SageMakerRegistry {
     instance: String,
     /// One writer of a group at a time in this process: the lease cannot tell them apart.
     turns: Mutex<BTreeMap<GroupName, Arc<tokio::sync::Mutex<()>>>>,
+    /// What the looks of this run share, if they do.
+    memory: Option<Arc<Memory>>,
 }
 
 impl SageMakerRegistry {
     /// Names the registry. Nothing is sent yet.
     pub fn new(accounts: Accounts, project: ProjectName, clock: Arc<dyn Clock>) -> Self {
         let instance = uuid::Uuid::new_v4().to_string();
-        Self { accounts, project, clock, instance, turns: Mutex::default() }
+        Self { accounts, project, clock, instance, turns: Mutex::default(), memory: None }
+    }
+
+    /// Lets the looks of one run share for a minute what SageMaker said, until a group is changed. A change by a person
+    /// in SageMaker Studio may be seen that much later. Not for a registry that lives longer than a run.
+    pub fn remembering(mut self) -> Self {
+        self.memory = Some(Arc::default());
+        self
     }
 
     /// Makes the model package group, or finds it there and takes it as it is.
@@ -87,6 +98,15 @@ impl SageMakerRegistry {
             project: self.project.clone(),
             group: group.clone(),
             instance: self.instance.clone(),
+            memory: self.memory.clone(),
+            recalls: false,
+        }
+    }
+
+    /// Drops what was heard of a group: this process is about to change it, or has tried to.
+    fn forget_heard(&self, group: &GroupName) {
+        if let Some(memory) = &self.memory {
+            memory.forget(group);
         }
     }
 
@@ -103,7 +123,8 @@ impl SageMakerRegistry {
 #[async_trait::async_trait]
 impl Registry for SageMakerRegistry {
     async fn look(&self, group: &GroupName, look: &GroupLook) -> Result<GroupFacts, PortError> {
-        Box::pin(self.desk(group).look(look)).await
+        let desk = Desk { recalls: true, ..self.desk(group) };
+        Box::pin(desk.look(look)).await
     }
 
     async fn list(
@@ -121,17 +142,28 @@ impl Registry for SageMakerRegistry {
 
     async fn register(&self, registration: &Registration) -> Result<Registered, PortError> {
         let _turn = self.turn(&registration.group).await;
-        Box::pin(self.desk(&registration.group).register(registration)).await
+        self.forget_heard(&registration.group);
+        let registered = Box::pin(self.desk(&registration.group).register(registration)).await;
+        if !matches!(registered, Ok(Registered::New(_))) {
+            self.forget_heard(&registration.group);
+        }
+        registered
     }
 
     async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         let _turn = self.turn(&change.group).await;
-        Box::pin(self.desk(&change.group).set_approval(change)).await
+        self.forget_heard(&change.group);
+        let changed = Box::pin(self.desk(&change.group).set_approval(change)).await;
+        self.forget_heard(&change.group);
+        changed
     }
 
     async fn set_frozen(&self, group: &GroupName, frozen: bool, by: &Attribution) -> Result<Changed, PortError> {
         let _turn = self.turn(group).await;
-        Box::pin(self.desk(group).set_frozen(frozen, by)).await
+        self.forget_heard(group);
+        let changed = Box::pin(self.desk(group).set_frozen(frozen, by)).await;
+        self.forget_heard(group);
+        changed
     }
 
     async fn groups(&self) -> Result<Vec<GroupName>, PortError> {
@@ -157,7 +189,10 @@ impl Registry for SageMakerRegistry {
 
     async fn forget(&self, group: &GroupName, number: VersionNumber, by: &Attribution) -> Result<Changed, PortError> {
         let _turn = self.turn(group).await;
-        Box::pin(self.desk(group).forget(number, by)).await
+        self.forget_heard(group);
+        let changed = Box::pin(self.desk(group).forget(number, by)).await;
+        self.forget_heard(group);
+        changed
     }
 
     async fn history(

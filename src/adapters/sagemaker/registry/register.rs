@@ -128,6 +128,7 @@ impl Held<'_> {
         let first = made.remove(0);
         let record = self.finish_registration(&first, &key, &manifest, &announcements, &supersedes).await?;
         self.reject_duplicates(&made, first.entry.number, &manifest).await?;
+        self.leave_heard();
         Ok(version(&desk.group, &record, manifest.content))
     }
 

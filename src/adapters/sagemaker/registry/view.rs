@@ -7,6 +7,7 @@ use crate::adapters::s3::objects::Stored;
 use crate::adapters::sagemaker::registry::desk::Desk;
 use crate::adapters::sagemaker::registry::listing::Described;
 use crate::adapters::sagemaker::registry::listing::Entry;
+use crate::adapters::sagemaker::registry::listing::Page;
 use crate::adapters::sagemaker::registry::listing::Progress;
 use crate::adapters::sagemaker::registry::metadata::decode_text;
 use crate::adapters::sagemaker::registry::package::property;
@@ -25,7 +26,6 @@ use crate::model::version::VersionContent;
 use crate::model::version::VersionNumber;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
-use aws_sdk_sagemaker::types::ModelApprovalStatus;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
@@ -79,6 +79,14 @@ impl View {
         self.exists = true;
     }
 
+    /// Returns the listings that would show this.
+    pub(super) fn pages(&self) -> (Page, Option<Page>) {
+        let newest = Page { entries: self.entries.clone(), next: self.next.clone() };
+        let approved = self.approved_beyond.as_ref();
+        let approved = approved.map(|found| Page { entries: found.iter().cloned().collect(), next: None });
+        (newest, approved)
+    }
+
     /// Takes note of an approval that was changed just now.
     pub(super) fn approve(&mut self, number: VersionNumber, approval: Approval) {
         for entry in self.entries.iter_mut().filter(|entry| entry.number == number) {
@@ -96,12 +104,19 @@ impl Desk {
     /// Reads what the group is now.
     pub(super) async fn view(&self, doing: &str) -> Result<View, PortError> {
         let (book_key, freeze_key) = (self.book_key(), self.freeze_key());
-        let (page, book, freeze) = tokio::join!(
-            self.newest_page(doing),
-            self.objects.get_json::<Book>(&book_key, doing),
-            self.objects.get_json::<FreezeMark>(&freeze_key, doing),
-        );
-        let (page, book, freeze) = (page?, book?, freeze?);
+        let freeze = self.objects.get_json::<FreezeMark>(&freeze_key, doing);
+        let book = self.objects.get_json::<Book>(&book_key, doing);
+        let (page, book, freeze) = if let Some(memory) = self.recalled() {
+            // The book says whether what was heard still counts.
+            let now = self.clock.now();
+            let book = book.await?;
+            memory.look(&self.group, book.as_ref().map(|book| book.etag.as_str()), now);
+            let (page, freeze) = tokio::join!(self.newest_page(doing), freeze);
+            (page?, book, freeze?)
+        } else {
+            let (page, book, freeze) = tokio::join!(self.newest_page(doing), book, freeze);
+            (page?, book?, freeze?)
+        };
         let exists = page.is_some();
         let page = page.unwrap_or_default();
         let mut view = View {
@@ -162,7 +177,7 @@ impl Desk {
         if let Some(found) = &view.approved_beyond {
             return Ok(found.clone());
         }
-        let page = self.page(None, Some(ModelApprovalStatus::Approved), 10, doing).await?.unwrap_or_default();
+        let page = self.approved_page(doing).await?.unwrap_or_default();
         // The filter may lag: what was described just now knows better.
         let found = page.entries.into_iter().find(|entry| entry.is_approved() && view.entry(entry.number).is_none());
         view.approved_beyond = Some(found.clone());
