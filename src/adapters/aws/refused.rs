@@ -63,6 +63,9 @@ pub struct Refused {
     pub request_id: Option<String>,
 }
 
+/// Our own code for credentials that belong to another account than the configured one.
+pub(super) const WRONG_ACCOUNT: &str = "WrongAccount";
+
 /// Longest message that is kept, in characters.
 const LONGEST: usize = 600;
 
@@ -91,6 +94,11 @@ impl Refused {
             SdkError::DispatchFailure(_) => dispatch(&chain(error)),
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
+        };
+        let message = match header("x-amz-bucket-region") {
+            // An answer to HEAD has no body, and a message of its own would be that of the client.
+            Some(region) if class == Class::WrongRegion => format!("the bucket is in region {region}"),
+            Some(_) | None => message,
         };
         Self { class, action: action.to_owned(), code, message: one_line(&message), status, request_id }
     }
@@ -132,6 +140,14 @@ impl Refused {
 
     fn hint(&self) -> Option<String> {
         let hint = match self.class {
+            Class::Denied if self.code.as_deref() == Some(WRONG_ACCOUNT) => {
+                "Use credentials of the configured account, or correct the account in branchline.yaml.".to_owned()
+            }
+            Class::NotFound if self.code.as_deref() == Some("NoSuchBucket") => {
+                "Make the bucket, or correct `backend.sagemaker.bucket`, or the `bucket` of the account, in \
+                 branchline.yaml. `branchline doctor` looks at all of them."
+                    .to_owned()
+            }
             Class::Denied if self.action.starts_with("sts:AssumeRole") => {
                 "Let the role's trust policy name this subject, and nothing wider: `branchline iam` prints it. A job \
                  with `environment:` has another subject than one without."
