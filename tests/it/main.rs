@@ -4,6 +4,7 @@ mod aws_credentials;
 mod aws_world;
 mod binary;
 mod cloud_faults;
+mod cloud_trouble;
 mod configs;
 mod crash;
 mod events;

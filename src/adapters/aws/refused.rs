@@ -63,6 +63,9 @@ pub struct Refused {
     pub request_id: Option<String>,
 }
 
+/// Our own code for credentials that belong to another account than the configured one.
+pub(super) const WRONG_ACCOUNT: &str = "WrongAccount";
+
 /// Longest message that is kept, in characters.
 const LONGEST: usize = 600;
 
@@ -92,9 +95,10 @@ impl Refused {
             SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Class::Lost,
             _ => classify(code.as_deref(), &message, status),
         };
-        let message = match header("x-amz-bucket-region").filter(|_| class == Class::WrongRegion) {
-            Some(region) => format!("{message} It is in {region}."),
-            None => message,
+        let message = match header("x-amz-bucket-region") {
+            // An answer to HEAD has no body, and a message of its own would be that of the client.
+            Some(region) if class == Class::WrongRegion => format!("the bucket is in region {region}"),
+            Some(_) | None => message,
         };
         Self { class, action: action.to_owned(), code, message: one_line(&message), status, request_id }
     }
@@ -136,14 +140,20 @@ impl Refused {
 
     fn hint(&self) -> Option<String> {
         let hint = match self.class {
+            Class::Denied if self.code.as_deref() == Some(WRONG_ACCOUNT) => {
+                "Use credentials of the configured account, or correct `account_id` (`id` under `accounts`) in branchline.yaml."
+                    .to_owned()
+            }
+            Class::NotFound if self.code.as_deref() == Some("NoSuchBucket") => {
+                "Make the bucket, or correct `backend.sagemaker.bucket`, or the `bucket` of the account, in \
+                 branchline.yaml. `branchline doctor` looks at all of them."
+                    .to_owned()
+            }
             Class::Denied if self.action.starts_with("sts:AssumeRole") => {
                 "Let the role's trust policy name this subject, and nothing wider: `branchline iam` prints it. A job \
                  with `environment:` has another subject than one without. For a job that only reads here, name the \
                  role for pull requests as `read_role_arn`."
                     .to_owned()
-            }
-            Class::Denied if self.code.as_deref() == Some("WrongAccount") => {
-                "Use credentials of that account, or correct `account_id` (`id` under `accounts`).".to_owned()
             }
             Class::Denied if self.code.as_deref() == Some("ReadingRole") => {
                 "Do this in a job of the stage's own branch or environment, which its role trusts.".to_owned()

@@ -7,6 +7,7 @@ use crate::adapters::aws::pace::Pacer;
 use crate::adapters::aws::pace::Patience;
 use crate::adapters::aws::refused::Class;
 use crate::adapters::aws::refused::Refused;
+use crate::adapters::aws::refused::WRONG_ACCOUNT;
 use crate::model::cloud::AccountPlace;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
@@ -113,11 +114,33 @@ impl Session {
             self.in_its_account().await?;
         }
         // On the heap: a client's futures are deep, and every caller's would be deeper still.
-        Box::pin(self.pacer.send(kind, || {
+        let answer = Box::pin(self.pacer.send(kind, || {
             let sent = Box::pin(attempt());
             async move { sent.await.map_err(|error| Refused::of(action, &error)) }
         }))
-        .await
+        .await;
+        match answer {
+            Err(refused) if refused.class == Class::Denied => Err(self.who_was_denied(refused).await),
+            answer => answer,
+        }
+    }
+
+    /// Says who asked, where the service does not: S3 says "Access Denied" and no more. Credentials of the wrong
+    /// account are the better answer.
+    async fn who_was_denied(&self, refused: Refused) -> Refused {
+        // What came before the request, such as a role that was not given, has no identity to ask for.
+        if refused.action.starts_with("sts:") || refused.message.contains("arn:") {
+            return refused;
+        }
+        if let Err(wrong) = self.in_its_account().await
+            && wrong.code.as_deref() == Some(WRONG_ACCOUNT)
+        {
+            return wrong;
+        }
+        match self.identity().await {
+            Ok(identity) => Refused { message: format!("{}, asked by {}", refused.message, identity.arn), ..refused },
+            Err(_) => refused,
+        }
     }
 
     /// Returns who we are, asked once.
@@ -155,7 +178,7 @@ impl Session {
                 "the credentials are those of account {} ({}), and the configuration says {wanted}: nothing was written",
                 identity.account, identity.arn
             );
-            return Err(refused("WrongAccount", message));
+            return Err(refused(WRONG_ACCOUNT, message));
         }
         if !self.place.lets_write(&identity.arn) {
             let message = format!(
