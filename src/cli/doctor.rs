@@ -175,7 +175,14 @@ async fn examine(config: &Config, region: &Region<'_>, repository: &RepositoryId
             }
         }
     }
-    if !read_only {
+    let may_write = session.identity().await.is_ok_and(|identity| session.place.lets_write(&identity.arn));
+    if !read_only && !may_write {
+        let what = format!("writing to s3://{}", session.place.bucket);
+        let seen = "is not tried: this job was given `read_role_arn`, because `assume_role_arn` does not trust it";
+        let finding = Finding::new(place, what, Standing::Unchecked, seen);
+        findings.push(finding.fix("ask again in a job of the stage's own branch or environment"));
+    }
+    if !read_only && may_write {
         for stage in &region.stages {
             let fed = config.groups().find(|(_, target, _)| stage.groups.contains_key(*target));
             if let Some((_, _, group)) = fed {

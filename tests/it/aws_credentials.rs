@@ -155,13 +155,18 @@ impl Scene {
 
     /// A session of the prod account, as the product makes it.
     async fn prod(&self, role: &str) -> Session {
+        self.prod_or_reading(role, None).await
+    }
+
+    /// As [`Scene::prod`], with a role for those who may only read.
+    async fn prod_or_reading(&self, role: &str, reader: Option<&str>) -> Session {
         let place = AccountPlace {
             account_id: Some(PROD.to_owned()),
             region: REGION.to_owned(),
             bucket: DEV_BUCKET.to_owned(),
             prefix: "branchline".to_owned(),
             assume_role_arn: Some(role.to_owned()),
-            read_role_arn: None,
+            read_role_arn: reader.map(str::to_owned),
             execution_role_arn: None,
             kms_key: None,
         };
@@ -331,4 +336,36 @@ async fn a_role_of_the_wrong_account_writes_nothing() {
     let refused = scene.write(&wrong).await.expect_err("it is the wrong account");
     assert!(refused.message.contains(DEV) && refused.message.contains(PROD), "{refused}");
     assert_eq!(scene.world.count("PutObject"), 0);
+}
+
+#[tokio::test]
+async fn a_job_that_the_role_does_not_trust_is_given_the_one_that_reads_and_writes_nothing() {
+    let scene = Scene::new();
+    let reader = "arn:aws:iam::222222222222:role/readers";
+    scene.world.with(|state| {
+        let trust = state.trust.get_mut(ROLE).expect("it is there");
+        trust.subjects = vec!["repo:acme/churn:ref:refs/heads/prod".to_owned()];
+    });
+    let refused =
+        scene.prod_or_reading(ROLE, Some(reader)).await.identity().await.expect_err("neither trusts it").clone();
+    assert!(
+        refused.class == Class::Denied && refused.message.contains(ROLE) && refused.message.contains(reader),
+        "{refused}"
+    );
+
+    scene.world.trust_identity(reader, "sts.amazonaws.com", "repo:acme/churn:*");
+    let prod = scene.prod_or_reading(ROLE, Some(reader)).await;
+    let arn = prod.identity().await.expect("it may read").arn.clone();
+    assert_eq!(arn, "arn:aws:sts::222222222222:assumed-role/readers/branchline-17-1");
+    let refused = scene.write(&prod).await.expect_err("it may not write");
+    assert_eq!((refused.code.as_deref(), scene.world.count("PutObject")), (Some("ReadingRole"), 0));
+    let said = refused.into_port("register the model");
+    assert_eq!(said.kind, PortErrorKind::Permission);
+
+    // Only a refusal makes a reader of somebody: whoever may write and is answered late stays who they are.
+    scene.world.trust_identity(ROLE, "sts.amazonaws.com", "repo:acme/churn:*");
+    scene.world.fail_next("AssumeRoleWithWebIdentity", Fault::Status500Html);
+    let prod = scene.prod_or_reading(ROLE, Some(reader)).await;
+    assert!(prod.identity().await.expect("it may write").arn.contains("assumed-role/branchline-prod/"));
+    scene.world.assert_clean();
 }

@@ -184,6 +184,12 @@ fn a_job_that_may_only_read_compares_with_production_and_leaves_it_alone() {
     refused.expect(50, &["ReadingRole", "only reads: nothing was written", "in a job of the stage's own branch"]);
     assert_eq!(world.versions(PROD, "churn-prod").len(), prod);
     project.run(&["status"]).expect(0, &["churn-prod"]);
+    let looked = project.run(&["doctor", "--stage", "prod"]);
+    looked
+        .expect(0, &["unchecked  writing to s3://acme-ml-prod: is not tried", "owner of churn-prod: this repository"]);
+    // A job of production may.
+    world.trust_account(WRITER, DEV);
+    project.run(&["reconcile", "--stage", "prod"]).expect(0, &["churn (prod at "]);
 
     let said = project.run(&["iam", "--repository", "acme/churn", "--role", "pull-request", "--account", PROD]);
     for subject in ["repo:acme/churn:pull_request", "repo:acme/churn:ref:refs/heads/dev", "read_role_arn"] {
