@@ -77,3 +77,37 @@ async fn commits_are_found_by_the_index() {
     assert_eq!(numbers(&found), [126, 125, 124, 123, 122, 121, 1]);
     assert!(home.place.world.count_of("SageMaker") <= 2);
 }
+
+#[tokio::test]
+async fn looks_of_one_run_share_what_was_listed_until_one_of_us_changes_the_group() {
+    let home = Home::new().await;
+    let first = home.register("a", PENDING).await;
+    let run = home.again().remembering();
+    let look = async || run.look(&home.group, &GroupLook::default()).await.expect("a look");
+    let world = &home.place.world;
+    let before = look().await;
+    world.reset_requests();
+    assert_eq!(look().await, before);
+    assert_eq!(world.count_of("SageMaker"), 0);
+
+    // Another run registers: seen at once.
+    home.register("b", PENDING).await;
+    assert_eq!(look().await.newest, Some(VersionNumber(2)));
+
+    // This run registers: seen at once, and nothing is asked for it.
+    let decided = home.decide("c", PENDING).await;
+    run.register(&decided).await.expect("register");
+    world.reset_requests();
+    assert_eq!(look().await.newest, Some(VersionNumber(3)));
+    assert_eq!(world.count_of("SageMaker"), 0);
+
+    // A person approves in Studio: the next run sees it at once, this one after a minute.
+    let arn = world.versions(DEV, home.group.as_str()).first().expect("the first").arn.clone();
+    world.set_approval(DEV, &arn, "Approved");
+    assert_eq!(
+        home.again().remembering().look(&home.group, &GroupLook::default()).await.expect("a look").current_number(),
+        Some(first.number)
+    );
+    home.set_clock("2026-11-09T08:01:00Z");
+    assert_eq!(look().await.current_number(), Some(first.number));
+}
