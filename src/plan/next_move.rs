@@ -41,6 +41,19 @@ impl Reason {
                         waiting.version.version.group, waiting.version.version.number.0
                     ));
                 }
+                let refused = |start: &str| excluded.iter().find(|e| e.why.starts_with(start)).map(|e| &e.version.version);
+                if let Some(version) = refused("is not promotable") {
+                    return Some(format!(
+                        "to promote it all the same: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
+                        version.number.0
+                    ));
+                }
+                if let Some(version) = refused("is Rejected") {
+                    return Some(format!(
+                        "commit something better; or, to take the rejection back: branchline approve --group {} --version {}",
+                        version.group, version.number.0
+                    ));
+                }
                 let road = match source_branch {
                     Some(source) => format!("merge {branch} into {source}: it trains there"),
                     None => "push this code to a training branch first".to_owned(),
@@ -116,6 +129,12 @@ impl Reason {
             }
             Self::TrainingFailed { cause: Cause::StoppedElsewhere, model, exhausted: false, .. } => Some(format!(
                 "somebody stopped it by other means than ours, so it is not repeated by itself; to train it after all: branchline train --model {model} --again --reason \"...\""
+            )),
+            Self::TrainingFailed { cause: Cause::TimeLimit, .. } => {
+                Some("give it longer with `max_runtime` in branchline.yaml, or make it faster".to_owned())
+            }
+            Self::TrainingFailed { cause, exhausted: true, model, .. } if cause.is_transient() => Some(format!(
+                "its attempts are used up; when that has passed: branchline train --model {model} --again --reason \"...\""
             )),
             Self::TrainingFailed { exhausted, model, .. } => Some(if *exhausted {
                 "the attempts are used up: change the code, the settings or the data".to_owned()

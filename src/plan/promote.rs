@@ -300,6 +300,7 @@ fn select<'a>(
         return Err(broken("a promoting stage has no source group or no target"));
     };
     let Some(branch) = goal.aim.branch().cloned() else { return Err(broken("a promotion has no branch")) };
+    let held = !excluded.is_empty();
     Err(settled(
         Verdict::Blocked,
         Reason::NoPromotableVersion {
@@ -308,7 +309,7 @@ fn select<'a>(
             source_branch,
             sources: names,
             excluded,
-            training: failed_training(rules, facts, wanted),
+            training: failed_training(rules, facts, wanted, held),
             nearest: facts.nearest.clone(),
             model: rules.model.clone(),
             target: target.clone(),
@@ -347,8 +348,8 @@ fn open_training<'a>(facts: &'a Facts, wanted: &Wanted<'_>) -> Option<&'a Traini
     facts.trainings.iter().find(|training| training.is_open() && wanted.has_content(&training.origin.content))
 }
 
-/// Says what became of the content's training, where it has no version.
-fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>) -> Option<String> {
+/// Says what became of the content's training. `held`: it has a version, which says more than that it ended well.
+fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>, held: bool) -> Option<String> {
     let training = facts
         .trainings
         .iter()
@@ -369,11 +370,11 @@ fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>) -> Op
                     low.or(high).map(|bound| format!("{} {value} {bound}", gate.metric))
                 })
                 .collect();
-            Some(if missed.is_empty() {
-                format!("Its training {} ended, but was not registered", training.name)
-            } else {
-                format!("Its training {} missed the gate: {}", training.name, missed.join(", "))
-            })
+            match (missed.is_empty(), held) {
+                (true, true) => None,
+                (true, false) => Some(format!("Its training {} ended, but was not registered", training.name)),
+                (false, _) => Some(format!("Its training {} missed the gate: {}", training.name, missed.join(", "))),
+            }
         }
         TrainingState::Stopped { .. } => Some(format!("Its training {} was stopped", training.name)),
         TrainingState::Open | TrainingState::Prepared => None,

@@ -127,6 +127,12 @@ impl CopyFailure {
     /// Puts it in the words of a port. `doing` completes "could not …".
     pub fn into_port(self, doing: impl Into<String>) -> PortError {
         let (kind, hint) = match self {
+            Self::Refused(refused) if is_gone(&refused) => {
+                return refused.into_port(doing).hint(
+                    "The object was removed from outside. Restore it in the bucket, or make it anew: `branchline train \
+                     --again --reason \"lost artifact\"`.",
+                );
+            }
             Self::Refused(refused) => return refused.into_port(doing),
             Self::SourceChanged { .. } => (
                 PortErrorKind::Corrupt,
@@ -144,6 +150,12 @@ impl CopyFailure {
         };
         PortError::because(kind, doing, self).hint(hint)
     }
+}
+
+/// Tells whether an object is missing, and not its bucket or an upload.
+fn is_gone(refused: &Refused) -> bool {
+    let other = matches!(refused.code.as_deref(), Some("NoSuchBucket" | "NoSuchUpload"));
+    refused.class == Class::NotFound && !other
 }
 
 /// Copies an object, unless an equal one lies at the target already. Safe to repeat.

@@ -2,6 +2,8 @@
 
 use super::MODEL;
 use super::Team;
+use crate::world::cloud::for_the_cloud;
+use branchline::config::SourceText;
 use branchline::model::verdict::Verdict;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +57,15 @@ async fn too_many_machines_cost_nothing() {
 async fn a_hyperparameter_of_5000_characters_is_never_sent() {
     let long = "x".repeat(5000);
     let train = "train: { command: sh train.sh, data: none";
-    let team = Team::with(&MODEL.replace(train, &format!("{train}, hyperparameters: {{ tree: {long} }}")));
+    let text = MODEL.replace(train, &format!("{train}, hyperparameters: {{ tree: {long} }}"));
+    let source = SourceText { file: "branchline.yaml".to_owned(), text: for_the_cloud(&text, Team::new().world()) };
+    let problems = branchline::config::load(&source, &source).expect_err("too long").to_string();
+    assert!(problems.contains("tree` has 5000 characters, and SageMaker takes 2500"), "{problems}");
+    assert!(problems.contains("hint: put it into a file of the repository that `paths` names"), "{problems}");
+    // The adapter says so by itself, too.
+    let (head, tail) = text.split_once("backend:").expect("a backend");
+    let (_, models) = tail.split_once("models:").expect("models");
+    let team = Team::with(&format!("{head}models:{models}"));
     team.push("dev").await.ends(Verdict::Errored, &["port-failed"]).says(&[
         "hyperparameter `tree` has 5000 characters, and SageMaker takes 2500: put it into a file of the repository",
         "-> Nothing was uploaded or sent. Change it in branchline.yaml, then run again.",

@@ -105,8 +105,7 @@ async fn a_service_that_always_fails_is_given_up() {
     team.world().jobs_go(|_| Some(Script::failed("InternalServerError: We encountered an internal error.")));
     team.push("dev").await.ends(Verdict::Failed, &["training-failed"]).says(&[
         "(attempt 3) failed, cause lost worker: SageMaker failed, not the training",
-        "-> ",
-        "branchline train --model churn --again --reason",
+        "-> its attempts are used up; when that has passed: branchline train --model churn --again --reason",
     ]);
     assert_eq!((team.jobs().len(), team.versions(DEV)), (3, 0));
     team.push("dev").await.ends(Verdict::Failed, &["training-failed"]);
@@ -129,15 +128,18 @@ async fn what_would_end_the_same_again_is_not_repeated() {
     for (script, words) in [
         (
             Script::stopped("MaxRuntimeExceeded"),
-            ["cause time limit: `sh train.sh` ran longer than max_runtime (1h) and was ended", "max_runtime"],
+            [
+                "cause time limit: `sh train.sh` ran longer than max_runtime (1h) and was ended",
+                "-> give it longer with `max_runtime`",
+            ],
         ),
         (
             Script::stopped("Stopped"),
             ["somebody stopped it in SageMaker", "branchline train --model churn --again --reason"],
         ),
         (
-            Script::failed("AlgorithmError: ExecuteUserScriptError, exit code: 1").log("ValueError: no column `age`"),
-            ["cause code: ", "ValueError: no column `age`"],
+            Script::failed("AlgorithmError: , exit code: 1").log("ValueError: no column `age`"),
+            ["cause code: ", "exited with code 1: ValueError: no column `age`"],
         ),
         (
             Script::failed("ClientError: No S3 objects found under S3 URL \"s3://acme-ml-dev/x\"."),
@@ -157,7 +159,14 @@ async fn what_would_end_the_same_again_is_not_repeated() {
 async fn a_job_that_somebody_deletes_is_not_made_again() {
     let team = Team::new();
     team.world().next_job(Script::forever());
-    let gone = Fault::Meanwhile(Box::new(|state| state.place(DEV, REGION).jobs.clear()));
+    // Longer ago than a job may be invisible.
+    let gone = Fault::Meanwhile(Box::new(|state| {
+        let names: Vec<String> = std::mem::take(&mut state.place(DEV, REGION).jobs).into_keys().collect();
+        for name in names {
+            let begun = br#"{"schema": 1, "at": "2026-01-01T00:00:00Z"}"#.to_vec();
+            state.write_object(DEV_BUCKET, &format!("branchline/churn/trainings/{name}/begun.json"), begun);
+        }
+    }));
     team.world().on_nth("DescribeTrainingJob", 3, gone);
     for _ in 0..2 {
         team.push("dev").await.ends(Verdict::Failed, &["training-failed"]).says(&[
@@ -181,7 +190,10 @@ async fn data_that_change_under_way_make_a_version_that_goes_nowhere() {
         .says(&["the data changed while churn-dev-", "its version is not promotable by default"]);
     team.merged();
     let run = team.push("prod").await;
-    run.ends(Verdict::Blocked, &["no-promotable-version"]).says(&["the data changed while it was trained", "-> "]);
+    run.ends(Verdict::Blocked, &["no-promotable-version"]).says(&[
+        "0.1.0 (churn-dev v1) is not promotable: the data changed while it was trained",
+        "-> to promote it all the same: branchline promote --model churn --from dev --to prod --version 1 --reason",
+    ]);
     assert_eq!((team.jobs().len(), team.versions(DEV), team.versions(PROD)), (1, 1, 0));
 }
 

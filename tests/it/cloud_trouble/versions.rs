@@ -47,7 +47,7 @@ async fn an_artifact_that_was_deleted_is_not_promoted() {
     team.world().with(|state| state.buckets.get_mut(DEV_BUCKET).expect("a bucket").objects.remove(&key));
     team.push("prod").await.ends(Verdict::Errored, &["promoting", "port-failed"]).says(&[
         &format!("s3://{DEV_BUCKET}/{key}"),
-        "-> The object was removed from outside. Restore it in the bucket, or train again to make it anew",
+        "-> The object was removed from outside. Restore it in the bucket, or make it anew: `branchline train --again",
     ]);
     assert_eq!((team.versions(PROD), artifact(&team, PROD_BUCKET)), (0, None));
 }
@@ -60,8 +60,9 @@ async fn an_artifact_that_was_replaced_is_not_promoted() {
     team.world().put(DEV_BUCKET, &key, "something else");
     team.push("prod").await.ends(Verdict::Errored, &["promoting", "port-failed"]).says(&[
         &format!("s3://{DEV_BUCKET}/{key}"),
-        "should be sha256:",
-        "-> Nothing was overwritten. Restore the object's former version in the bucket",
+        "is not what it was: sha256:",
+        "was expected, and it is sha256:",
+        "-> Somebody replaced the object. Restore its former version in the bucket, or train again",
     ]);
     assert_eq!((team.versions(PROD), artifact(&team, PROD_BUCKET)), (0, None));
     assert_eq!(team.world().object(DEV_BUCKET, &key).as_deref(), Some(&b"something else"[..]), "it stays as it is");
@@ -85,13 +86,16 @@ async fn a_rejection_in_studio_blocks_a_promotion() {
     let team = Team::new();
     team.trained().await;
     in_studio(&team, DEV, "Rejected");
-    team.push("prod").await.ends(Verdict::Blocked, &["no-promotable-version"]).says(&["reject", "-> "]);
+    team.push("prod").await.ends(Verdict::Blocked, &["no-promotable-version"]).says(&[
+        "prod can take no version of this content from churn-dev: 0.1.0 (churn-dev v1) is Rejected\n",
+        "-> commit something better; or, to take the rejection back: branchline approve --group churn-dev --version 1",
+    ]);
     assert_eq!((team.versions(PROD), team.jobs().len()), (0, 1));
     // The next writer of the group journals what Ana did.
     team.commit(&[("score", "0.90")]);
     team.push("dev").await.ends(Verdict::Passed, &["registering"]);
     let told = history(&team, 0).await;
-    assert!(told.contains("ana") && told.contains("sagemaker"), "{told}");
+    assert!(told.contains(r#""actor":"ana","event":"SageMaker""#), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +122,7 @@ async fn a_group_of_another_repository_is_left_alone() {
     let key = keys.iter().find(|key| key.ends_with("/group.json")).expect("the group's record").clone();
     let mut record: Value =
         serde_json::from_slice(&team.world().object(DEV_BUCKET, &key).expect("it is there")).expect("JSON");
-    record["owner"] = json!({ "host_id": null, "remote": "github.com/acme/other", "root": "0".repeat(40) });
+    record["owner"] = json!({ "host_id": null, "remote": "github.com/acme/other", "root": "1".repeat(40) });
     team.world().put(DEV_BUCKET, &key, record.to_string());
     team.commit(&[("score", "0.90")]);
     team.world().reset_requests();
@@ -132,7 +136,7 @@ async fn a_group_that_nobody_here_may_make() {
     team.world().deny(DEV, "sagemaker:CreateModelPackageGroup");
     team.push("dev").await.ends(Verdict::Errored, &["registering", "port-failed"]).says(&[
         "sagemaker:CreateModelPackageGroup",
-        "asked by arn:aws:iam::111111111111:user/tests",
+        "User: arn:aws:iam::111111111111:user/tests is not authorized to perform",
         "-> Allow sagemaker:CreateModelPackageGroup for this role",
     ]);
     assert_eq!((team.jobs().len(), team.versions(DEV)), (1, 0));

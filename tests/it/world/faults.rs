@@ -13,6 +13,7 @@ use branchline::model::history::Attribution;
 use branchline::model::history::HistoryEntry;
 use branchline::model::name::GroupName;
 use branchline::model::name::ProjectName;
+use branchline::model::name::StageName;
 use branchline::model::name::TrainingName;
 use branchline::model::training::StopCause;
 use branchline::model::training::Training;
@@ -118,6 +119,9 @@ impl Trainer for Faulty<dyn Trainer> {
     }
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
         self.inner.open(project).await
+    }
+    async fn image_digest(&self, stage: &StageName, image: &str) -> Result<Result<Option<String>, String>, PortError> {
+        self.inner.image_digest(stage, image).await
     }
     async fn start(&self, spec: &TrainingSpec) -> Result<StartedTraining, PortError> {
         self.faults.around(self.inner.start(spec)).await
