@@ -75,7 +75,7 @@ async fn credentials_of_another_account_write_nothing() {
     team.push("dev").await.ends(Verdict::Errored, &["port-failed"]).says(&[
         "the credentials are those of account 333333333333 (arn:aws:iam::333333333333:user/tests), and the \
          configuration says 111111111111: nothing was written",
-        "-> Use credentials of the configured account, or correct the account in branchline.yaml.",
+        "-> Use credentials of the configured account, or correct `account_id` (`id` under `accounts`) in branchline.yaml.",
     ]);
     team.is_untouched();
 }
