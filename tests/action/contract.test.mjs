@@ -11,7 +11,8 @@ const text = (path) => readFileSync(join(ROOT, path), "utf8");
 const action = parse(text("action.yml"));
 const OWN = /^(branchline\/branchline@|\$\/$|\.\/$)/;
 const workflows = ["workflows", ".github/workflows"]
-  .flatMap((folder) => readdirSync(join(ROOT, folder)).map((file) => `${folder}/${file}`))
+  // Templates for a cloud lie in a folder beside the workflows.
+  .flatMap((folder) => readdirSync(join(ROOT, folder)).filter((file) => file.endsWith(".yml")).map((file) => `${folder}/${file}`))
   .map((path) => ({ path, text: text(path), yaml: parse(text(path)) }));
 const jobs = workflows.flatMap(({ path, yaml }) => Object.entries(yaml.jobs).map(([name, job]) => ({ at: `${path}: ${name}`, job })));
 const steps = jobs.flatMap(({ at, job }) => (job.steps ?? []).map((step) => ({ at, step })));
