@@ -85,7 +85,7 @@ impl Refused {
         let code = error.code().map(str::to_owned);
         let message = match error.message() {
             Some(message) if !message.is_empty() => message.to_owned(),
-            _ => chain(error),
+            _ => plain(chain(error)),
         };
         let class = match error {
             SdkError::ConstructionFailure(_) => construction(&message),
@@ -189,6 +189,7 @@ impl fmt::Display for Refused {
         match (&self.code, self.status) {
             (Some(code), _) => write!(f, " was refused: {code}")?,
             (None, Some(status)) => write!(f, " was answered with HTTP {status}")?,
+            (None, None) if self.class == Class::Credentials => f.write_str(" was not sent")?,
             (None, None) => f.write_str(" had no answer")?,
         }
         write!(f, ": {}", self.message)?;
@@ -343,6 +344,16 @@ fn chain(error: &(dyn Error + 'static)) -> String {
         cause = inner.source();
     }
     text
+}
+
+/// The SDK tells of every place it looked at, each with its own sentence, where one is what people need.
+fn plain(message: String) -> String {
+    if message.contains("no credentials found in chain") {
+        "no credentials were found: neither in the environment nor in a profile, and this machine has no role"
+            .to_owned()
+    } else {
+        message
+    }
 }
 
 fn one_line(message: &str) -> String {

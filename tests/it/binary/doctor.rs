@@ -105,3 +105,17 @@ fn a_group_of_another_repository_is_not_ours() {
     let missing = ["missing    owner of churn-dev: another repository, and not this repository", "`group_names`"];
     other.run(&["doctor", "--stage", "dev"]).expect(30, &missing);
 }
+
+/// The first thing that a new user meets.
+#[test]
+fn without_credentials_one_sentence_says_so_and_what_to_do() {
+    let mut project = Project::with(&rules(), TRAINS);
+    project.set("AWS_EC2_METADATA_DISABLED", "true");
+    for (command, exit) in [("doctor", 30), ("plan", 50)] {
+        let said =
+            project.run(&[command]).expect(exit, &["was not sent: no credentials were found", "id-token: write"]);
+        for word in ["dispatch failure", "provider was not enabled", "Attempted"] {
+            assert!(!said.out.contains(word), "{command} says {word}: {}", said.out);
+        }
+    }
+}
