@@ -15,6 +15,7 @@ mod elsewhere;
 mod env_vars;
 mod explain;
 mod failure;
+mod fault;
 mod fingerprint;
 mod flag;
 mod history;
@@ -49,6 +50,7 @@ use std::sync::OnceLock;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    fault::tell_of_faults();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

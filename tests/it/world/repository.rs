@@ -44,6 +44,12 @@ impl Repository {
             .envs([("GIT_COMMITTER_NAME", "Ada"), ("GIT_COMMITTER_EMAIL", "ada@example.com")])
             .env("GIT_AUTHOR_DATE", &date)
             .env("GIT_COMMITTER_DATE", &date)
+            // Housekeeping of a repository that lives for a second: a process after every commit.
+            .envs([
+                ("GIT_CONFIG_COUNT", "1"),
+                ("GIT_CONFIG_KEY_0", "maintenance.auto"),
+                ("GIT_CONFIG_VALUE_0", "false"),
+            ])
             .output()
             .expect("git can be started");
         let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -60,21 +66,37 @@ impl Repository {
 
     /// Goes to a branch, making it where it does not exist.
     pub fn switch(&self, branch: &str) {
-        let known = self.git(&["branch", "--list", "--format=%(refname:short)"]);
-        if known.lines().any(|name| name == branch) {
-            self.git(&["switch", "--quiet", branch]);
-        } else if known.is_empty() {
-            self.git(&["symbolic-ref", "HEAD", &format!("refs/heads/{branch}")]);
+        let name = format!("refs/heads/{branch}");
+        let repository = self.open();
+        let head =
+            repository.find_reference("HEAD").expect("a head").symbolic_target().expect("a name").map(str::to_owned);
+        if repository.find_reference(&name).is_ok() {
+            if head.as_deref() != Some(name.as_str()) {
+                self.git(&["switch", "--quiet", branch]);
+            }
+        } else if repository.branches(Some(git2::BranchType::Local)).expect("branches").next().is_none() {
+            self.git(&["symbolic-ref", "HEAD", &name]);
         } else {
             self.git(&["switch", "--quiet", "--create", branch]);
         }
+    }
+
+    /// Looks up the id of a commit, without starting a process for it.
+    pub fn id_of(&self, name: &str) -> String {
+        let repository = self.open();
+        let found = repository.revparse_single(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+        found.peel_to_commit().expect("a commit").id().to_string()
+    }
+
+    fn open(&self) -> git2::Repository {
+        git2::Repository::open(&self.root).expect("a repository")
     }
 
     /// Commits everything, also nothing.
     pub fn commit(&self, message: &str) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
-        self.git(&["rev-parse", "HEAD"])
+        self.id_of("HEAD")
     }
 }
 
