@@ -99,6 +99,8 @@ impl Desk {
             let quality = ModelQuality::builder().statistics(source).build();
             request = request.model_metrics(ModelMetrics::builder().model_quality(quality).build());
         }
+        // Without `serve` there is none: SageMaker takes a version of a group so, and one may be added to it later. The
+        // Python SDK registers versions that way (aws/sagemaker-python-sdk#4492).
         if let (Some(serve), Some(model)) = (&content.serve, model_archive(&content.artifacts)) {
             request = request.inference_specification(inference(serve, content, model, doing)?.build());
         }
