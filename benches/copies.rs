@@ -128,7 +128,7 @@ const BOTO3: &str = "
 import boto3, sys
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-s3 = boto3.client('s3', endpoint_url=sys.argv[1], config=Config(s3={'addressing_style': 'path'}, max_pool_connections=16))
+s3 = boto3.client('s3', endpoint_url=sys.argv[1], config=Config(s3={'addressing_style': 'path'}, max_pool_connections=16, read_timeout=600))
 config = TransferConfig(multipart_threshold=64 << 20, multipart_chunksize=64 << 20, max_concurrency=16)
 s3.copy({'Bucket': 'bench', 'Key': 'large'}, 'bench', sys.argv[2], Config=config)
 ";
