@@ -64,6 +64,10 @@ pub struct GroupLook {
     pub numbers: Vec<VersionNumber>,
     /// Read what was current before, for a rollback.
     pub with_former: bool,
+    /// The newest few may be as this program noted them last: nothing is decided on them. What a person did since is
+    /// always seen in what is current and in what is looked for.
+    #[serde(default)]
+    pub recent_as_noted: bool,
 }
 
 impl GroupFacts {

@@ -36,6 +36,7 @@ use crate::model::stage::Does;
 use crate::model::stage::OnNewerPush;
 use crate::model::stage::Stage;
 use crate::model::training::Training;
+use crate::model::training::TrainingState;
 use crate::plan::goal::Aim;
 use crate::plan::goal::ModelRules;
 use crate::plan::goal::Task;
@@ -233,11 +234,10 @@ impl Observer {
             facts.head = Some(self.head_facts(branch, commit, &rules.model, &stage.name, ports).await?);
         }
         let fingerprint = content.as_ref().ok().and_then(|content| content.fingerprint.clone());
-        let look = GroupLook { fingerprint: fingerprint.clone(), ..GroupLook::default() };
+        let look = GroupLook { fingerprint: fingerprint.clone(), recent_as_noted: true, ..GroupLook::default() };
         let above: Vec<&Stage> = rules.training_stages_above(&stage.name).collect();
         let mut targets: Vec<&TargetName> = stage.groups.keys().collect();
         targets.extend(above.iter().flat_map(|stage| stage.groups.keys()));
-        targets.extend(&stage.compare_with);
         for target in targets {
             if !facts.groups.contains_key(target) {
                 facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
@@ -252,6 +252,12 @@ impl Observer {
             for name in stages {
                 facts.trainings.extend(attempts(rules, ports, name, fingerprint).await?);
             }
+        }
+        if let Some(target) = &stage.compare_with
+            && !facts.groups.contains_key(target)
+            && (task.goal.predicts || has_result(facts))
+        {
+            facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
         }
         if stage.on_newer_push == OnNewerPush::Stop && !task.goal.predicts {
             self.observe_older(task, ports, stage, branch, fingerprint.as_ref(), facts).await?;
@@ -320,6 +326,7 @@ impl Observer {
         let known: Vec<&ContentFacts> = contents.iter().filter_map(|(_, content)| content.as_ref().ok()).collect();
         let look = GroupLook {
             contents: known.iter().map(|content| content.content.clone()).collect(),
+            recent_as_noted: true,
             ..GroupLook::default()
         };
         let source_targets = sources.iter().filter_map(|name| rules.stage(name)).flat_map(|s| s.groups.keys());
@@ -390,6 +397,12 @@ impl Observer {
         })?;
         ports.registry.look(name, look).await
     }
+}
+
+/// Tells whether something was trained that could be compared: before that, what it is compared with matters to nobody.
+fn has_result(facts: &Facts) -> bool {
+    let trained = |training: &Training| matches!(training.state, TrainingState::Succeeded { .. });
+    facts.trainings.iter().any(trained) || facts.groups.values().any(|group| !group.matching.is_empty())
 }
 
 /// Reads the configuration text of a commit.

@@ -81,6 +81,7 @@ impl Observer {
         let (mut versions, mut trainings) = (Vec::new(), Vec::new());
         let look = GroupLook {
             contents: both.iter().map(|content| content.content.clone()).collect(),
+            recent_as_noted: true,
             ..GroupLook::default()
         };
         for target in stage.groups.keys() {

@@ -240,7 +240,7 @@ pub async fn a_look_finds_what_it_asks_for<P: Place>() {
             contents: vec![content("a").content, content("e").content, content("unknown").content],
             fingerprint: Some(content("b").fingerprint),
             numbers: [4, 99, 1].map(VersionNumber).to_vec(),
-            with_former: false,
+            ..GroupLook::default()
         })
         .await;
     assert_eq!(numbers(&facts.matching), [6, 3, 2, 1]);

@@ -1,6 +1,7 @@
 //! The registry on SageMaker: the stories of every registry, and what only a cloud does: answers that are lost,
 //! processes that die, people who change things in Studio, listings that lag.
 
+mod far;
 mod faults;
 mod lease;
 mod people;

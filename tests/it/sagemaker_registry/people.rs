@@ -16,17 +16,14 @@ use branchline::ports::Registered;
 use branchline::ports::Registry;
 use serde_json::Value;
 
-async fn arn(home: &Home, number: u32) -> String {
-    let listed = home.place.session.sagemaker.list_model_packages().model_package_group_name(home.group.as_str());
-    let listed = listed.send().await.expect("list");
-    let mut found = listed.model_package_summary_list().iter();
-    let wanted = Some(i32::try_from(number).expect("small"));
-    found.find(|v| v.model_package_version() == wanted).and_then(|v| v.model_package_arn()).expect("it").to_owned()
+pub(super) fn arn(home: &Home, number: u32) -> String {
+    let versions = home.place.world.versions(DEV, home.group.as_str());
+    versions.into_iter().find(|version| version.version == u64::from(number)).expect("it").arn
 }
 
 /// Ana decides in Studio.
-async fn in_studio(home: &Home, number: u32, status: ModelApprovalStatus) {
-    let arn = arn(home, number).await;
+pub(super) fn in_studio(home: &Home, number: u32, status: ModelApprovalStatus) {
+    let arn = arn(home, number);
     home.place.world.set_approval(DEV, &arn, status.as_str());
     home.place.world.with(|state| {
         let package = state.place(DEV, REGION).packages.get_mut(&arn).expect("it");
@@ -34,7 +31,7 @@ async fn in_studio(home: &Home, number: u32, status: ModelApprovalStatus) {
     });
 }
 
-async fn made_by_hand(home: &Home, status: ModelApprovalStatus) {
+pub(super) async fn made_by_hand(home: &Home, status: ModelApprovalStatus) {
     let client = &home.place.session.sagemaker;
     let _ = client.create_model_package_group().model_package_group_name(home.group.as_str()).send().await;
     let made = client.create_model_package().model_package_group_name(home.group.as_str());
@@ -46,7 +43,7 @@ async fn an_approval_in_studio_holds_and_is_journalled_by_the_next_writer() {
     let home = Home::new().await;
     home.register("a", APPROVED).await;
     home.register("b", PENDING).await;
-    in_studio(&home, 2, ModelApprovalStatus::Approved).await;
+    in_studio(&home, 2, ModelApprovalStatus::Approved);
     let facts = home.look().await;
     let current = facts.current.expect("current");
     assert_eq!((current.number.0, current.once_approved), (2, true));
@@ -58,7 +55,7 @@ async fn an_approval_in_studio_holds_and_is_journalled_by_the_next_writer() {
     );
     assert_eq!(numbers(&home.look().await.formerly_current), [1]);
 
-    in_studio(&home, 2, ModelApprovalStatus::Rejected).await;
+    in_studio(&home, 2, ModelApprovalStatus::Rejected);
     let facts = home.look().await;
     assert_eq!(facts.current_number(), Some(VersionNumber(1)));
     let rejected = &facts.recent[1];
@@ -118,7 +115,7 @@ async fn a_version_deleted_in_studio_is_gone_and_its_number_is_not_given_again()
     }
     for number in [3, 1] {
         let delete = home.place.session.sagemaker.delete_model_package();
-        delete.model_package_name(arn(&home, number).await).send().await.expect("delete");
+        delete.model_package_name(arn(&home, number)).send().await.expect("delete");
     }
     let facts = home.look().await;
     assert_eq!((numbers(&facts.recent), facts.current_number()), (vec![2], Some(VersionNumber(2))));

@@ -12,7 +12,7 @@ use branchline::model::version::VersionNumber;
 use branchline::ports::Registry;
 
 /// A group with so many versions: the first ones the team's own, the last five ours.
-async fn grown(count: u64) -> Home {
+pub(super) async fn grown(count: u64) -> Home {
     let home = Home::new().await;
     let first = home.register("first", APPROVED).await;
     home.place.world.with(|state| {

@@ -38,7 +38,7 @@ impl Desk {
             .chain(look.contents.iter().map(Finding::Content))
             .collect();
         let (view, announced) =
-            tokio::join!(Box::pin(self.view(&doing)), Box::pin(self.announced_all(&findings, &doing)));
+            tokio::join!(Box::pin(self.view_for(look, &doing)), Box::pin(self.announced_all(&findings, &doing)));
         let (mut view, announced) = (view?, announced?);
         let book = view.book.as_ref().map(|stored| stored.value.clone());
 
@@ -61,12 +61,25 @@ impl Desk {
             Some(_) | None => Vec::new(),
         };
 
+        view.ask_for(matching.iter().chain(&look.numbers).chain(&former));
         let mut wanted: Vec<VersionNumber> = current.iter().map(|entry| entry.number).collect();
         wanted.extend(&recent);
         wanted.extend(&matching);
         wanted.extend(&look.numbers);
         wanted.extend(&former);
-        let found = self.read_versions(&wanted, current.as_ref(), &view, book.as_ref(), &doing).await?;
+        let mut found = self.read_versions(&wanted, current.as_ref(), &view, book.as_ref(), &doing).await?;
+        // The newest few are at hand: what an index that was lost does not name is still found among them.
+        let is_looked_for = |version: &Version| {
+            let content = &version.content;
+            look.fingerprint.as_ref() == Some(&content.fingerprint) || look.contents.contains(&content.content)
+        };
+        let at_hand = recent.iter().chain(current.as_ref().map(|entry| &entry.number));
+        matching.extend(at_hand.filter(|number| found.get(number).is_some_and(is_looked_for)));
+        let as_noted = view.ask_for(&matching);
+        if !as_noted.is_empty() {
+            found.retain(|number, _| !as_noted.contains(number));
+            found.extend(self.read_versions(&as_noted, None, &view, book.as_ref(), &doing).await?);
+        }
         let of = |numbers: &[VersionNumber]| -> Vec<Version> {
             numbers.iter().filter_map(|number| found.get(number).cloned()).collect()
         };
@@ -75,12 +88,6 @@ impl Desk {
         facts.recent = of(&recent);
         facts.asked = of(&look.numbers);
         facts.formerly_current = of(&former);
-        // The newest few are at hand: what an index that was lost does not name is still found among them.
-        let at_hand = facts.recent.iter().chain(&facts.current).filter(|version| {
-            let content = &version.content;
-            look.fingerprint.as_ref() == Some(&content.fingerprint) || look.contents.contains(&content.content)
-        });
-        matching.extend(at_hand.map(|version| version.number));
         let matching: Vec<VersionNumber> = matching.into_iter().rev().take(MATCHING_LIMIT).collect();
         facts.matching = of(&matching);
         facts.highest = book.and_then(|book| book.highest);
@@ -173,7 +180,7 @@ impl Desk {
             let known = view.entry(*number).or_else(|| current.filter(|entry| entry.number == *number));
             match known {
                 Some(entry) => entries.push(entry.clone()),
-                None if view.next.is_some() && view.entries.last().is_some_and(|oldest| *number < oldest.number) => {
+                None if view.may_be_beyond(*number) => {
                     beyond.insert(*number);
                 }
                 None => {}

@@ -12,6 +12,7 @@ use crate::adapters::sagemaker::registry::listing::Page;
 use crate::adapters::sagemaker::registry::listing::Progress;
 use crate::model::name::GroupName;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -27,6 +28,8 @@ const DESCRIPTIONS: usize = 200;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     groups: Mutex<BTreeMap<GroupName, Heard>>,
+    /// Groups of which the book did not say the truth: a change that was decided on it was refused.
+    doubted: Mutex<BTreeSet<GroupName>>,
 }
 
 /// What was heard of one group.
@@ -81,6 +84,18 @@ impl Memory {
     /// Drops what was heard of a group.
     pub(super) fn forget(&self, group: &GroupName) {
         self.groups().remove(group);
+    }
+
+    /// Drops what was heard of a group, and lets every further look of this run ask for all that it tells.
+    pub(super) fn doubt(&self, group: &GroupName) {
+        self.forget(group);
+        self.doubted().insert(group.clone());
+    }
+
+    /// Tells whether the book of a group may stand for its newest listing, which was not heard.
+    pub(super) fn may_go_by_the_book(&self, group: &GroupName) -> bool {
+        let heard = self.groups().get(group).is_some_and(|heard| heard.newest.is_some());
+        !heard && !self.doubted().contains(group)
     }
 
     /// Takes what a change left behind, as it was listed under the lease and described after it.
@@ -155,5 +170,9 @@ impl Memory {
     fn groups(&self) -> MutexGuard<'_, BTreeMap<GroupName, Heard>> {
         // Nothing is left half done behind this lock.
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn doubted(&self) -> MutexGuard<'_, BTreeSet<GroupName>> {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,7 +1,7 @@
 //! The model registry on SageMaker: model package groups, and objects in the bucket beside them.
 //!
 //! SageMaker is the truth for approval and for which versions exist. The bucket is the truth for what a version holds,
-//! and an index: a look costs one request to SageMaker however many versions there are. Nothing in the bucket is
+//! and an index: a look of a run costs one request to SageMaker however many versions there are. Nothing in the bucket is
 //! overwritten without naming what it replaces. One writer of a group at a time holds its lease; `held` says in which
 //! order a change is made, and `settle` how the next writer completes one that a crash cut short.
 //!
@@ -9,6 +9,7 @@
 
 mod approve;
 mod desk;
+mod far;
 mod groups;
 mod held;
 mod history;
@@ -110,6 +111,13 @@ impl SageMakerRegistry {
         }
     }
 
+    /// Lets the looks at a group ask for everything from now on: the world was not as a change expected it.
+    fn doubt_book(&self, group: &GroupName) {
+        if let Some(memory) = &self.memory {
+            memory.doubt(group);
+        }
+    }
+
     async fn turn(&self, group: &GroupName) -> OwnedMutexGuard<()> {
         let turn = match self.turns.lock() {
             Ok(mut turns) => Arc::clone(turns.entry(group.clone()).or_default()),
@@ -145,7 +153,7 @@ impl Registry for SageMakerRegistry {
         self.forget_heard(&registration.group);
         let registered = Box::pin(self.desk(&registration.group).register(registration)).await;
         if !matches!(registered, Ok(Registered::New(_))) {
-            self.forget_heard(&registration.group);
+            self.doubt_book(&registration.group);
         }
         registered
     }
@@ -154,7 +162,11 @@ impl Registry for SageMakerRegistry {
         let _turn = self.turn(&change.group).await;
         self.forget_heard(&change.group);
         let changed = Box::pin(self.desk(&change.group).set_approval(change)).await;
-        self.forget_heard(&change.group);
+        if matches!(changed, Ok(Changed::Done)) {
+            self.forget_heard(&change.group);
+        } else {
+            self.doubt_book(&change.group);
+        }
         changed
     }
 

@@ -246,6 +246,12 @@ impl Book {
         }
     }
 
+    /// Tells whether the newest listing will not show what is current: as many versions are noted as it has, and none
+    /// of them is approved. A person may have approved one since.
+    pub(super) fn is_far_back(&self) -> bool {
+        self.seen.len() >= SEEN && !self.seen.values().any(|approval| *approval == Approval::Approved)
+    }
+
     /// Takes note of what is current now.
     pub(super) fn turn(&mut self, current: Option<VersionNumber>, at: jiff::Timestamp) {
         let Some(number) = current else { return };

@@ -1,7 +1,8 @@
 //! A group as it is now: SageMaker's newest listing and the group's book, laid side by side.
 //!
 //! Where they differ, a person changed something or the listing lags behind: a description of the version decides.
-//! Normally nothing differs, and a view costs one request however many versions there are.
+//! Normally nothing differs, and a view costs one request however many versions there are. Left out: the view of a group
+//! whose current version is far behind its newest ones, which is in `far`.
 
 use crate::adapters::s3::objects::Stored;
 use crate::adapters::sagemaker::registry::desk::Desk;
@@ -16,6 +17,7 @@ use crate::adapters::sagemaker::registry::record::FreezeMark;
 use crate::adapters::sagemaker::registry::record::Intent;
 use crate::adapters::sagemaker::registry::record::Manifest;
 use crate::adapters::sagemaker::registry::record::Record;
+use crate::facts::group::GroupLook;
 use crate::model::approval::Approval;
 use crate::model::digest::Sha256Digest;
 use crate::model::history::Freeze;
@@ -54,13 +56,41 @@ pub(super) struct View {
     pub(super) described: BTreeMap<VersionNumber, Described>,
     /// Versions that the book knows and SageMaker does not have any more.
     pub(super) gone: BTreeSet<VersionNumber>,
+    /// Set where only approved versions were listed: what the book stands for.
+    pub(super) noted: Option<Noted>,
     /// The newest approved one beyond the entries, once it was looked for.
     approved_beyond: Option<Option<Entry>>,
 }
 
+/// What a view has from the book instead of from SageMaker.
+pub(super) struct Noted {
+    /// The highest number in the book.
+    pub(super) newest: Option<VersionNumber>,
+    /// Which entries are as they were noted last.
+    pub(super) numbers: BTreeSet<VersionNumber>,
+}
+
 impl View {
+    /// Lays side by side what was listed and what was read.
+    pub(super) fn of(page: Option<Page>, book: Option<Stored<Book>>, freeze: Option<Stored<FreezeMark>>) -> Self {
+        let exists = page.is_some();
+        let page = page.unwrap_or_default();
+        Self {
+            exists,
+            entries: page.entries,
+            next: page.next,
+            book,
+            freeze,
+            described: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            noted: None,
+            approved_beyond: None,
+        }
+    }
+
     pub(super) fn newest(&self) -> Option<VersionNumber> {
-        self.entries.first().map(|entry| entry.number)
+        let noted = self.noted.as_ref().and_then(|noted| noted.newest);
+        self.entries.first().map(|entry| entry.number).max(noted)
     }
 
     pub(super) fn frozen(&self) -> Option<&Freeze> {
@@ -96,7 +126,14 @@ impl View {
     }
 
     fn is_within(&self, number: VersionNumber) -> bool {
-        self.next.is_none() || self.entries.last().is_some_and(|oldest| number >= oldest.number)
+        let listed = self.next.is_none() || self.entries.last().is_some_and(|oldest| number >= oldest.number);
+        listed && self.noted.is_none()
+    }
+
+    /// Tells whether a version that is not among the entries may be there all the same.
+    pub(super) fn may_be_beyond(&self, number: VersionNumber) -> bool {
+        let older = self.next.is_some() && self.entries.last().is_some_and(|oldest| number < oldest.number);
+        older || self.noted.is_some()
     }
 }
 
@@ -106,35 +143,33 @@ impl Desk {
         let (book_key, freeze_key) = (self.book_key(), self.freeze_key());
         let freeze = self.objects.get_json::<FreezeMark>(&freeze_key, doing);
         let book = self.objects.get_json::<Book>(&book_key, doing);
-        let (page, book, freeze) = if let Some(memory) = self.recalled() {
-            // The book says whether what was heard still counts.
-            let now = self.clock.now();
-            let book = book.await?;
-            memory.look(&self.group, book.as_ref().map(|book| book.etag.as_str()), now);
-            let (page, freeze) = tokio::join!(self.newest_page(doing), freeze);
-            (page?, book, freeze?)
-        } else {
-            let (page, book, freeze) = tokio::join!(self.newest_page(doing), book, freeze);
-            (page?, book?, freeze?)
-        };
-        let exists = page.is_some();
-        let page = page.unwrap_or_default();
-        let mut view = View {
-            exists,
-            entries: page.entries,
-            next: page.next,
-            book,
-            freeze,
-            described: BTreeMap::new(),
-            gone: BTreeSet::new(),
-            approved_beyond: None,
-        };
+        let (page, book, freeze) = tokio::join!(self.newest_page(doing), book, freeze);
+        let mut view = View::of(page?, book?, freeze?);
+        self.confirm(&mut view, doing).await?;
+        Ok(view)
+    }
+
+    /// Reads what the group is now as far as a look needs it, which may repeat what was heard a moment ago.
+    pub(super) async fn view_for(&self, look: &GroupLook, doing: &str) -> Result<View, PortError> {
+        let Some(memory) = self.recalled() else { return self.view(doing).await };
+        let book = self.objects.get_json::<Book>(&self.book_key(), doing).await?;
+        // The book says whether what was heard still counts.
+        memory.look(&self.group, book.as_ref().map(|book| book.etag.as_str()), self.clock.now());
+        if let Some(book) = book.as_ref().filter(|_| memory.may_go_by_the_book(&self.group))
+            && let Some(view) = Box::pin(self.far_view(book, look, doing)).await?
+        {
+            return Ok(view);
+        }
+        let freeze_key = self.freeze_key();
+        let freeze = self.objects.get_json::<FreezeMark>(&freeze_key, doing);
+        let (page, freeze) = tokio::join!(self.newest_page(doing), freeze);
+        let mut view = View::of(page?, book, freeze?);
         self.confirm(&mut view, doing).await?;
         Ok(view)
     }
 
     /// Describes the versions of which the listing and the book say different things.
-    async fn confirm(&self, view: &mut View, doing: &str) -> Result<(), PortError> {
+    pub(super) async fn confirm(&self, view: &mut View, doing: &str) -> Result<(), PortError> {
         let Some(book) = &view.book else { return Ok(()) };
         let (mut differing, mut missing) = (BTreeMap::new(), Vec::new());
         for (number, approval) in book.value.seen.iter().rev() {
