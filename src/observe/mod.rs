@@ -253,11 +253,13 @@ impl Observer {
                 facts.trainings.extend(attempts(rules, ports, name, fingerprint).await?);
             }
         }
-        if let Some(target) = &stage.compare_with
-            && !facts.groups.contains_key(target)
-            && (task.goal.predicts || has_result(facts))
-        {
-            facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
+        if let Some(target) = stage.compare_with.as_ref().filter(|target| !facts.groups.contains_key(*target)) {
+            if task.goal.predicts || has_result(facts) {
+                facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
+            } else if let (Some(group), true) = (rules.groups.get(target), facts.trainings.is_empty()) {
+                // Nothing is compared yet. But a run that cannot reach it ends before a training is paid for.
+                ports.registry.history(group, Some(facts.now), None).await?;
+            }
         }
         if stage.on_newer_push == OnNewerPush::Stop && !task.goal.predicts {
             self.observe_older(task, ports, stage, branch, fingerprint.as_ref(), facts).await?;

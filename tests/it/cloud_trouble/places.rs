@@ -1,5 +1,6 @@
 //! Regions, buckets, accounts, credentials and clocks that are not what the configuration takes them for.
 
+use super::MODEL;
 use super::Team;
 use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;
@@ -89,6 +90,20 @@ async fn a_promotion_that_may_not_read_dev_writes_nothing_in_prod() {
     team.push("prod").await.ends(Verdict::Errored, &["port-failed"]).says(&["acme-ml-dev", "-> Allow s3:GetObject"]);
     assert_eq!(team.versions(PROD), 0);
     assert!(!team.world().keys(PROD_BUCKET, "").iter().any(|key| key.ends_with("model.tar.gz")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_trained_that_could_not_be_compared_afterwards() {
+    let advanced = MODEL.replace("project: churn\n", "project: churn\ntopology: advanced\n");
+    assert_ne!(advanced, MODEL);
+    let team = Team::with(&advanced);
+    team.world().with(|state| state.buckets.remove(PROD_BUCKET));
+    team.push("dev").await.ends(Verdict::Errored, &["port-failed"]).says(&[
+        "read the history of churn-champion",
+        "acme-ml-prod",
+        "The specified bucket does not exist",
+    ]);
+    team.is_untouched();
 }
 
 #[tokio::test(flavor = "multi_thread")]

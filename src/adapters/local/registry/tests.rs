@@ -100,6 +100,7 @@ fn steps_of_a_look(count: u32) -> Vec<i32> {
         fingerprint: Some(middle.fingerprint),
         numbers: vec![VersionNumber(3)],
         with_former: true,
+        ..GroupLook::default()
     };
     let facts = read::look(&connection, &group(), &wanted).expect("look");
     assert_eq!(facts.current_number(), Some(VersionNumber(1)));
