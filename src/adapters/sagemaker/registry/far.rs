@@ -60,23 +60,29 @@ impl Desk {
             return Ok(None);
         }
         recent.retain(|noted| page.entries.iter().all(|listed| listed.number != noted.number));
-        let numbers: BTreeSet<VersionNumber> = recent.iter().map(|noted| noted.number).collect();
         let mut entries = page.entries;
         entries.extend(recent);
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.number));
         let mut view = View::of(Some(Page { entries, next: None }), Some(book.clone()), freeze?);
-        view.noted = Some(Noted { newest: newest.first().copied(), numbers });
+        view.noted = Some(Noted { newest: newest.first().copied(), unsure: BTreeSet::new() });
         self.confirm(&mut view, doing).await?;
+        // The listing says what is current. Beside that it may lag, and the book does not know of people.
+        let current = self.current(&mut view, doing).await?.map(|entry| entry.number);
+        let sure = |number: &VersionNumber| Some(*number) == current || view.described.contains_key(number);
+        let unsure = view.entries.iter().map(|entry| entry.number).filter(|number| !sure(number)).collect();
+        if let Some(noted) = &mut view.noted {
+            noted.unsure = unsure;
+        }
         Ok(Some(view))
     }
 }
 
 impl View {
-    /// Drops those of these versions that are only as they were noted, so that they are asked for, and names them.
+    /// Drops those of these versions that nobody was asked about, so that they are asked for, and names them.
     pub(super) fn ask_for<'a>(&mut self, numbers: impl IntoIterator<Item = &'a VersionNumber>) -> Vec<VersionNumber> {
         let Some(noted) = &mut self.noted else { return Vec::new() };
         let asked: Vec<VersionNumber> =
-            numbers.into_iter().copied().filter(|number| noted.numbers.remove(number)).collect();
+            numbers.into_iter().copied().filter(|number| noted.unsure.remove(number)).collect();
         self.entries.retain(|entry| !asked.contains(&entry.number));
         asked
     }

@@ -66,8 +66,8 @@ pub(super) struct View {
 pub(super) struct Noted {
     /// The highest number in the book.
     pub(super) newest: Option<VersionNumber>,
-    /// Which entries are as they were noted last.
-    pub(super) numbers: BTreeSet<VersionNumber>,
+    /// Which entries are as they were noted last, or as a listing has them that may lag.
+    pub(super) unsure: BTreeSet<VersionNumber>,
 }
 
 impl View {
