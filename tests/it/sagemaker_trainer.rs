@@ -3,6 +3,7 @@
 mod bad_input;
 mod ends;
 mod faults;
+mod uploads;
 
 use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;

@@ -115,6 +115,28 @@ pub enum CopyFailure {
         /// The object.
         uri: String,
     },
+    /// The file on this machine cannot be read.
+    #[error("{file} cannot be read: {why}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// The file on this machine was written to while it was sent.
+    #[error("{file} changed while it was sent")]
+    FileChanged {
+        /// The file.
+        file: String,
+    },
+    /// S3 keeps no object of this size.
+    #[error("{file} has {size} bytes, and an upload has at most 5 TiB")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// Its size in bytes.
+        size: u64,
+    },
     /// Other writers met every attempt.
     #[error("other writers were faster {BEGINNINGS} times at {uri}")]
     Contended {
@@ -146,6 +168,14 @@ impl CopyFailure {
             Self::NoDigest { .. } => {
                 (PortErrorKind::Corrupt, "The service behind this bucket computes no checksums: use Amazon S3.")
             }
+            Self::Unreadable { .. } => (PortErrorKind::Storage, "Is it still there, and may this user read it?"),
+            Self::FileChanged { .. } => {
+                (PortErrorKind::Corrupt, "Nothing of it was kept. Run again when nobody writes to it.")
+            }
+            Self::TooLarge { .. } => (
+                PortErrorKind::Configuration,
+                "Split it into several files, or put it into a bucket and name its s3:// address in `data`.",
+            ),
             Self::Contended { .. } => (PortErrorKind::Throttling, "Run again: what was begun is found and finished."),
         };
         PortError::because(kind, doing, self).hint(hint)

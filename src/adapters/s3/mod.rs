@@ -24,3 +24,4 @@ pub use self::copy::copy_object;
 pub use self::datasets::S3Datasets;
 pub use self::keys::version_folder;
 pub use self::place::S3Place;
+pub use self::upload::upload_file;

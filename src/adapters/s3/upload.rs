@@ -12,6 +12,7 @@ use crate::adapters::s3::copy::CopySizes;
 use crate::adapters::s3::copy::End;
 use crate::adapters::s3::copy::OnBytes;
 use crate::adapters::s3::hash::Hashed;
+use crate::adapters::s3::hash::hash_file;
 use crate::adapters::s3::look::Found;
 use crate::adapters::s3::look::look;
 use crate::adapters::s3::look::look_for;
@@ -40,6 +41,12 @@ const SHA256: &str = "branchline-sha256";
 /// How many parts are sent at the same time: each holds a connection of this machine.
 const AT_ONCE: usize = 4;
 
+/// The largest file that is sent, in bytes.
+const MOST: u64 = 5 << 40;
+
+/// Up to this size, in bytes, sending a file that lies there already costs less than asking for it first.
+const UNASKED: u64 = 1 << 20;
+
 /// A file on its way.
 pub(super) struct Upload<'a> {
     pub(super) target: &'a Arc<Session>,
@@ -50,25 +57,56 @@ pub(super) struct Upload<'a> {
     pub(super) progress: Option<OnBytes<'a>>,
 }
 
+/// Puts a file of this machine into S3, unless an equal object lies there already. Safe to repeat.
+///
+/// The file is read twice: for its digests, and to be sent. One that changes in between is not kept.
+pub async fn upload_file(
+    target: &Arc<Session>,
+    file: &Path,
+    to: &S3Place,
+    sizes: CopySizes,
+) -> Result<CopiedObject, CopyFailure> {
+    let unreadable = |why: String| CopyFailure::Unreadable { file: file.display().to_string(), why };
+    let size = tokio::fs::metadata(file).await.map_err(|error| unreadable(error.to_string()))?.len();
+    fits(file, size)?;
+    let path = file.to_owned();
+    let hashed = tokio::task::spawn_blocking(move || hash_file(&path, &|_| {})).await;
+    let hashed = hashed.map_err(|error| unreadable(error.to_string()))?;
+    let hashed = hashed.map_err(|error| unreadable(error.to_string()))?;
+    upload(&Upload { target, file, hashed: &hashed, to, sizes, progress: None }).await
+}
+
+fn fits(file: &Path, size: u64) -> Result<(), CopyFailure> {
+    if size > MOST { Err(CopyFailure::TooLarge { file: file.display().to_string(), size }) } else { Ok(()) }
+}
+
 /// Puts a file into S3, unless an equal object lies there already. Safe to repeat.
 pub(super) async fn upload(upload: &Upload<'_>) -> Result<CopiedObject, CopyFailure> {
-    let Upload { target, hashed, to, .. } = upload;
-    if let Some(there) = look_for(target, &target.s3, to).await? {
+    let Upload { target, file, hashed, to, .. } = upload;
+    fits(file, hashed.size)?;
+    let parts = hashed.size > upload.sizes.single_most;
+    if (parts || hashed.size > UNASKED)
+        && let Some(there) = look_for(target, &target.s3, to).await?
+    {
         return settled(&there, hashed, to, true);
     }
-    let parts = hashed.size > upload.sizes.single_most;
     for beginning in 0..BEGINNINGS {
         if beginning > 0 {
             tokio::time::sleep(Duration::from_millis(200 << beginning)).await;
         }
-        let end = if parts { upload.parts().await? } else { upload.whole().await };
-        let refused = match end {
-            End::Copied => {
+        let sent = if parts { upload.parts().await? } else { upload.whole().await };
+        let refused = match sent {
+            Ok(Some(stored)) => return Ok(stored),
+            Ok(None) => {
                 let there = look(target, &target.s3, to).await?;
                 return settled(&there, hashed, to, false);
             }
-            End::Refused(refused) => refused,
+            Err(refused) => refused,
         };
+        // What arrived is not what was read for the digest: is the file still that?
+        if refused.class == Class::Invalid && upload.file_changed().await {
+            return Err(CopyFailure::FileChanged { file: file.display().to_string() });
+        }
         // Another writer was faster, met this one, or somebody tidied the upload away.
         if !matches!(refused.class, Class::Precondition | Class::Conflict | Class::NotFound | Class::Lost) {
             return Err(refused.into());
@@ -83,7 +121,17 @@ pub(super) async fn upload(upload: &Upload<'_>) -> Result<CopiedObject, CopyFail
     Err(CopyFailure::Contended { uri: to.uri() })
 }
 
+/// What S3 says it keeps, where its answer said that; else it must be looked at.
+type Sent = Result<Option<CopiedObject>, Refused>;
+
 impl Upload<'_> {
+    /// Tells whether the file is another one by now, or cannot be read any more.
+    async fn file_changed(&self) -> bool {
+        let path = self.file.to_owned();
+        let now = tokio::task::spawn_blocking(move || hash_file(&path, &|_| {})).await;
+        !matches!(now, Ok(Ok(now)) if now == *self.hashed)
+    }
+
     fn encryption(&self) -> (Option<ServerSideEncryption>, Option<String>) {
         let key = self.target.place.kms_key.clone();
         (key.as_ref().map(|_| ServerSideEncryption::AwsKms), key)
@@ -94,7 +142,7 @@ impl Upload<'_> {
         place.account_id.clone().filter(|_| place.bucket == self.to.bucket)
     }
 
-    async fn whole(&self) -> End {
+    async fn whole(&self) -> Sent {
         let digest = hex::decode(self.hashed.sha256.as_str()).map(aws_smithy_types::base64::encode).unwrap_or_default();
         let (encryption, key) = self.encryption();
         let sent = self
@@ -114,13 +162,18 @@ impl Upload<'_> {
                 async move { request.body(body(self.file, 0, self.hashed.size).await).send().await }
             })
             .await;
-        match sent {
-            Ok(_) => End::Copied,
-            Err(refused) => End::Refused(sharpen(refused)),
-        }
+        let answer = sent.map_err(sharpen)?;
+        // Without the checksum the service has not compared it.
+        Ok(answer.checksum_sha256().filter(|said| **said == *digest).map(|_| CopiedObject {
+            digest: ObjectDigest::Sha256(self.hashed.sha256.clone()),
+            size: self.hashed.size,
+            etag: answer.e_tag().unwrap_or_default().to_owned(),
+            version: answer.version_id().map(str::to_owned),
+            was_there: false,
+        }))
     }
 
-    async fn parts(&self) -> Result<End, CopyFailure> {
+    async fn parts(&self) -> Result<Sent, CopyFailure> {
         let (encryption, key) = self.encryption();
         let begun = self
             .target
@@ -141,18 +194,21 @@ impl Upload<'_> {
             .await;
         let id = match begun {
             Ok(begun) => begun.upload_id().unwrap_or_default().to_owned(),
-            Err(refused) => return Ok(End::Refused(sharpen(refused))),
+            Err(refused) => return Ok(Err(sharpen(refused))),
         };
         let open = OpenUpload::new(self.target, &self.target.s3, self.to, id);
         match self.send_parts(open.id()).await {
             Ok(parts) => {
                 let crc64 = Some(self.hashed.crc64.clone());
                 let whole = Whole { size: self.hashed.size, crc64, owner: self.owner() };
-                Ok(open.complete(parts, &whole).await?)
+                Ok(match open.complete(parts, &whole).await? {
+                    End::Copied => Ok(None),
+                    End::Refused(refused) => Err(refused),
+                })
             }
             Err(refused) => {
                 open.abort().await;
-                Ok(End::Refused(sharpen(refused)))
+                Ok(Err(sharpen(refused)))
             }
         }
     }

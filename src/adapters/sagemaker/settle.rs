@@ -227,7 +227,7 @@ pub(super) async fn evidence(session: &Session, spec: &TrainingSpec) -> Vec<Stri
 
 /// Writes an end down. Where one is written already, that one holds.
 pub(super) async fn write_down(
-    session: &Session,
+    session: &Arc<Session>,
     keys: Keys<'_>,
     spec: &TrainingSpec,
     record: EndRecord,
@@ -252,7 +252,7 @@ pub(super) async fn write_down(
 }
 
 /// Takes the mark of an open training away.
-pub(super) async fn close(session: &Session, keys: Keys<'_>, spec: &TrainingSpec) -> Result<(), PortError> {
+pub(super) async fn close(session: &Arc<Session>, keys: Keys<'_>, spec: &TrainingSpec) -> Result<(), PortError> {
     let gone = Shelf::of(session).remove(&keys.open(spec.name.as_str())).await;
     gone.map_err(|refused| refused.into_port(format!("take training {} from the open ones", spec.name)))
 }

@@ -14,18 +14,16 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;
-
-/// The largest file that one request may carry, in bytes.
-pub(super) const SINGLE_PUT: u64 = 5 << 30;
+use std::sync::Arc;
 
 /// The objects of one account's bucket.
 #[derive(Clone, Copy)]
 pub(super) struct Shelf<'a> {
-    pub(super) session: &'a Session,
+    pub(super) session: &'a Arc<Session>,
 }
 
 impl<'a> Shelf<'a> {
-    pub(super) fn of(session: &'a Session) -> Self {
+    pub(super) fn of(session: &'a Arc<Session>) -> Self {
         Self { session }
     }
 

@@ -29,6 +29,7 @@ use crate::ports::trainer::StartedTraining;
 use crate::ports::trainer::TrainingSpec;
 use aws_sdk_sagemaker::operation::create_training_job::builders::CreateTrainingJobInputBuilder;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a creation is sent again after its answer was lost and nothing was found.
@@ -36,7 +37,7 @@ const AGAIN: u32 = 3;
 
 /// A training that is to begin.
 pub(super) struct Start<'a> {
-    pub(super) session: &'a Session,
+    pub(super) session: &'a Arc<Session>,
     pub(super) keys: Keys<'a>,
     pub(super) spec: &'a TrainingSpec,
     pub(super) repository: &'a RepositoryId,
@@ -256,7 +257,7 @@ impl Start<'_> {
 
 /// Tells whether a job writes where ours do.
 pub(super) fn is_of(keys: Keys<'_>, job: &DescribeTrainingJobOutput) -> bool {
-    let ours = Shelf::of(keys.session).uri(&keys.output());
+    let ours = format!("s3://{}/{}", keys.session.place.bucket, keys.output());
     let theirs = job.output_data_config().and_then(|output| output.s3_output_path());
     theirs.is_some_and(|path| path.trim_end_matches('/') == ours)
 }

@@ -12,6 +12,7 @@ use crate::adapters::aws::Accounts;
 use crate::adapters::aws::Session;
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
+use crate::adapters::s3::CopySizes;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -92,12 +93,19 @@ pub struct Setting {
 #[derive(Clone)]
 pub struct SageMakerTrainer {
     inner: Arc<Inner>,
+    sizes: CopySizes,
 }
 
 impl SageMakerTrainer {
     /// Trains with a setting. Nothing is sent yet.
     pub fn new(setting: Setting) -> Self {
-        Self { inner: Arc::new(Inner { setting, known: Mutex::default(), followed: Mutex::default() }) }
+        let inner = Inner { setting, known: Mutex::default(), followed: Mutex::default() };
+        Self { inner: Arc::new(inner), sizes: CopySizes::default() }
+    }
+
+    /// Moves the border between an upload in one request and one in parts.
+    pub fn with_sizes(self, sizes: CopySizes) -> Self {
+        Self { sizes, ..self }
     }
 }
 
@@ -231,7 +239,12 @@ impl Trainer for SageMakerTrainer {
             keys: self.inner.keys(session),
             spec,
             repository: &setting.repository,
-            machine: Machine { home: &setting.home, root: &setting.root, material: &setting.material },
+            machine: Machine {
+                home: &setting.home,
+                root: &setting.root,
+                material: &setting.material,
+                sizes: self.sizes,
+            },
             pause: setting.pace.lag,
         };
         start.run().await

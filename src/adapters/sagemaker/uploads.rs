@@ -1,10 +1,13 @@
-//! Data of a training that do not lie in a bucket already: uploaded once by their digest, as plain files.
+//! Data of a training that do not lie in a bucket already: uploaded once by their digest, as plain files, large ones in
+//! parts. What lies there already is compared, never written again.
 
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::local::prepare::Preparation;
+use crate::adapters::s3::CopySizes;
+use crate::adapters::s3::S3Place;
+use crate::adapters::s3::upload_file;
 use crate::adapters::sagemaker::keys::Keys;
-use crate::adapters::sagemaker::shelf::SINGLE_PUT;
 use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::source::off_the_runtime;
 use crate::adapters::sagemaker::source::temporary;
@@ -26,6 +29,8 @@ pub(super) struct Machine<'a> {
     /// The root of the main working tree.
     pub(super) root: &'a PathBuf,
     pub(super) material: &'a Arc<dyn SourceMaterial>,
+    /// Where one request ends and parts begin.
+    pub(super) sizes: CopySizes,
 }
 
 impl Machine<'_> {
@@ -48,17 +53,12 @@ impl Machine<'_> {
             return Ok(prefix);
         }
         let (folder, files) = self.gather(spec, channel, dataset).await?;
-        for (path, file, size) in &files {
-            if *size > SINGLE_PUT {
-                let doing = format!("upload the data {} of channel {channel}", dataset.uri);
-                return Err(PortError::because(
-                    PortErrorKind::Configuration,
-                    doing,
-                    format!("{path} is larger than 5 GiB"),
-                )
-                .hint("Put data of this size into a bucket, and name its s3:// address in `data`."));
-            }
-            shelf.put_new_file(&keys.data(&dataset.digest, path), file).await?;
+        for (path, file, _) in &files {
+            let to = S3Place::new(&shelf.session.place.bucket, keys.data(&dataset.digest, path));
+            let sent = upload_file(shelf.session, file, &to, self.sizes).await;
+            sent.map_err(|failure| {
+                failure.into_port(format!("upload {path} of the data {} of channel {channel}", dataset.uri))
+            })?;
         }
         let list: Vec<(&String, &u64)> = files.iter().map(|(path, _, size)| (path, size)).collect();
         shelf.put_new_json(&complete, &list).await?;
