@@ -15,10 +15,29 @@ use branchline::ports::Registry;
 pub(super) async fn grown(count: u64) -> Home {
     let home = Home::new().await;
     let first = home.register("first", APPROVED).await;
+    team_s_own(&home, 2, count);
+    assert_eq!(first.number.0, 1);
+    for what in ["a", "b", "c", "d", "e", "f"] {
+        home.register(what, PENDING).await;
+    }
+    home
+}
+
+/// A group with some pending versions of ours, and then the team's own up to a number.
+async fn grown_after(ours: &[&str], count: u64) -> Home {
+    let home = Home::new().await;
+    for what in ours {
+        home.register(what, PENDING).await;
+    }
+    team_s_own(&home, ours.len() as u64 + 1, count);
+    home
+}
+
+fn team_s_own(home: &Home, first: u64, count: u64) {
     home.place.world.with(|state| {
         let place = state.place(DEV, REGION);
         let model = place.packages.values().next().expect("the first").clone();
-        for number in 2..=count {
+        for number in first..=count {
             let mut more = model.clone();
             more.arn = model.arn.replace("/1", &format!("/{number}"));
             more.version = number;
@@ -29,11 +48,6 @@ pub(super) async fn grown(count: u64) -> Home {
         }
         place.numbers.insert(home.group.as_str().to_owned(), count);
     });
-    assert_eq!(first.number.0, 1);
-    for what in ["a", "b", "c", "d", "e", "f"] {
-        home.register(what, PENDING).await;
-    }
-    home
 }
 
 #[tokio::test]
@@ -66,6 +80,28 @@ async fn a_look_and_a_registration_cost_the_same_in_every_group() {
     assert_eq!(costs[1], costs[2]);
     assert!(costs[1].0.0 <= 3, "{costs:?}");
     assert!(costs.iter().all(|(_, (sagemaker, _))| *sagemaker <= 4), "{costs:?}");
+}
+
+#[tokio::test]
+async fn a_pending_version_far_back_is_overtaken_and_one_that_a_person_approved_is_not() {
+    // Numbers 1 to 3 are ours, 150 of the team's own come after them.
+    let home = grown_after(&["a", "b", "c"], 153).await;
+    let world = &home.place.world;
+    let arns: Vec<String> = world.versions(DEV, home.group.as_str()).iter().map(|known| known.arn.clone()).collect();
+    world.set_approval(DEV, arns.iter().find(|arn| arn.ends_with("/2")).expect("the second"), "Approved");
+    let superseded = async || {
+        let versions = home.registry.list(&home.group, Some(VersionNumber(4)), 10).await.expect("a list");
+        versions.iter().map(|version| (version.number.0, version.superseded)).collect::<Vec<_>>()
+    };
+    for (what, most) in [("d", 5), ("e", 4)] {
+        let mut registration = home.decide(what, PENDING).await;
+        registration.supersedes_older = true;
+        world.reset_requests();
+        home.registry.register(&registration).await.expect("register");
+        assert_eq!(superseded().await, [(3, true), (2, false), (1, true)], "{what}");
+        let sagemaker = world.count("ListModelPackages") + world.count("BatchDescribeModelPackage");
+        assert!(sagemaker <= most, "{what}: {sagemaker}");
+    }
 }
 
 #[tokio::test]

@@ -219,6 +219,8 @@ impl Held<'_> {
         self.view.approve(entry.number, change.to);
         if self.view.entry(entry.number).is_some() {
             self.book.note(entry.number, change.to);
+        } else if change.to != Approval::PendingManualApproval {
+            self.book.waiting.remove(&entry.number);
         }
         let action = match (change.to, change.rejection) {
             (Approval::Rejected, Some(Rejection::RolledBack)) => HistoryAction::RolledBack,

@@ -23,12 +23,16 @@ use crate::ports::Registration;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// How many versions that were current are remembered: the current one, and the way back.
 pub(super) const CURRENTS: usize = 51;
 
 /// How many approvals are remembered, so that a change by a person shows: as many as one listing has.
 pub(super) const SEEN: usize = 100;
+
+/// How many versions that wait for a person are remembered beyond those. The oldest are dropped where there are more.
+pub(super) const WAITING: usize = 500;
 
 /// The truth about what a version holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,6 +219,9 @@ pub(super) struct Book {
     pub(super) currents: Vec<Current>,
     /// The approvals of the newest versions as we last saw them.
     pub(super) seen: BTreeMap<VersionNumber, Approval>,
+    /// The versions that were pending when we last saw them, and were not overtaken: also those that `seen` has lost.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) waiting: BTreeSet<VersionNumber>,
     /// The time of the last line of the history, in microseconds: the next one comes after it, whatever the clock says.
     pub(super) written: i64,
     /// Lines of the last change. They may not be in the history yet.
@@ -230,6 +237,7 @@ impl Default for Book {
             highest: None,
             currents: Vec::new(),
             seen: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             written: 0,
             outbox: Vec::new(),
             intent: None,
@@ -243,6 +251,11 @@ impl Book {
         self.seen.insert(number, approval);
         while self.seen.len() > SEEN {
             self.seen.pop_first();
+        }
+        if approval != Approval::PendingManualApproval {
+            self.waiting.remove(&number);
+        } else if self.waiting.insert(number) && self.waiting.len() > WAITING {
+            self.waiting.pop_first();
         }
     }
 

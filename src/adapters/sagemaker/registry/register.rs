@@ -11,6 +11,7 @@ use crate::adapters::sagemaker::registry::desk::operation_digits;
 use crate::adapters::sagemaker::registry::held::Happened;
 use crate::adapters::sagemaker::registry::held::Held;
 use crate::adapters::sagemaker::registry::listing::Described;
+use crate::adapters::sagemaker::registry::listing::Entry;
 use crate::adapters::sagemaker::registry::listing::Progress;
 use crate::adapters::sagemaker::registry::package::MetricsObject;
 use crate::adapters::sagemaker::registry::package::MetricsPlace;
@@ -33,6 +34,8 @@ use crate::ports::PortErrorKind;
 use crate::ports::Registered;
 use crate::ports::Registration;
 use crate::ports::Stale;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How often a creation is sent whose answer was lost and of which nothing is found.
@@ -197,13 +200,13 @@ impl Held<'_> {
         Ok(())
     }
 
-    /// The versions that await approval and were not overtaken, the oldest first, as far as one listing goes.
-    async fn pending(&self) -> Result<Vec<VersionNumber>, PortError> {
-        let pending =
-            self.view.entries.iter().rev().filter(|entry| {
-                entry.approval == Approval::PendingManualApproval && entry.progress != Progress::Failed
-            });
-        let numbers: Vec<VersionNumber> = pending.map(|entry| entry.number).collect();
+    /// The versions that await approval and were not overtaken, the oldest first: those of one listing, and older ones
+    /// that the book knows.
+    async fn pending(&mut self) -> Result<Vec<VersionNumber>, PortError> {
+        let waits =
+            |entry: &&Entry| entry.approval == Approval::PendingManualApproval && entry.progress != Progress::Failed;
+        let mut numbers = self.pending_beyond().await?;
+        numbers.extend(self.view.entries.iter().rev().filter(waits).map(|entry| entry.number));
         let records = self.desk.records(&numbers, self.doing).await?;
         let overtaken = |record: &Option<Record>| record.as_ref().is_some_and(|record| record.superseded);
         Ok(numbers
@@ -212,6 +215,27 @@ impl Held<'_> {
             .filter(|(_, record)| !overtaken(record))
             .map(|(number, _)| number)
             .collect())
+    }
+
+    /// The versions that wait and are older than the listing, the oldest first. What a person did with them meanwhile
+    /// is asked for all at once, and only where there are any.
+    async fn pending_beyond(&mut self) -> Result<Vec<VersionNumber>, PortError> {
+        let Some(oldest) = self.view.entries.last().map(|entry| entry.number) else { return Ok(Vec::new()) };
+        let older: Vec<VersionNumber> = self.book.waiting.range(..oldest).copied().collect();
+        let records = self.desk.records(&older, self.doing).await?;
+        let standing = |record: &Record| !record.superseded && !record.forgotten;
+        let arns: BTreeMap<VersionNumber, String> =
+            records.into_iter().flatten().filter(standing).map(|record| (record.number, record.arn)).collect();
+        let mut waiting = BTreeSet::new();
+        if !arns.is_empty() {
+            let entries = self.desk.describe_many(&arns, self.doing).await?;
+            let pending = entries.into_iter().filter(|entry| entry.approval == Approval::PendingManualApproval);
+            waiting.extend(pending.filter(|entry| entry.progress != Progress::Failed).map(|entry| entry.number));
+        }
+        for number in older.into_iter().filter(|number| !waiting.contains(number)) {
+            self.book.waiting.remove(&number);
+        }
+        Ok(waiting.into_iter().collect())
     }
 
     /// Has SageMaker make the version, and returns its address.
@@ -309,6 +333,7 @@ impl Held<'_> {
             happened.push(happens(HistoryAction::Approved, number));
         }
         for older in supersedes {
+            self.book.waiting.remove(older);
             if self.overtake(*older).await? {
                 happened.push(happens(HistoryAction::Superseded, *older));
             }
@@ -318,6 +343,9 @@ impl Held<'_> {
         self.book.raise(&manifest.content);
         // As it was asked for: a change by a person meanwhile shows as theirs.
         self.book.note(number, record.approval);
+        if record.superseded {
+            self.book.waiting.remove(&number);
+        }
         self.view.put(made.entry.clone());
         self.commit(&happened, manifest.at).await?;
         Ok(record)

@@ -253,6 +253,7 @@ impl Held<'_> {
             self.keep(&record).await?;
         }
         self.book.seen.remove(&number);
+        self.book.waiting.remove(&number);
         self.view.entries.retain(|entry| entry.number != number);
         Ok(())
     }
