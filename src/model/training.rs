@@ -83,6 +83,30 @@ pub enum StopCause {
     NewerPush,
     /// Its branch was deleted.
     BranchDeleted,
+    /// It had ended, and `prune` took away what it made. Its name stays taken.
+    Pruned,
+}
+
+impl StopCause {
+    /// Says it in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cancelled => "the run was cancelled",
+            Self::NewerPush => "a newer push to its branch wants something else",
+            Self::BranchDeleted => "its branch was deleted",
+            Self::Pruned => "what it made was taken away",
+        }
+    }
+
+    /// Says why a training that ended by this has left nothing, so that another one is needed.
+    pub fn leaves(self, training: &TrainingName) -> String {
+        match self {
+            Self::Pruned => format!("what {training} made was taken away by `prune`"),
+            Self::Cancelled | Self::NewerPush | Self::BranchDeleted => {
+                format!("{training} was stopped before it ended")
+            }
+        }
+    }
 }
 
 /// Where a training stands.

@@ -352,16 +352,9 @@ fn after(
                 },
             )
         }
-        TrainingState::Stopped { .. } => match push.overtaken.as_ref().filter(|_| !push.by_hand) {
+        TrainingState::Stopped { cause } => match push.overtaken.as_ref().filter(|_| !push.by_hand) {
             Some(head) => Err(superseded(push, head.clone())),
-            None => begin(
-                goal,
-                rules,
-                facts,
-                push,
-                attempts,
-                Some(format!("{} was stopped before it ended", training.name)),
-            ),
+            None => begin(goal, rules, facts, push, attempts, Some(cause.leaves(&training.name))),
         },
         TrainingState::Failed { cause, message, log_tail } => {
             if let Some(head) = push.overtaken.as_ref().filter(|_| !push.by_hand) {

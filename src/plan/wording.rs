@@ -4,7 +4,6 @@
 //! escapes it for its own medium.
 
 use crate::facts::model::Nearest;
-use crate::model::training::StopCause;
 use crate::model::version::Rejection;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
@@ -135,12 +134,7 @@ impl Reason {
                 format!("training {training} goes on: the head of {wanted_by} wants the same code, settings and data")
             }
             Self::TrainingStopped { training, cause } => {
-                let why = match cause {
-                    StopCause::Cancelled => "the run was cancelled",
-                    StopCause::NewerPush => "a newer push to its branch wants something else",
-                    StopCause::BranchDeleted => "its branch was deleted",
-                };
-                format!("training {training} is stopped: {why}")
+                format!("training {training} is stopped: {}", cause.as_str())
             }
             Self::AlreadyRegistered { version, commit, approval } => format!(
                 "not trained: commit {} has the same code, settings and data as {version}, trained from commit {} ({approval})",

@@ -1,5 +1,7 @@
 //! Pruning with the real local backend: what goes, what stays, and a fault at each of its writes.
 
+mod cloud;
+
 use crate::world::faults::Fault;
 use crate::world::faults::Faults;
 use crate::world::laptop::Laptop;

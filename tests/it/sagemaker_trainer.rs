@@ -3,6 +3,7 @@
 mod bad_input;
 mod ends;
 mod faults;
+mod removal;
 mod uploads;
 
 use crate::world::aws::DEV;

@@ -16,6 +16,7 @@ use crate::adapters::s3::hash::Hashing;
 use crate::adapters::s3::hash::hash_file;
 use crate::adapters::s3::keys;
 use crate::adapters::s3::look::look;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::s3::place::S3Place;
 use crate::adapters::s3::sweep;
 use crate::adapters::s3::upload::Upload;
@@ -202,19 +203,18 @@ impl ArtifactStore for S3Artifacts {
     async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
         let mut held = Held::default();
         for session in self.accounts.all() {
-            let folder = session.key(&format!("{}/", self.project));
-            match sweep::list(session, &folder).await {
+            let folder = format!("{}/", self.project);
+            let uri = Objects::of(session).location(&folder);
+            match sweep::list(session, &folder, &format!("list {uri}")).await {
                 Ok(found) => {
                     held.known.extend(found.known);
                     held.unknown.extend(found.unknown);
                 }
                 // A role may reach its own stage only. What it cannot see it takes nothing from.
-                Err(refused) if refused.class == Class::Denied => {
-                    held.unknown.push(format!("s3://{}/{folder} (may not be listed)", session.place.bucket));
+                Err(error) if error.kind == PortErrorKind::Permission => {
+                    held.unknown.push(format!("{uri} (may not be listed)"));
                 }
-                Err(refused) => {
-                    return Err(refused.into_port(format!("list s3://{}/{folder}", session.place.bucket)));
-                }
+                Err(error) => return Err(error),
             }
         }
         Ok(held)

@@ -1,4 +1,5 @@
-//! Small objects of one account: read whole, written only under a precondition, listed in order.
+//! Small objects of one account: read whole, written only under a precondition, listed in order. The records of the
+//! registry and of trainings are such objects.
 //!
 //! Every write says what it expects to find. One whose answer was lost is sent again and then finds its own bytes,
 //! which counts as done. Deliberately absent: artifacts, which are copied by the service and never pass through here.
@@ -7,6 +8,9 @@ use crate::adapters::aws::Class;
 use crate::adapters::aws::Kind;
 use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
+use crate::adapters::s3::copy::CopySizes;
+use crate::adapters::s3::place::S3Place;
+use crate::adapters::s3::upload::upload_file;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -15,6 +19,7 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -61,6 +66,17 @@ pub enum Replaced {
     Moved,
 }
 
+/// An object as a listing names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key below the prefix.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was stored, UTC. The far future where that was not said.
+    pub stored_at: jiff::Timestamp,
+}
+
 /// The one thing that every schema has.
 #[derive(Deserialize)]
 struct Schema {
@@ -76,6 +92,11 @@ impl Objects {
     /// Spells the address of a key: `s3://bucket/prefix/key`.
     pub fn location(&self, key: &str) -> String {
         format!("s3://{}/{}", self.session.place.bucket, self.session.key(key))
+    }
+
+    /// Returns the place of a key, for what is copied or sent as a file.
+    pub fn place(&self, key: &str) -> S3Place {
+        S3Place::new(self.session.place.bucket.clone(), self.session.key(key))
     }
 
     /// Returns the key of an address, where it lies below our prefix in our bucket.
@@ -156,6 +177,30 @@ impl Objects {
         Ok(found)
     }
 
+    /// Tells whether there is such an object.
+    pub async fn has(&self, key: &str, doing: &str) -> Result<bool, PortError> {
+        let send = || {
+            let place = &self.session.place;
+            let head = self.session.s3.head_object().bucket(&place.bucket).key(self.session.key(key));
+            head.set_expected_bucket_owner(place.account_id.clone()).send()
+        };
+        match self.session.call(Kind::Read, "s3:GetObject", send).await {
+            Ok(_) => Ok(true),
+            Err(refused) if is_missing(&refused) => Ok(false),
+            Err(refused) => Err(self.failed(refused, doing, key)),
+        }
+    }
+
+    /// Makes an object that must not exist. `false`: something lies there, be it the same bytes, or bytes of ours whose
+    /// answer was lost.
+    pub async fn claim(&self, key: &str, bytes: &[u8], doing: &str) -> Result<bool, PortError> {
+        match self.put(key, bytes, |put| put.if_none_match("*")).await {
+            Ok(_) => Ok(true),
+            Err(refused) if refused.class == Class::Precondition => Ok(false),
+            Err(refused) => Err(self.failed(refused, doing, key)),
+        }
+    }
+
     /// Makes an object that must not exist. The same bytes again count as made.
     pub async fn create(&self, key: &str, bytes: Vec<u8>, doing: &str) -> Result<Created, PortError> {
         let sent = self.put(key, &bytes, |put| put.if_none_match("*")).await;
@@ -173,6 +218,12 @@ impl Objects {
     /// Makes an object of ours that must not exist.
     pub async fn create_json<T: Serialize>(&self, key: &str, value: &T, doing: &str) -> Result<Created, PortError> {
         self.create(key, write_json(value, doing)?, doing).await
+    }
+
+    /// Makes an object of a file, in parts where it is large. An equal one that lies there counts as made.
+    pub async fn send(&self, key: &str, file: &Path, sizes: CopySizes, doing: &str) -> Result<(), PortError> {
+        let sent = upload_file(&self.session, file, &self.place(key), sizes).await;
+        sent.map(drop).map_err(|failure| failure.into_port(doing))
     }
 
     /// Replaces an object that must still be the one that was read.
@@ -231,23 +282,46 @@ impl Objects {
         most: usize,
         doing: &str,
     ) -> Result<Vec<String>, PortError> {
-        let mut keys = Vec::new();
+        let found = self.list_while(prefix, after, most, |_| true, doing).await?;
+        Ok(found.into_iter().map(|listed| listed.key).collect())
+    }
+
+    /// As [`Self::list`], with what the listing says of each; it ends before the first key that is not `wanted`.
+    pub async fn list_while(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        most: usize,
+        wanted: impl Fn(&str) -> bool + Send + Sync,
+        doing: &str,
+    ) -> Result<Vec<Listed>, PortError> {
+        let mut found = Vec::new();
         let mut next = None;
-        while keys.len() < most {
-            let page = i32::try_from((most - keys.len()).min(1000)).unwrap_or(1000);
+        while found.len() < most {
+            let page = i32::try_from((most - found.len()).min(1000)).unwrap_or(1000);
             let send = || self.listing(prefix).set_start_after(after.map(|key| self.session.key(key))).max_keys(page);
             let send = || send().set_continuation_token(next.clone()).send();
             let answer = self.session.call(Kind::Read, "s3:ListBucket", send).await;
             let answer = answer.map_err(|refused| self.failed(refused, doing, prefix))?;
-            let found = answer.contents().iter().filter_map(|object| self.below(object.key()?));
-            keys.extend(found.map(str::to_owned));
+            for object in answer.contents() {
+                let Some(key) = object.key().and_then(|key| self.below(key)) else { continue };
+                if !wanted(key) {
+                    return Ok(found);
+                }
+                let stored_at = object.last_modified().and_then(|at| jiff::Timestamp::from_second(at.secs()).ok());
+                found.push(Listed {
+                    key: key.to_owned(),
+                    size: object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+                    stored_at: stored_at.unwrap_or(jiff::Timestamp::MAX),
+                });
+            }
             next = answer.next_continuation_token().map(str::to_owned);
             if next.is_none() {
                 break;
             }
         }
-        keys.truncate(most);
-        Ok(keys)
+        found.truncate(most);
+        Ok(found)
     }
 
     /// Lists the names directly below `prefix` that others lie below, without the slash, at most `most`.
@@ -320,7 +394,7 @@ impl Objects {
                 .put_object()
                 .bucket(&place.bucket)
                 .key(self.session.key(key))
-                .content_type("application/json")
+                .set_content_type(key.ends_with(".json").then(|| "application/json".to_owned()))
                 .set_expected_bucket_owner(place.account_id.clone())
                 .set_server_side_encryption(place.kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms))
                 .set_ssekms_key_id(place.kms_key.clone())

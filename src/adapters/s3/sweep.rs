@@ -5,11 +5,14 @@ use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
 use crate::adapters::s3::keys;
 use crate::adapters::s3::look::look_for;
+use crate::adapters::s3::objects::Listed;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::s3::parts::abort;
 use crate::adapters::s3::place::S3Place;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
+use crate::ports::PortError;
 use aws_sdk_s3::primitives::DateTime;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -21,40 +24,27 @@ const AT_ONCE: usize = 16;
 const STALE: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 
 /// Lists the artifacts below a folder, with their digests, and what lies between them and is not ours.
-pub(super) async fn list(session: &Arc<Session>, folder: &str) -> Result<Held<HeldArtifact>, Refused> {
+pub(super) async fn list(session: &Arc<Session>, folder: &str, doing: &str) -> Result<Held<HeldArtifact>, PortError> {
+    let objects = Objects::of(session);
+    let refused = |refused: Refused| refused.into_port(doing);
     let mut held = Held::default();
     let mut looks = JoinSet::new();
-    let mut next: Option<String> = None;
-    loop {
-        let page = session
-            .call(Kind::Read, "s3:ListBucket", || {
-                let request = session.s3.list_objects_v2().bucket(&session.place.bucket).prefix(folder);
-                request.set_continuation_token(next.clone()).send()
-            })
-            .await?;
-        for object in page.contents() {
-            let Some(key) = object.key() else { continue };
-            let place = S3Place::new(&session.place.bucket, key);
-            match keys::whose(key.strip_prefix(folder).unwrap_or(key)) {
-                keys::Whose::Record => {}
-                keys::Whose::Unknown => held.unknown.push(place.uri()),
-                keys::Whose::Artifact(name) => {
-                    if looks.len() >= AT_ONCE {
-                        take(&mut held, looks.join_next().await)?;
-                    }
-                    let (session, name) = (Arc::clone(session), name.to_owned());
-                    let stored_at = object.last_modified().and_then(moment).unwrap_or(jiff::Timestamp::MAX);
-                    looks.spawn(async move { one(&session, place, name, stored_at).await });
+    for Listed { key, stored_at, .. } in objects.list_while(folder, None, usize::MAX, |_| true, doing).await? {
+        let place = objects.place(&key);
+        match keys::whose(key.strip_prefix(folder).unwrap_or(&key)) {
+            keys::Whose::Record => {}
+            keys::Whose::Unknown => held.unknown.push(place.uri()),
+            keys::Whose::Artifact(name) => {
+                if looks.len() >= AT_ONCE {
+                    take(&mut held, looks.join_next().await).map_err(refused)?;
                 }
+                let (session, name) = (Arc::clone(session), name.to_owned());
+                looks.spawn(async move { one(&session, place, name, stored_at).await });
             }
-        }
-        next = page.next_continuation_token().map(str::to_owned);
-        if next.is_none() {
-            break;
         }
     }
     while let Some(looked) = looks.join_next().await {
-        take(&mut held, Some(looked))?;
+        take(&mut held, Some(looked)).map_err(refused)?;
     }
     held.known.sort_by(|a, b| a.artifact.location.cmp(&b.artifact.location));
     Ok(held)

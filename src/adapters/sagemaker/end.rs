@@ -11,7 +11,7 @@ use serde::Serialize;
 /// The schema of the records of a training.
 pub(super) const SCHEMA: u32 = 1;
 
-/// `end.json`: never changed.
+/// `end.json`: written once. Only `prune` replaces it, by one that says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct EndRecord {
     pub(super) schema: u32,

@@ -1,27 +1,30 @@
-//! Where things of a training lie in the bucket, below the prefix of ours. Pure.
+//! Where things of a training lie in the bucket: keys below the prefix of the account, as `Objects` wants them. Pure.
 
-use crate::adapters::aws::Session;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
 
 /// The number that times are subtracted from, so that the newest comes first: 14 digits reach to the year 5138.
 const LAST_MOMENT: i64 = 99_999_999_999_999;
 
-/// Keys of one project in one account.
+/// Keys of one project.
 #[derive(Clone, Copy)]
 pub(super) struct Keys<'a> {
-    pub(super) session: &'a Session,
     pub(super) project: &'a ProjectName,
 }
 
 impl Keys<'_> {
     fn below(&self, rest: &str) -> String {
-        self.session.key(&format!("{}/{rest}", self.project))
+        format!("{}/{rest}", self.project)
     }
 
     /// Where SageMaker writes the output of all trainings: `<name>/output/…` below it.
     pub(super) fn output(&self) -> String {
         self.below("trainings")
+    }
+
+    /// The folders of all trainings.
+    pub(super) fn trainings(&self) -> String {
+        self.below("trainings/")
     }
 
     /// Something of one training.

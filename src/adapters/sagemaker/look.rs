@@ -1,6 +1,7 @@
 //! Looking at one training: what the bucket knows of it, what its job says, and what follows from both.
 
 use crate::adapters::aws::Session;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::end;
 use crate::adapters::sagemaker::end::BegunRecord;
 use crate::adapters::sagemaker::end::EndRecord;
@@ -9,7 +10,6 @@ use crate::adapters::sagemaker::end::StopRecord;
 use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::settle;
 use crate::adapters::sagemaker::settle::Ended;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::start;
 use crate::adapters::sagemaker::state;
 use crate::adapters::sagemaker::state::Stand;
@@ -64,8 +64,8 @@ pub(super) struct Look {
 }
 
 impl Inner {
-    pub(super) fn keys<'a>(&'a self, session: &'a Session) -> Keys<'a> {
-        Keys { session, project: &self.setting.project }
+    pub(super) fn keys(&self) -> Keys<'_> {
+        Keys { project: &self.setting.project }
     }
 
     /// Returns the accounts that may hold a training: by the stage in its name where that is plain, else all.
@@ -100,10 +100,10 @@ impl Inner {
             return Ok(None);
         }
         for session in self.places(Some(name)) {
-            let key = self.keys(&session).training(name, "spec.json");
-            let spec = Shelf::of(&session).get_json::<TrainingSpec>(&key).await?;
-            if let Some(spec) = spec.filter(|spec| spec.name == *name) {
-                let known = Known { session, spec: Arc::new(spec) };
+            let key = self.keys().training(name, "spec.json");
+            let spec = Objects::of(&session).get_json::<TrainingSpec>(&key, &looking(name)).await?;
+            if let Some(spec) = spec.filter(|spec| spec.value.name == *name) {
+                let known = Known { session, spec: Arc::new(spec.value) };
                 self.known.lock().await.insert(name.clone(), known.clone());
                 return Ok(Some(known));
             }
@@ -119,14 +119,17 @@ impl Inner {
     }
 
     pub(super) async fn written_end(&self, known: &Known) -> Result<Option<Training>, PortError> {
-        let key = self.keys(&known.session).training(&known.spec.name, "end.json");
-        let end = Shelf::of(&known.session).get_json::<EndRecord>(&key).await?;
-        Ok(end.map(|end| end.training(&known.spec)))
+        let name = &known.spec.name;
+        let key = self.keys().training(name, "end.json");
+        let end = Objects::of(&known.session).get_json::<EndRecord>(&key, &looking(name)).await?;
+        Ok(end.map(|end| end.value.training(&known.spec)))
     }
 
     pub(super) async fn stop_record(&self, known: &Known) -> Result<Option<StopRecord>, PortError> {
-        let key = self.keys(&known.session).training(&known.spec.name, "stop.json");
-        Shelf::of(&known.session).get_json(&key).await
+        let name = &known.spec.name;
+        let key = self.keys().training(name, "stop.json");
+        let stop = Objects::of(&known.session).get_json(&key, &looking(name)).await?;
+        Ok(stop.map(|stop| stop.value))
     }
 
     /// Looks at a training, and writes its end down where it has come.
@@ -136,11 +139,10 @@ impl Inner {
         if let Some(ended) = self.written_end(known).await? {
             return Ok(still(ended));
         }
-        let looking =
-            |refused: crate::adapters::aws::Refused| refused.into_port(format!("look at training {}", spec.name));
-        let job = start::describe(&known.session, &spec.name).await.map_err(looking)?;
+        let described = start::describe(&known.session, &spec.name).await;
+        let job = described.map_err(|refused| refused.into_port(looking(&spec.name)))?;
         // A job of somebody else under this name: ours was never begun. Beginning it will say so.
-        let Some(job) = job.filter(|job| start::is_of(self.keys(&known.session), job)) else {
+        let Some(job) = job.filter(|job| start::is_of(&known.session, self.keys(), job)) else {
             return self.without_job(known).await.map(still);
         };
         let (started_at, _) = state::times(&job);
@@ -157,7 +159,7 @@ impl Inner {
                 Ok(Look { training: open(state), words: Some(state::words(&job)) })
             }
             Stand::Completed | Stand::Failed | Stand::TimedOut | Stand::WaitedTooLong | Stand::Stopped => {
-                let keys = self.keys(&known.session);
+                let keys = self.keys();
                 let ended = Ended { session: &known.session, keys, spec, stand, job: &job };
                 match ended.settle().await {
                     Err(error) if error.kind == PortErrorKind::Permission && ending == Ending::IfAllowed => {
@@ -171,9 +173,10 @@ impl Inner {
 
     /// There is a specification and no job: never begun, not visible yet, or deleted.
     pub(super) async fn without_job(&self, known: &Known) -> Result<Training, PortError> {
-        let (session, spec, keys) = (&known.session, &known.spec, self.keys(&known.session));
+        let (session, spec, keys) = (&known.session, &known.spec, self.keys());
         let begun = keys.training(&spec.name, "begun.json");
-        let Some(begun) = Shelf::of(session).get_json::<BegunRecord>(&begun).await? else {
+        let begun = Objects::of(session).get_json::<BegunRecord>(&begun, &looking(&spec.name)).await?;
+        let Some(begun) = begun.map(|begun| begun.value) else {
             return Ok(end::open(spec, TrainingState::Prepared));
         };
         let now = system::now();
@@ -192,4 +195,8 @@ impl Inner {
             EndRecord { schema: SCHEMA, started_at: Some(begun.at), ended_at: now, end, bill: None, url: None };
         settle::write_down(session, keys, spec, record).await
     }
+}
+
+fn looking(name: &TrainingName) -> String {
+    format!("look at training {name}")
 }

@@ -14,6 +14,8 @@ use crate::adapters::s3::CopyOptions;
 use crate::adapters::s3::S3Place;
 use crate::adapters::s3::copy_object;
 use crate::adapters::s3::datasets;
+use crate::adapters::s3::objects::Created;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -24,7 +26,6 @@ use crate::adapters::sagemaker::logs;
 use crate::adapters::sagemaker::logs::LogPlace;
 use crate::adapters::sagemaker::output;
 use crate::adapters::sagemaker::output::Search;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::state;
 use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::system;
@@ -35,7 +36,6 @@ use crate::model::training::Cause;
 use crate::model::training::Training;
 use crate::model::training::TrainingState;
 use crate::ports::PortError;
-use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use std::sync::Arc;
@@ -104,8 +104,9 @@ impl Ended<'_> {
             }
             Stand::Stopped | Stand::Stopping | Stand::Running => {
                 let key = self.keys.training(&self.spec.name, "stop.json");
-                match Shelf::of(self.session).get_json::<StopRecord>(&key).await? {
-                    Some(stop) => Ok(TrainingState::Stopped { cause: stop.cause }),
+                let doing = format!("look at training {}", self.spec.name);
+                match Objects::of(self.session).get_json::<StopRecord>(&key, &doing).await? {
+                    Some(stop) => Ok(TrainingState::Stopped { cause: stop.value.cause }),
                     None => Err(Bad::Failed(
                         Cause::StoppedElsewhere,
                         "somebody stopped it in SageMaker: neither a run nor a command of ours did".to_owned(),
@@ -125,7 +126,7 @@ impl Ended<'_> {
         }
         let metrics = self.metrics(&model).await?;
         let to = self.keys.training(&self.spec.name, MODEL);
-        let to = S3Place::new(self.session.place.bucket.clone(), to);
+        let to = Objects::of(self.session).place(&to);
         let copied = copy_object(self.session, self.session, &model, &to, &CopyOptions::default()).await;
         let copied =
             copied.map_err(|failure| failure.into_port(format!("keep the model of training {}", self.spec.name)))?;
@@ -232,20 +233,17 @@ pub(super) async fn write_down(
     spec: &TrainingSpec,
     record: EndRecord,
 ) -> Result<Training, PortError> {
-    let shelf = Shelf::of(session);
-    let doing = || format!("write down the end of training {}", spec.name);
+    let objects = Objects::of(session);
+    let doing = format!("write down the end of training {}", spec.name);
     if matches!(record.end, TrainingState::Succeeded { .. }) {
         // First: a crash here leaves a mark that leads back to this very work. Later, nobody would look for it.
         let mark = keys.ended_at(&spec.name, record.ended_at);
-        shelf.put_new(&mark, b"").await.map_err(|refused| refused.into_port(doing()))?;
+        objects.create(&mark, Vec::new(), &doing).await?;
     }
     let key = keys.training(&spec.name, "end.json");
-    let record = if shelf.put_new_json(&key, &record).await? {
-        record
-    } else {
-        shelf.get_json::<EndRecord>(&key).await?.ok_or_else(|| {
-            PortError::because(PortErrorKind::Corrupt, doing(), format!("{} was removed meanwhile", shelf.uri(&key)))
-        })?
+    let record = match objects.create_json(&key, &record, &doing).await? {
+        Created::New(_) => record,
+        Created::Existing(stored) => objects.read_json(&key, &stored.value, &doing)?,
     };
     close(session, keys, spec).await?;
     Ok(record.training(spec))
@@ -253,6 +251,6 @@ pub(super) async fn write_down(
 
 /// Takes the mark of an open training away.
 pub(super) async fn close(session: &Arc<Session>, keys: Keys<'_>, spec: &TrainingSpec) -> Result<(), PortError> {
-    let gone = Shelf::of(session).remove(&keys.open(spec.name.as_str())).await;
-    gone.map_err(|refused| refused.into_port(format!("take training {} from the open ones", spec.name)))
+    let doing = format!("take training {} from the open ones", spec.name);
+    Objects::of(session).delete(&keys.open(spec.name.as_str()), None, &doing).await.map(drop)
 }

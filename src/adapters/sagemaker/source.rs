@@ -4,9 +4,10 @@
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::local::pack;
+use crate::adapters::s3::CopySizes;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::contract::BOOTSTRAP;
 use crate::adapters::sagemaker::keys::Keys;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::model::digest::CanonicalFields;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
@@ -56,16 +57,16 @@ pub(super) async fn packed(
 
 impl Source {
     /// Uploads it, unless it is there already, and returns the prefix where it lies.
-    pub(super) async fn upload(&self, shelf: Shelf<'_>, keys: Keys<'_>) -> Result<String, PortError> {
-        let bootstrap = keys.source(&self.digest, "bootstrap.sh");
-        // The bootstrap last: where it is, the archive is.
-        let there = shelf.has(&bootstrap).await.map_err(|refused| refused.into_port("look for the source archive"))?;
-        if !there {
-            shelf.put_new_file(&keys.source(&self.digest, "source.tar.gz"), &self.archive).await?;
-            let put = shelf.put_new(&bootstrap, BOOTSTRAP.as_bytes()).await;
-            put.map_err(|refused| refused.into_port(format!("upload {bootstrap}")))?;
+    pub(super) async fn upload(&self, objects: &Objects, keys: Keys<'_>) -> Result<String, PortError> {
+        const DOING: &str = "upload the source archive";
+        let [archive, bootstrap] = ["source.tar.gz", "bootstrap.sh"].map(|what| keys.source(&self.digest, what));
+        // Both: a rule of the bucket may have taken one of them away.
+        let there = objects.list(&keys.source(&self.digest, ""), None, 10, DOING).await?;
+        if ![&archive, &bootstrap].iter().all(|key| there.contains(key)) {
+            objects.send(&archive, &self.archive, CopySizes::default(), DOING).await?;
+            objects.create(&bootstrap, BOOTSTRAP.as_bytes().to_vec(), DOING).await?;
         }
-        Ok(shelf.uri(&keys.source(&self.digest, "")))
+        Ok(objects.location(&keys.source(&self.digest, "")))
     }
 }
 

@@ -7,17 +7,18 @@ use crate::adapters::aws::Class;
 use crate::adapters::aws::Kind;
 use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
+use crate::adapters::s3::objects::Objects;
+use crate::adapters::s3::objects::Stored;
+use crate::adapters::s3::objects::write_json;
 use crate::adapters::sagemaker::contract;
 use crate::adapters::sagemaker::contract::Command;
 use crate::adapters::sagemaker::contract::ML;
 use crate::adapters::sagemaker::end::BegunRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
-use crate::adapters::sagemaker::end::StopRecord;
 use crate::adapters::sagemaker::job;
 use crate::adapters::sagemaker::job::Inputs;
 use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::limits;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::source;
 use crate::adapters::sagemaker::uploads::Machine;
 use crate::adapters::system;
@@ -51,8 +52,8 @@ impl Start<'_> {
         format!("start training {} on SageMaker", self.spec.name)
     }
 
-    fn shelf(&self) -> Shelf<'_> {
-        Shelf::of(self.session)
+    fn objects(&self) -> Objects {
+        Objects::of(self.session)
     }
 
     /// Begins it, or finds it.
@@ -66,7 +67,7 @@ impl Start<'_> {
         if !self.claim().await? {
             // Somebody prepared it before: it may have ended, or run.
             let ended = self.keys.training(&self.spec.name, "end.json");
-            if self.shelf().has(&ended).await.map_err(|refused| refused.into_port(self.doing()))? {
+            if self.objects().has(&ended, &self.doing()).await? {
                 return Ok(StartedTraining::Found);
             }
             let found =
@@ -77,7 +78,7 @@ impl Start<'_> {
             }
         }
         let open = self.keys.open(self.spec.name.as_str());
-        self.shelf().put_new(&open, b"").await.map_err(|refused| refused.into_port(self.doing()))?;
+        self.objects().create(&open, Vec::new(), &self.doing()).await?;
         let inputs = self.inputs(&command).await?;
         let request = job::request(self.spec, &self.session.place, self.repository, &command, &inputs);
         let started = match self.create(&request).await {
@@ -85,7 +86,7 @@ impl Start<'_> {
             Err(error) => {
                 if !error.kind.may_pass() {
                     // It will not begin by itself: `reconcile` must not try it for ever. The same push run again does.
-                    let _ = self.shelf().remove(&open).await;
+                    let _ = self.objects().delete(&open, None, &self.doing()).await;
                 }
                 return Err(error);
             }
@@ -97,11 +98,13 @@ impl Start<'_> {
     /// Writes the specification. `false`: it was there. One of another training is an error.
     async fn claim(&self) -> Result<bool, PortError> {
         let key = self.keys.training(&self.spec.name, "spec.json");
-        if self.shelf().put_new_json(&key, self.spec).await? {
+        let objects = self.objects();
+        // The very same specification may have been there for long: then the training may have ended.
+        if objects.claim(&key, &write_json(self.spec, &self.doing())?, &self.doing()).await? {
             return Ok(true);
         }
-        let there = self.shelf().get_json::<TrainingSpec>(&key).await?;
-        let same = there.is_none_or(|there| {
+        let there = objects.get_json::<TrainingSpec>(&key, &self.doing()).await?;
+        let same = there.is_none_or(|Stored { value: there, .. }| {
             there.name == self.spec.name
                 && there.project == self.spec.project
                 && there.attempt == self.spec.attempt
@@ -112,35 +115,34 @@ impl Start<'_> {
         if same {
             return Ok(false);
         }
-        let why = format!("{} describes another training of the same name", self.shelf().uri(&key));
+        let why = format!("{} describes another training of the same name", objects.location(&key));
         Err(PortError::because(PortErrorKind::Bug, self.doing(), why)
             .hint("Do two projects share this bucket and prefix? Give one of them another `prefix`."))
     }
 
     async fn inputs(&self, command: &Command) -> Result<Inputs, PortError> {
-        let (shelf, keys, spec) = (self.shelf(), self.keys, self.spec);
+        let (objects, keys, spec) = (self.objects(), self.keys, self.spec);
         let mut inputs = Inputs {
-            output: shelf.uri(&keys.output()),
-            checkpoints: shelf.uri(&keys.checkpoints(spec.origin.fingerprint.digest().as_str())),
+            output: objects.location(&keys.output()),
+            checkpoints: objects.location(&keys.checkpoints(spec.origin.fingerprint.digest().as_str())),
             ..Inputs::default()
         };
         for (channel, dataset) in &spec.origin.datasets {
-            let uri = self.machine.place(spec, channel, dataset, shelf, keys).await?;
+            let uri = self.machine.place(spec, channel, dataset, &objects, keys).await?;
             inputs.data.push((channel.as_str().to_owned(), uri));
         }
         if *command == Command::OfImage {
             return Ok(inputs);
         }
         let source = source::packed(self.machine.home, self.machine.material, spec).await?;
-        inputs.source = source.upload(shelf, keys).await?;
+        inputs.source = source.upload(&objects, keys).await?;
         if let Command::Bootstrap(line) = command {
             let environment = contract::environment_file(spec, ML, &source.notes);
             for (name, text) in [("environment.sh", environment.as_str()), ("command", line.as_str())] {
                 let key = keys.training(&spec.name, &format!("input/{name}"));
-                let put = shelf.put_new(&key, text.as_bytes()).await;
-                put.map_err(|refused| refused.into_port(format!("upload {}", shelf.uri(&key))))?;
+                objects.create(&key, text.as_bytes().to_vec(), &self.doing()).await?;
             }
-            inputs.run = shelf.uri(&keys.training(&spec.name, "input/"));
+            inputs.run = objects.location(&keys.training(&spec.name, "input/"));
         }
         Ok(inputs)
     }
@@ -209,7 +211,8 @@ impl Start<'_> {
     /// Notes that the job was made: without it, one that is deleted later looks as if it had never been.
     async fn note(&self, arn: Option<&str>) -> Result<(), PortError> {
         let begun = BegunRecord { schema: SCHEMA, at: system::now(), arn: arn.map(str::to_owned) };
-        self.shelf().put_new_json(&self.keys.training(&self.spec.name, "begun.json"), &begun).await.map(drop)
+        let key = self.keys.training(&self.spec.name, "begun.json");
+        self.objects().create_json(&key, &begun, &self.doing()).await.map(drop)
     }
 
     /// Refuses a job of the same name that somebody else made.
@@ -226,7 +229,7 @@ impl Start<'_> {
                  --training-job-name {name}`), or train again: `branchline train --again --reason \"name taken\"`."
             ))
         };
-        if !is_of(self.keys, job) {
+        if !is_of(self.session, self.keys, job) {
             return Err(foreign("it writes its output elsewhere".to_owned()));
         }
         let Some(arn) = job.training_job_arn() else { return Ok(()) };
@@ -247,7 +250,7 @@ impl Start<'_> {
     /// Stops it where somebody asked for that while it began.
     async fn stop_if_asked(&self) -> Result<(), PortError> {
         let asked = self.keys.training(&self.spec.name, "stop.json");
-        if self.shelf().get_json::<StopRecord>(&asked).await?.is_some() {
+        if self.objects().has(&asked, &self.doing()).await? {
             let stopped = send_stop(self.session, &self.spec.name).await;
             stopped.map_err(|refused| refused.into_port(format!("stop training {}", self.spec.name)))?;
         }
@@ -256,8 +259,8 @@ impl Start<'_> {
 }
 
 /// Tells whether a job writes where ours do.
-pub(super) fn is_of(keys: Keys<'_>, job: &DescribeTrainingJobOutput) -> bool {
-    let ours = format!("s3://{}/{}", keys.session.place.bucket, keys.output());
+pub(super) fn is_of(session: &Arc<Session>, keys: Keys<'_>, job: &DescribeTrainingJobOutput) -> bool {
+    let ours = Objects::of(session).location(&keys.output());
     let theirs = job.output_data_config().and_then(|output| output.s3_output_path());
     theirs.is_some_and(|path| path.trim_end_matches('/') == ours)
 }

@@ -9,10 +9,10 @@
 //! sees a job whose end nobody has written down as open.
 
 use crate::adapters::aws::Accounts;
-use crate::adapters::aws::Session;
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::s3::CopySizes;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -23,13 +23,14 @@ use crate::adapters::sagemaker::logs;
 use crate::adapters::sagemaker::look::Ending;
 use crate::adapters::sagemaker::look::Inner;
 use crate::adapters::sagemaker::settle;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::start;
 use crate::adapters::sagemaker::start::Start;
 use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::sagemaker::uploads::Machine;
 use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
+use crate::facts::holdings::Held;
+use crate::facts::holdings::HeldTraining;
 use crate::model::git::RepositoryId;
 use crate::model::name::ProjectName;
 use crate::model::name::StageName;
@@ -115,18 +116,19 @@ impl Inner {
         if self.written_end(&known).await?.is_some() {
             return Ok(());
         }
-        let (session, keys) = (&known.session, self.keys(&known.session));
-        let doing = |refused: crate::adapters::aws::Refused| refused.into_port(format!("stop training {name}"));
+        let (session, keys, objects) = (&known.session, self.keys(), Objects::of(&known.session));
+        let stopping = format!("stop training {name}");
+        let doing = |refused: crate::adapters::aws::Refused| refused.into_port(&stopping);
         let record = StopRecord { schema: SCHEMA, cause, at: system::now() };
-        Shelf::of(session).put_new_json(&keys.training(name, "stop.json"), &record).await?;
+        objects.create_json(&keys.training(name, "stop.json"), &record, &stopping).await?;
         start::send_stop(session, name).await.map_err(doing)?;
         let mut pause = self.setting.pace.first.min(self.setting.pace.lag) / 4;
         let waiting = Stopwatch::start();
         loop {
             let job = start::describe(session, name).await.map_err(doing)?;
-            let Some(job) = job.filter(|job| start::is_of(keys, job)) else {
+            let Some(job) = job.filter(|job| start::is_of(session, keys, job)) else {
                 let begun = keys.training(name, "begun.json");
-                if Shelf::of(session).has(&begun).await.map_err(doing)? && waiting.elapsed() < self.setting.pace.lag {
+                if objects.has(&begun, &stopping).await? && waiting.elapsed() < self.setting.pace.lag {
                     tokio::time::sleep(pause).await;
                     start::send_stop(session, name).await.map_err(doing)?;
                     continue;
@@ -179,19 +181,19 @@ impl SageMakerTrainer {
         Ok(found)
     }
 
-    /// Lists marks of trainings in every account that trains.
+    /// Lists marks of trainings in every account that trains: what follows the prefix, as long as it is wanted.
     async fn marked(
         &self,
         project: &ProjectName,
-        prefix: impl Fn(Keys<'_>) -> String,
+        prefix: &str,
         wanted: impl Fn(&str) -> bool + Send + Sync,
-    ) -> Result<Vec<(Arc<Session>, String)>, PortError> {
+    ) -> Result<Vec<String>, PortError> {
+        let doing = format!("list the trainings of {project}");
+        let wanted = |key: &str| key.strip_prefix(prefix).is_none_or(&wanted);
         let mut marks = Vec::new();
         for session in self.inner.places(None) {
-            let prefix = prefix(Keys { session: &session, project });
-            let listed = Shelf::of(&session).list(&prefix, &wanted).await;
-            let listed = listed.map_err(|refused| refused.into_port(format!("list the trainings of {project}")))?;
-            marks.extend(listed.into_iter().map(|mark| (Arc::clone(&session), mark)));
+            let listed = Objects::of(&session).list_while(prefix, None, usize::MAX, wanted, &doing).await?;
+            marks.extend(listed.iter().filter_map(|listed| listed.key.strip_prefix(prefix)).map(str::to_owned));
         }
         Ok(marks)
     }
@@ -204,13 +206,13 @@ impl Trainer for SageMakerTrainer {
     }
 
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
-        let marks = self.marked(project, |keys| keys.open(""), |_| true).await?;
-        let names = marks.iter().map(|(_, mark)| TrainingName::reported(mark)).collect();
+        let marks = self.marked(project, &Keys { project }.open(""), |_| true).await?;
+        let names = marks.iter().map(|mark| TrainingName::reported(mark)).collect();
         let found = self.look_at(names).await?;
         for training in found.iter().filter(|training| training.ended_at.is_some() && !training.is_open()) {
             // A run that died between its last two steps left the mark.
             if let Some(known) = self.inner.known(&training.name).await? {
-                let _ = settle::close(&known.session, self.inner.keys(&known.session), &known.spec).await;
+                let _ = settle::close(&known.session, self.inner.keys(), &known.spec).await;
             }
         }
         Ok(found.into_iter().filter(Training::is_open).collect())
@@ -219,8 +221,8 @@ impl Trainer for SageMakerTrainer {
     async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let oldest = keys::inverted(since);
         let wanted = move |mark: &str| keys::read_ended(mark).is_none_or(|(time, _)| time <= oldest.as_str());
-        let marks = self.marked(project, |keys| keys.ended(), wanted).await?;
-        let names = marks.iter().filter_map(|(_, mark)| keys::read_ended(mark)).map(|(_, name)| name).collect();
+        let marks = self.marked(project, &Keys { project }.ended(), wanted).await?;
+        let names = marks.iter().filter_map(|mark| keys::read_ended(mark)).map(|(_, name)| name).collect();
         let mut found = self.look_at(names).await?;
         found.retain(|training| matches!(training.state, TrainingState::Succeeded { .. }));
         found.dedup_by(|a, b| a.name == b.name);
@@ -236,7 +238,7 @@ impl Trainer for SageMakerTrainer {
         let session = setting.accounts.of_stage(&spec.origin.stage);
         let start = Start {
             session,
-            keys: self.inner.keys(session),
+            keys: self.inner.keys(),
             spec,
             repository: &setting.repository,
             machine: Machine {
@@ -261,6 +263,14 @@ impl Trainer for SageMakerTrainer {
 
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
         self.inner.stop(name, cause).await
+    }
+
+    async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
+        self.inner.held(project).await
+    }
+
+    async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
+        self.inner.remove(name).await
     }
 
     async fn log_tail(&self, name: &TrainingName, lines: usize) -> Result<Vec<String>, PortError> {

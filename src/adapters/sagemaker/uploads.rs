@@ -5,10 +5,8 @@ use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::local::prepare::Preparation;
 use crate::adapters::s3::CopySizes;
-use crate::adapters::s3::S3Place;
-use crate::adapters::s3::upload_file;
+use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::keys::Keys;
-use crate::adapters::sagemaker::shelf::Shelf;
 use crate::adapters::sagemaker::source::off_the_runtime;
 use crate::adapters::sagemaker::source::temporary;
 use crate::model::dataset::Dataset;
@@ -17,6 +15,7 @@ use crate::model::name::ChannelName;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,30 +39,46 @@ impl Machine<'_> {
         spec: &TrainingSpec,
         channel: &ChannelName,
         dataset: &Dataset,
-        shelf: Shelf<'_>,
+        objects: &Objects,
         keys: Keys<'_>,
     ) -> Result<String, PortError> {
         if dataset.kind == DatasetKind::Remote || dataset.uri.starts_with("s3://") {
             return Ok(dataset.uri.clone());
         }
-        let prefix = shelf.uri(&keys.data(&dataset.digest, ""));
+        let prefix = objects.location(&keys.data(&dataset.digest, ""));
         let complete = keys.data_complete(&dataset.digest);
-        let looking = |refused: crate::adapters::aws::Refused| refused.into_port(format!("look for {prefix}"));
-        if shelf.has(&complete).await.map_err(looking)? {
+        let doing = format!("upload the data {} of channel {channel}", dataset.uri);
+        if self.lie_there(objects, keys, dataset, &doing).await? {
             return Ok(prefix);
         }
         let (folder, files) = self.gather(spec, channel, dataset).await?;
         for (path, file, _) in &files {
-            let to = S3Place::new(&shelf.session.place.bucket, keys.data(&dataset.digest, path));
-            let sent = upload_file(shelf.session, file, &to, self.sizes).await;
-            sent.map_err(|failure| {
-                failure.into_port(format!("upload {path} of the data {} of channel {channel}", dataset.uri))
-            })?;
+            let doing = format!("upload {path} of the data {} of channel {channel}", dataset.uri);
+            objects.send(&keys.data(&dataset.digest, path), file, self.sizes, &doing).await?;
         }
         let list: Vec<(&String, &u64)> = files.iter().map(|(path, _, size)| (path, size)).collect();
-        shelf.put_new_json(&complete, &list).await?;
+        objects.create_json(&complete, &list, &doing).await?;
         drop(folder);
         Ok(prefix)
+    }
+
+    /// Tells whether data were uploaded before, and every file of them still lies there.
+    ///
+    /// The mark alone says nothing of what somebody, or a rule of the bucket, took away since.
+    async fn lie_there(
+        &self,
+        objects: &Objects,
+        keys: Keys<'_>,
+        dataset: &Dataset,
+        doing: &str,
+    ) -> Result<bool, PortError> {
+        let complete = keys.data_complete(&dataset.digest);
+        let Some(wanted) = objects.get_json::<Vec<(String, u64)>>(&complete, doing).await? else { return Ok(false) };
+        let folder = keys.data(&dataset.digest, "");
+        let there = objects.list_while(&folder, None, usize::MAX, |_| true, doing).await?;
+        let there: BTreeMap<&str, u64> =
+            there.iter().filter_map(|listed| Some((listed.key.strip_prefix(&folder)?, listed.size))).collect();
+        Ok(wanted.value.iter().all(|(path, size)| there.get(path.as_str()) == Some(size)))
     }
 
     /// Puts the data into a folder, and lists it.

@@ -64,6 +64,7 @@ fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String
                 StopCause::Cancelled => "the run was cancelled",
                 StopCause::NewerPush => "a newer push wants something else",
                 StopCause::BranchDeleted => "its branch was deleted",
+                StopCause::Pruned => "what it made was taken away",
             };
             format!("Stop training {}: {why}", code_span(step.training.as_str()))
         }

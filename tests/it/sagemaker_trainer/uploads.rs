@@ -103,7 +103,6 @@ async fn data_that_change_while_they_are_sent_are_not_kept() {
             let mut spec = spec("train");
             add_data(&mut spec, "raw", s3("moving.csv"), stated());
             let home = lab.path().join(".branchline");
-            let after = usize::from(operation == "HeadObject");
             let change = move |_: &mut crate::world::aws::State| {
                 let file = sent_copy(home).expect("it lies there while it is sent");
                 let file = fs::File::options().write(true).open(file).expect("it can be opened");
@@ -113,7 +112,7 @@ async fn data_that_change_while_they_are_sent_are_not_kept() {
                     file.write_all_at(b"2", 1 << 20).expect("it can be written");
                 }
             };
-            lab.aws.on_nth(operation, after + 1, Fault::Meanwhile(Box::new(change)));
+            lab.aws.fail_next(operation, Fault::Meanwhile(Box::new(change)));
             let failed = lab.trainer().await.with_sizes(sizes).start(&spec).await.expect_err("it changed");
             let said = failed.chain();
             assert!(said.contains("moving.csv changed while it was sent"), "{operation} {shorter}: {said}");
@@ -142,6 +141,24 @@ async fn what_lies_there_under_the_same_name_is_compared() {
     assert!(failed.chain().contains("holds something else"), "{}", failed.chain());
     fs::write(lab.path().join("moving.csv"), "1\n").expect("it can be written");
     lab.trainer().await.start(&spec).await.expect("it is what was sent before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_that_somebody_took_away_go_up_again() {
+    let lab = Lab::new();
+    lab.aws.jobs_go(|_| Some(Script::forever()));
+    let spec = with_folder(&lab).await;
+    trainer(&lab).await.start(&spec).await.expect("it starts");
+    lab.aws.with(|state| {
+        let bucket = state.buckets.get_mut(DEV_BUCKET).expect("a bucket");
+        bucket.objects.retain(|key, _| !key.ends_with("/small.csv") && !key.ends_with("/source.tar.gz"));
+    });
+    let next = TrainingSpec { settings: spec.settings.clone(), origin: spec.origin.clone(), ..super::spec("next") };
+    lab.aws.reset_requests();
+    trainer(&lab).await.start(&next).await.expect("it starts");
+    assert_eq!(data(&lab), ["empty.csv", "large.csv", "small.csv"]);
+    assert_eq!(lab.aws.keys(DEV_BUCKET, "branchline/churn/sources/").len(), 2);
+    assert_eq!(lab.aws.count("UploadPart"), 0, "what is there is compared");
 }
 
 #[tokio::test(flavor = "multi_thread")]
