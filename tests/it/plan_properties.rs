@@ -297,6 +297,7 @@ fn any_state() -> impl Strategy<Value = TrainingState> {
             log_tail: Vec::new(),
         }),
         Just(TrainingState::Stopped { cause: StopCause::NewerPush }),
+        Just(TrainingState::Stopped { cause: StopCause::Pruned }),
     ]
 }
 

@@ -16,6 +16,7 @@ use branchline::adapters::s3::CopyOptions;
 use branchline::adapters::s3::CopySizes;
 use branchline::adapters::s3::S3Place;
 use branchline::adapters::s3::copy_object;
+use branchline::adapters::s3::upload_file;
 use branchline::model::artifact::ObjectDigest;
 use branchline::model::digest::Sha256Digest;
 use std::sync::Arc;
@@ -74,6 +75,34 @@ async fn parts_make_the_same_bytes() {
     assert_eq!(head.content_type(), Some("application/gzip"));
     assert_eq!(head.metadata().and_then(|all| all.get("made-by")).map(String::as_str), Some("a test"));
     assert!(head.e_tag().is_some_and(|etag| etag.trim_matches('"').ends_with("-3")), "{:?}", head.e_tag());
+}
+
+#[tokio::test]
+#[ignore = "needs s3s-fs: run tests/s3s/run"]
+async fn a_file_goes_up_whole_or_in_parts_and_over_nothing() {
+    let dev = bucket("dev").await;
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("it can be written");
+        path
+    };
+    let (large, small, empty) = (bytes(THREE_PARTS), bytes(70_000), Vec::new());
+    for content in [&small, &empty] {
+        let (name, digest) = (content.len().to_string(), ObjectDigest::Sha256(Sha256Digest::of(content)));
+        let sent = upload_file(&dev, &file(&name, content), &object(&dev, &name), BY_PARTS).await.expect("it goes up");
+        assert_eq!((sent.digest, sent.size, sent.was_there), (digest, content.len() as u64, false));
+        assert!(get(&dev, &name).await == *content);
+    }
+    let to = object(&dev, "large");
+    let came = upload_file(&dev, &file("large", &large), &to, BY_PARTS).await;
+    // The same gap: no checksum of what was made of parts, so it is not taken for compared.
+    assert_eq!(came, Err(CopyFailure::NoDigest { uri: to.uri() }));
+    assert!(get(&dev, "large").await == large);
+    let other = file("other", b"other");
+    let came = upload_file(&dev, &other, &object(&dev, "70000"), BY_PARTS).await;
+    assert!(matches!(came, Err(CopyFailure::Taken { .. })), "{came:?}");
+    assert!(get(&dev, "70000").await == small);
 }
 
 #[tokio::test]
