@@ -61,8 +61,9 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A commit that is a folder: `code` is the checkout, `git-data/<channel>` a file that Git tracks.
-struct FolderMaterial {
-    folder: PathBuf,
+pub struct FolderMaterial {
+    /// The folder.
+    pub folder: PathBuf,
 }
 
 impl SourceMaterial for FolderMaterial {
@@ -200,21 +201,25 @@ impl Lab {
     }
 }
 
-fn project() -> ProjectName {
+/// The project of these stories.
+pub fn project() -> ProjectName {
     ProjectName::parse("churn").expect("a name")
 }
 
-fn s3(uri: &str) -> DataSource {
+/// Data at an address.
+pub fn s3(uri: &str) -> DataSource {
     DataSource { uri: uri.to_owned(), version: None, version_from: None }
 }
 
-fn add_data(spec: &mut TrainingSpec, channel: &str, source: DataSource, dataset: Dataset) {
+/// Gives a specification data.
+pub fn add_data(spec: &mut TrainingSpec, channel: &str, source: DataSource, dataset: Dataset) {
     let channel = ChannelName::parse(channel).expect("a name");
     spec.settings.data.insert(channel.clone(), source);
     spec.origin.datasets.insert(channel, dataset);
 }
 
-fn spec(command: &str) -> TrainingSpec {
+/// A training of this command; another command is another training.
+pub fn spec(command: &str) -> TrainingSpec {
     let fingerprint = Fingerprint::from_digest(Sha256Digest::of(command.as_bytes()));
     let model = ModelName::parse("churn").expect("a name");
     let stage = StageName::parse("dev").expect("a name");
@@ -271,7 +276,8 @@ fn spec(command: &str) -> TrainingSpec {
     }
 }
 
-fn metric(name: &str) -> MetricName {
+/// A name of a metric.
+pub fn metric(name: &str) -> MetricName {
     MetricName::parse(name).expect("a name")
 }
 
@@ -280,12 +286,12 @@ async fn seen(trainer: &SageMakerTrainer, name: &TrainingName) -> Training {
 }
 
 /// Watches a training to its end.
-async fn ended(trainer: &SageMakerTrainer, name: &TrainingName) -> Training {
+pub async fn ended(trainer: &SageMakerTrainer, name: &TrainingName) -> Training {
     followed(trainer, name).await.0
 }
 
 /// Watches a training to its end; returns its lines and what it was at, too.
-async fn followed(trainer: &SageMakerTrainer, name: &TrainingName) -> (Training, Vec<String>, Vec<String>) {
+pub async fn followed(trainer: &SageMakerTrainer, name: &TrainingName) -> (Training, Vec<String>, Vec<String>) {
     let waiting = Stopwatch::start();
     let (mut cursor, mut lines, mut statuses) = (0, Vec::new(), Vec::new());
     while waiting.elapsed() < PATIENCE {
@@ -302,7 +308,8 @@ async fn followed(trainer: &SageMakerTrainer, name: &TrainingName) -> (Training,
     panic!("{name} did not end");
 }
 
-fn failure(training: &Training) -> (branchline::model::training::Cause, String, Vec<String>) {
+/// How a training failed.
+pub fn failure(training: &Training) -> (branchline::model::training::Cause, String, Vec<String>) {
     match &training.state {
         TrainingState::Failed { cause, message, log_tail } => (*cause, message.clone(), log_tail.clone()),
         other => panic!("it did not fail: {other:?}"),

@@ -1,5 +1,8 @@
-//! moto 5.2.5: STS with two accounts, S3 with parts, tags and versions, the model registry. It overwrites on a copy whatever the
-//! precondition, ignores the precondition of a source, and its CRC64NVME is another checksum of four bytes.
+//! moto 5.2.5: STS with two accounts, S3 with parts, tags and versions, the model registry, trainings and their logs.
+//! It overwrites on a copy whatever the precondition, ignores the precondition of a source, and its CRC64NVME is another
+//! checksum of four bytes.
+
+mod training;
 
 use super::THREE_PARTS;
 use super::address;
