@@ -160,7 +160,8 @@ async fn examine(config: &Config, region: &Region<'_>, repository: &RepositoryId
     let who = probe::account(session, place).await;
     // Without credentials, or with those of somebody else, nothing else would say anything.
     let usable = who.standing == Standing::Ok;
-    let mut findings = vec![who];
+    let mut findings: Vec<Finding> = probe::region(session, place).into_iter().collect();
+    findings.push(who);
     if !usable {
         return findings;
     }

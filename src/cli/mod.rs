@@ -23,6 +23,7 @@ mod host;
 mod iam;
 mod import;
 mod init;
+mod limits;
 mod log;
 mod occasion;
 mod predict;

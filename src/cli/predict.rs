@@ -8,6 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::host::Host;
 use crate::cli::host::Pin;
 use crate::cli::host::record;
+use crate::cli::limits;
 use crate::config::SourceText;
 use crate::drive::port_failed;
 use crate::facts::review::UnderReview;
@@ -156,7 +157,8 @@ async fn predict(
         |branch: &BranchName| config.stage_of_branch(branch).filter(|stage| matches!(stage.does, Does::Train { .. }));
     let own = merge.head_branch.as_ref().and_then(trains).map(|stage| stage.name.clone());
     let under_review = UnderReview { head: merge.head.clone(), stage: own };
-    let mut outcome = Outcome::of_models(text, composed.drive.predict(&tasks, &under_review).await);
+    let predicted = composed.drive.predict(&tasks, &under_review).await;
+    let mut outcome = Outcome::of_models(text, limits::planned(config, predicted));
     let predicted = Reason::Predicted { base: merge.base.clone(), trains: trains(&merge.base).is_some() };
     outcome.reasons.push(predicted);
     outcome

@@ -15,6 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
 use crate::cli::json;
+use crate::cli::limits;
 use crate::cli::notice;
 use crate::cli::occasion;
 use crate::cli::occasion::Occasion;
@@ -31,7 +32,6 @@ use crate::cli::reconcile::Heads;
 use crate::cli::signals::Signals;
 use crate::config::Config;
 use crate::config::SourceText;
-use crate::config::resolved::BackendKind;
 use crate::drive::port_failed;
 use crate::event::Command;
 use crate::event::Event;
@@ -44,13 +44,10 @@ use crate::model::name::StageName;
 use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
-use crate::plan::cloud::machine_seconds;
 use crate::plan::goal::Aim;
 use crate::plan::reason::Reason;
 use crate::plan::route;
 use crate::plan::route::Route;
-use crate::plan::step::Step;
-use crate::plan::step::TrainStep;
 use crate::report;
 use crate::report::json::OutcomeJson;
 use crate::report::markdown::Context;
@@ -314,12 +311,14 @@ impl Reaction<'_> {
             {
                 notice(&note);
             }
-            return Ok(Outcome::of_models(text, models));
+            return Ok(Outcome::of_models(text, limits::planned(&composed.config, models)));
         }
         if let Some(note) = uncommitted.and_then(|note| note.text(&self.place.git)) {
             notice(&note);
         }
-        if let Some(reason) = too_many(composed, &tasks).await {
+        if limits::has_any(&composed.config)
+            && let Some(reason) = limits::too_many(&composed.config, &composed.drive.plan(&tasks).await)
+        {
             return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) });
         }
         let trained_in = tasks.first().and_then(|task| match &task.goal.aim {
@@ -366,49 +365,6 @@ pub(super) fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: B
     let own = crate::config::load(settings, settings).ok()?;
     let changes: Vec<String> = crate::config::rules_differ(&held, &own).iter().map(ToString::to_string).collect();
     (!changes.is_empty()).then_some(Reason::RulesIgnored { branch, changes })
-}
-
-/// Refuses an event that asks for more trainings than the rules allow, before the first one.
-async fn too_many(composed: &Composed, tasks: &[crate::plan::goal::Task]) -> Option<Reason> {
-    let config = &composed.config;
-    let in_cloud = config.backend.trainer == BackendKind::Cloud;
-    let hours = config.cloud_limits.max_hours.filter(|_| in_cloud);
-    let trainings = config.limits.max_trainings_per_event;
-    if trainings.is_none() && hours.is_none() {
-        return None;
-    }
-    let planned = composed.drive.plan(tasks).await;
-    let begun: Vec<&TrainStep> = planned
-        .iter()
-        .flat_map(|model| &model.steps)
-        .filter_map(|record| match &record.step {
-            Step::Train(step) => Some(step),
-            _ => None,
-        })
-        .collect();
-    let bounded = |limit: &str, asked: u64, allowed: u64| {
-        let number = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        let (allowed_in_all, asked_in_all) = (number(allowed), number(asked));
-        (asked > allowed).then(|| Reason::LimitReached {
-            limit: limit.to_owned(),
-            allowed: allowed_in_all,
-            asked: asked_in_all,
-        })
-    };
-    let count = u64::try_from(begun.len()).unwrap_or(u64::MAX);
-    let seconds: u64 = begun.iter().map(|step| machine_seconds_of(config, step)).sum();
-    trainings
-        .and_then(|allowed| bounded("limits.max_trainings_per_event", count, u64::from(allowed)))
-        .or_else(|| hours.and_then(|allowed| bounded("limits.max_hours", seconds.div_ceil(3600), allowed)))
-}
-
-/// Returns the machine seconds that a training may take at most.
-fn machine_seconds_of(config: &Config, step: &TrainStep) -> u64 {
-    let settings = config.model(&step.origin.model).and_then(|model| model.settings.get(&step.origin.stage));
-    settings.map_or(0, |settings| {
-        let count = settings.cloud.instance.as_ref().map_or(1, |instance| instance.count);
-        machine_seconds(count, settings.max_runtime)
-    })
 }
 
 /// Prints an outcome, and passes its exit code on. In a runner's log, foreign text must not become a command.

@@ -158,6 +158,17 @@ pub fn charged(bill: &Bill) -> String {
     format!("{}, charged {}{saved}", machines(bill), seconds(paid))
 }
 
+/// Says which limit is reached.
+pub(super) fn limit_message(limit: &str, allowed: u32, asked: u32) -> String {
+    if limit == "limits.max_hours" {
+        return format!(
+            "{limit} allows {allowed} machine hours, and the trainings of this event may take {asked} (machines times \
+             max_runtime): nothing was started"
+        );
+    }
+    format!("{limit} allows {allowed}, and this event asks for {asked}: nothing was started")
+}
+
 impl MissingImage {
     pub(super) fn message(&self) -> String {
         format!("image missing: {}: {}", self.image, self.why)

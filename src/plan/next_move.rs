@@ -207,6 +207,10 @@ impl Reason {
             Self::LimitReached { limit, .. } if limit == "limits.max_instances" => {
                 Some(format!("ask for fewer machines with `instance.count`, or raise {limit} on the default branch"))
             }
+            Self::LimitReached { limit, .. } if limit == "limits.max_hours" => Some(format!(
+                "shorten `max_runtime`, ask for fewer machines, narrow the run with --model, or raise {limit} on the \
+                 default branch"
+            )),
             Self::LimitReached { limit, .. } => {
                 Some(format!("narrow the run with --model, or raise {limit} on the default branch"))
             }

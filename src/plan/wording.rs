@@ -5,6 +5,7 @@
 
 use crate::facts::model::Nearest;
 use crate::model::version::Rejection;
+use crate::plan::cloud;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 use crate::plan::evidence::PromotedGroup;
@@ -308,9 +309,7 @@ impl Reason {
                 "this commit changes rules, but those of {branch} count until it is merged there: {}",
                 changes.join("; ")
             ),
-            Self::LimitReached { limit, allowed, asked } => {
-                format!("{limit} allows {allowed}, and this event asks for {asked}: nothing was started")
-            }
+            Self::LimitReached { limit, allowed, asked } => cloud::limit_message(limit, *allowed, *asked),
             Self::Predicted { base, trains } => {
                 let what = if *trains { "merging will train" } else { "merging would do this" };
                 format!("a prediction for the merge into {base}: {what}; nothing was written")

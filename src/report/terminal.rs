@@ -61,7 +61,9 @@ pub fn outcome(outcome: &Outcome) -> String {
 
 fn push_model(text: &mut String, model: &ModelOutcome) {
     let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
-    let word = if planned { "would go on".to_owned() } else { verdict(model.verdict) };
+    // What a limit of the whole event stops would not go on, whatever its steps.
+    let goes_on = planned && model.verdict != Verdict::Blocked;
+    let word = if goes_on { "would go on".to_owned() } else { verdict(model.verdict) };
     let at = model.at.as_ref().map_or_else(String::new, |at| format!(" ({})", plain(at)));
     text.push_str(&format!("\n{}{}{}{at}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
     for reason in &model.reasons {

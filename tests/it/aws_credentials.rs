@@ -98,6 +98,11 @@ impl GitHub {
         }
     }
 
+    /// Every token that was handed out.
+    pub fn tokens(&self) -> Vec<String> {
+        self.with(|says| says.tokens.clone())
+    }
+
     fn with<T>(&self, look: impl FnOnce(&mut Says) -> T) -> T {
         look(&mut self.said.lock().expect("nobody panicked"))
     }
@@ -209,7 +214,7 @@ async fn a_wait_of_hours_outlives_a_session_of_one_hour() {
     let (line, authorised) = scene.github.with(|says| says.asked[0].clone());
     assert_eq!(line, "GET /token?api-version=2.0&audience=sts.amazonaws.com HTTP/1.1");
     assert!(authorised.ends_with("Bearer request-token-of-the-job"), "{authorised}");
-    let tokens = scene.github.with(|says| says.tokens.clone());
+    let tokens = scene.github.tokens();
     assert_eq!(tokens.len(), 1);
     scene.world.assert_clean();
 }
@@ -253,7 +258,7 @@ async fn a_role_is_taken_on_anew_before_its_session_ends_each_time_with_a_new_to
         scene.github.with(|says| says.good_for += 3600);
         source.provide_credentials().await.expect("twelve hours are no limit");
     }
-    let tokens = scene.github.with(|says| says.tokens.clone());
+    let tokens = scene.github.tokens();
     let mut distinct = tokens.clone();
     distinct.dedup();
     assert_eq!((tokens.len(), distinct.len()), (14, 14), "no token is used twice");
@@ -285,7 +290,7 @@ async fn a_role_that_does_not_trust_the_job_is_named_with_the_subject_in_both_fo
     for part in [ROLE, SUBJECT, "repo:acme@7/churn@42:environment:prod", "trust policy", "AccessDenied"] {
         assert!(text.contains(part), "{part} in {text}");
     }
-    let secrets = scene.github.with(|says| says.tokens.clone());
+    let secrets = scene.github.tokens();
     assert!(secrets.iter().all(|secret| !text.contains(secret.as_str())), "{text}");
     assert!(!text.contains("request-token-of-the-job"), "{text}");
     // A refusal is final: it is not asked again and again.

@@ -74,6 +74,7 @@ pub async fn credentials_for(
     let Some(role) = &place.assume_role_arn else { return config.credentials_provider() };
     let provider = RoleProvider {
         sts: aws_sdk_sts::Client::new(&config),
+        region: place.region.clone(),
         role: role.clone(),
         read_role: place.read_role_arn.clone(),
         session_name: session_name(&options.session_name),
@@ -95,6 +96,7 @@ fn session_name(wanted: &str) -> String {
 /// Takes on a role, and does so again before its session ends.
 struct RoleProvider {
     sts: aws_sdk_sts::Client,
+    region: String,
     role: String,
     /// Taken on where the other one is denied.
     read_role: Option<String>,
@@ -181,7 +183,7 @@ impl RoleProvider {
             };
             let refused = match asked {
                 Ok(said) => return self.keep(role, said),
-                Err(refused) => refused,
+                Err(refused) => refused.in_region(&self.region),
             };
             let passes = match refused.class {
                 Class::Throttled | Class::Unreachable | Class::Lost => true,

@@ -42,6 +42,7 @@ impl Kind {
             | Class::ClockSkew
             | Class::Quota
             | Class::WrongRegion
+            | Class::UnknownRegion
             | Class::Invalid
             | Class::Other => false,
         }

@@ -11,6 +11,7 @@ use crate::adapters::aws::session::Session;
 use crate::model::finding::Finding;
 use crate::model::finding::Standing;
 use crate::model::name::GroupName;
+use crate::model::region as regions;
 use crate::ports::PortError;
 use aws_sdk_ecr::types::ImageIdentifier;
 use aws_sdk_s3::primitives::ByteStream;
@@ -27,6 +28,19 @@ pub enum Made {
     Made,
     /// It would be made.
     Needed,
+}
+
+/// Says where a region is not one that this release knows: it may be new, and it may be misspelled.
+pub fn region(session: &Session, place: &str) -> Option<Finding> {
+    let region = &session.place.region;
+    if regions::is_known(region) {
+        return None;
+    }
+    let fix = match regions::meant(region).as_slice() {
+        [] => "is it spelled right in branchline.yaml?".to_owned(),
+        some => format!("is it spelled right, or is {} meant?", regions::listed(some)),
+    };
+    Some(Finding::new(place, format!("region {region}"), Standing::Advice, "is not known to this release").fix(fix))
 }
 
 /// Tells whose credentials these are, and whether they are the configured account's.
@@ -318,7 +332,9 @@ fn failed(place: &str, what: &str, refused: &Refused) -> Finding {
             "give the job `permissions: id-token: write` and a role, or log in with the AWS command line".to_owned(),
         ),
         Class::NotFound => (Standing::Missing, "make it, or correct its name in branchline.yaml".to_owned()),
-        Class::WrongRegion => (Standing::Missing, "correct `region` in branchline.yaml".to_owned()),
+        Class::WrongRegion | Class::UnknownRegion => {
+            (Standing::Missing, "correct `region` in branchline.yaml".to_owned())
+        }
         Class::ClockSkew => (Standing::Missing, "set this machine's clock".to_owned()),
         Class::Quota => (Standing::Missing, "ask for more in Service Quotas".to_owned()),
         Class::Exists
@@ -328,9 +344,7 @@ fn failed(place: &str, what: &str, refused: &Refused) -> Finding {
         | Class::Invalid
         | Class::Unreachable
         | Class::Lost
-        | Class::Other => {
-            (Standing::Unknown, "try again; is the region right, and can it be reached from here?".to_owned())
-        }
+        | Class::Other => (Standing::Unknown, "try again; can this machine reach Amazon in that region?".to_owned()),
     };
     let mut finding = Finding::new(place, what, standing, refused.to_string()).fix(fix);
     finding.action = (refused.class == Class::Denied).then(|| refused.action.clone());

@@ -3,6 +3,7 @@
 //! "Not found" and "exists" have no code of their own in SageMaker. The table is taken from the ACK controller for
 //! SageMaker, which AWS maintains (`generator.yaml`), and from the SageMaker Python SDK.
 
+use crate::model::region as regions;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use aws_sdk_sagemaker::config::http::HttpResponse;
@@ -40,6 +41,8 @@ pub enum Class {
     Invalid,
     /// Never sent: nobody answered the connection.
     Unreachable,
+    /// Never sent: nobody answered, in a region that this release does not know.
+    UnknownRegion,
     /// Whether it was carried out is not known: the answer was lost, or the service stumbled.
     Lost,
     /// Something that we have no word for.
@@ -115,6 +118,21 @@ impl Refused {
         }
     }
 
+    /// Says that the region may be misspelled, where nobody answers in one that is not known: that does not pass by
+    /// itself, and is not waited for.
+    pub(super) fn in_region(self, region: &str) -> Self {
+        // GitHub's token service, whose action is no policy's, is in no region.
+        if self.class != Class::Unreachable || !self.action.contains(':') || regions::is_known(region) {
+            return self;
+        }
+        let mut message = format!("{}; {region} is no region that this release knows", self.message);
+        let meant = regions::meant(region);
+        if !meant.is_empty() {
+            message.push_str(&format!(", did you mean {}?", regions::listed(&meant)));
+        }
+        Self { class: Class::UnknownRegion, message, ..self }
+    }
+
     /// Tells whether the request certainly changed nothing, so that sending it again cannot double anything.
     pub fn changed_nothing(&self) -> bool {
         !matches!(self.class, Class::Lost | Class::Other)
@@ -124,7 +142,7 @@ impl Refused {
     pub fn into_port(self, doing: impl Into<String>) -> PortError {
         let kind = match self.class {
             Class::NotFound => PortErrorKind::NotFound,
-            Class::Exists | Class::Invalid | Class::WrongRegion => PortErrorKind::Configuration,
+            Class::Exists | Class::Invalid | Class::WrongRegion | Class::UnknownRegion => PortErrorKind::Configuration,
             Class::Denied | Class::Credentials | Class::Expired | Class::ClockSkew => PortErrorKind::Permission,
             Class::Quota => PortErrorKind::Quota,
             Class::Throttled | Class::Conflict | Class::Precondition => PortErrorKind::Throttling,
@@ -147,6 +165,11 @@ impl Refused {
             Class::NotFound if self.code.as_deref() == Some("NoSuchBucket") => {
                 "Make the bucket, or correct `backend.sagemaker.bucket`, or the `bucket` of the account, in \
                  branchline.yaml. `branchline doctor` looks at all of them."
+                    .to_owned()
+            }
+            Class::Denied if self.action == "sts:AssumeRole" => {
+                "Let the role's trust policy name who asks, and allow that user or role sts:AssumeRole on it. For a job \
+                 that only reads here, name a role that it may take on as `read_role_arn`."
                     .to_owned()
             }
             Class::Denied if self.action.starts_with("sts:AssumeRole") => {
@@ -176,7 +199,13 @@ impl Refused {
             Class::Throttled | Class::Lost | Class::Conflict | Class::Precondition => {
                 "Run again: what was begun is found and finished.".to_owned()
             }
-            Class::Unreachable => "Is the region spelled right, and can this machine reach it?".to_owned(),
+            Class::Unreachable if !self.action.contains(':') => "Can this machine reach GitHub?".to_owned(),
+            Class::Unreachable => "Can this machine reach Amazon in the configured region?".to_owned(),
+            Class::UnknownRegion => {
+                "Correct `region` in branchline.yaml: in `backend.sagemaker`, or that of the account. If it is right \
+                 and new, this machine cannot reach it."
+                    .to_owned()
+            }
             Class::NotFound | Class::Exists | Class::Invalid | Class::Other => return None,
         };
         Some(hint)
@@ -346,13 +375,29 @@ fn chain(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// The SDK tells of every place it looked at, each with its own sentence, where one is what people need.
+/// The SDK tells of every place it looked at and of every layer that failed, each with its own words, where one
+/// sentence is what people need.
 fn plain(message: String) -> String {
     if message.contains("no credentials found in chain") {
         "no credentials were found: neither in the environment nor in a profile, and this machine has no role"
             .to_owned()
+    } else if message.contains("failed to load IMDS") {
+        // The last place that is looked at: a machine that is none of Amazon's, or that keeps its role to itself.
+        "no credentials were found: neither in the environment nor in a profile, and this machine has no role to give"
+            .to_owned()
+    } else if message.contains("cargo feature") {
+        let how = if message.contains("sso") { "IAM Identity Center (SSO)" } else { "a way" };
+        format!(
+            "the profile logs in by {how} that this program leaves to the AWS command line: log in there, then \
+             `eval \"$(aws configure export-credentials --format env)\"`"
+        )
+    } else if message.contains("dns error") {
+        "the network knows no host of its name (DNS)".to_owned()
     } else {
-        message
+        ["dispatch failure: ", "io error: ", "client error (Connect): "]
+            .iter()
+            .fold(message.as_str(), |text, layer| text.strip_prefix(layer).unwrap_or(text))
+            .to_owned()
     }
 }
 
@@ -395,6 +440,51 @@ mod tests {
         ] {
             assert_eq!(classify(Some(code), message, Some(400)), Class::Exists, "{message}");
         }
+    }
+
+    #[test]
+    fn nobody_answers_in_a_region_that_is_not_there() {
+        let silent = Refused {
+            class: Class::Unreachable,
+            action: "ecr:DescribeImages".to_owned(),
+            code: None,
+            message: plain(
+                "dispatch failure: io error: client error (Connect): dns error: failed to lookup address information"
+                    .to_owned(),
+            ),
+            status: None,
+            request_id: None,
+        };
+        assert_eq!(io_class(&silent.message), Class::Unreachable);
+        assert_eq!(silent.clone().in_region("eu-west-1"), silent);
+        let wrong = silent.in_region("eu-west-4");
+        assert_eq!(
+            wrong.to_string(),
+            "ecr:DescribeImages had no answer: the network knows no host of its name (DNS); eu-west-4 is no region that \
+             this release knows, did you mean eu-west-1, eu-west-2 or eu-west-3?"
+        );
+        assert!(wrong.changed_nothing());
+        let error = wrong.into_port("find the digest of image x");
+        assert_eq!(error.kind, PortErrorKind::Configuration);
+        assert!(error.hint.is_some_and(|hint| hint.starts_with("Correct `region` in branchline.yaml")));
+        let refused =
+            plain("dispatch failure: io error: client error (Connect): tcp connect error: Connection refused".into());
+        assert_eq!(
+            (refused.as_str(), io_class(&refused)),
+            ("tcp connect error: Connection refused", Class::Unreachable)
+        );
+    }
+
+    #[test]
+    fn one_sentence_stands_for_the_layers_of_the_client() {
+        let loading = "other: an error occurred while loading credentials: failed to load IMDS session token: refused";
+        assert!(plain(loading.to_owned()).starts_with("no credentials were found: neither in the environment nor"));
+        let profile = "other: the credentials provider was not properly configured: ProfileFile provider could not be \
+                       built: This behavior requires following cargo feature(s) enabled: sso.";
+        let said = plain(profile.to_owned());
+        assert!(said.contains("IAM Identity Center") && said.contains("aws configure export-credentials"), "{said}");
+        assert_eq!(dispatch(profile), Class::Credentials);
+        assert_eq!(plain("something else".to_owned()), "something else");
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl Session {
         // On the heap: a client's futures are deep, and every caller's would be deeper still.
         let answer = Box::pin(self.pacer.send(kind, || {
             let sent = Box::pin(attempt());
-            async move { sent.await.map_err(|error| Refused::of(action, &error)) }
+            async move { sent.await.map_err(|error| Refused::of(action, &error).in_region(&self.place.region)) }
         }))
         .await;
         match answer {
@@ -147,8 +147,10 @@ impl Session {
     pub async fn identity(&self) -> Result<&Identity, Refused> {
         let ask = || async {
             const ACTION: &str = "sts:GetCallerIdentity";
-            let send =
-                || async { self.sts.get_caller_identity().send().await.map_err(|error| Refused::of(ACTION, &error)) };
+            let send = || async {
+                let said = self.sts.get_caller_identity().send().await;
+                said.map_err(|error| Refused::of(ACTION, &error).in_region(&self.place.region))
+            };
             let said = self.pacer.send(Kind::Read, send).await?;
             Ok(Identity {
                 account: said.account().unwrap_or_default().to_owned(),

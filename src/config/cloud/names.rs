@@ -1,13 +1,20 @@
 //! The shapes of Amazon's names, as far as they can be told without asking. Each check returns what is wrong with a
 //! text and what to do, both as the end of a sentence.
 
+use crate::config::problem::one_of;
 use crate::config::problem::quoted;
 use crate::config::resolve::Inquiry;
 use crate::config::route::Route;
 use crate::config::shape::name;
+use crate::model::region as regions;
+use std::borrow::Cow;
 
 /// What is wrong, and what to do about it.
-pub(in crate::config) type Fault = (&'static str, &'static str);
+pub(in crate::config) type Fault = (&'static str, Cow<'static, str>);
+
+fn fault(why: &'static str, hint: impl Into<Cow<'static, str>>) -> Result<(), Fault> {
+    Err((why, hint.into()))
+}
 
 /// Takes a text that must have a shape, or says what is wrong with it.
 pub(in crate::config) fn shaped(
@@ -45,10 +52,11 @@ pub(in crate::config) fn shaped_list(
     Some(found)
 }
 
-/// A region, such as `eu-west-1` or `us-gov-east-1`.
+/// A region, such as `eu-west-1` or `us-gov-east-1`. One that this release does not know is taken: it may be new. What
+/// could never be one, or is a known word with a letter astray, would only be found out after minutes of silence.
 pub(in crate::config) fn region(text: &str) -> Result<(), Fault> {
     let parts: Vec<&str> = text.split('-').collect();
-    let legal = match parts.as_slice() {
+    let shaped = match parts.as_slice() {
         [first, middle @ .., last] if !middle.is_empty() => {
             (2..=4).contains(&first.len())
                 && letters(first)
@@ -58,17 +66,22 @@ pub(in crate::config) fn region(text: &str) -> Result<(), Fault> {
         }
         _ => false,
     };
-    if legal {
-        Ok(())
-    } else {
-        Err(("is not a region", "a region is written as `eu-west-1`; an availability zone is not one"))
+    if regions::is_known(text) || (shaped && !regions::misspells_direction(text)) {
+        return Ok(());
+    }
+    let zone = text.strip_suffix(|c: char| c.is_ascii_lowercase()).filter(|region| regions::is_known(region));
+    let meant = regions::meant(text);
+    match (zone, meant.as_slice()) {
+        (Some(region), _) => fault("is not a region", format!("it is an availability zone of `{region}`: write that")),
+        (None, []) => fault("is not a region", "a region is written as `eu-west-1`"),
+        (None, some) => fault("is not a region", format!("did you mean {}?", one_of(some.iter().copied()))),
     }
 }
 
 /// A name of a bucket.
 pub(in crate::config) fn bucket(text: &str) -> Result<(), Fault> {
     if text.contains("://") || text.contains('/') {
-        return Err(("is an address, not the name of a bucket", "write the name alone; `prefix` says where in it"));
+        return fault("is an address, not the name of a bucket", "write the name alone; `prefix` says where in it");
     }
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
     let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -84,7 +97,7 @@ pub(in crate::config) fn bucket(text: &str) -> Result<(), Fault> {
         && !reserved;
     let hint =
         "a bucket has 3 to 63 lower-case letters, digits, `-` and `.`, and begins and ends with a letter or digit";
-    if legal { Ok(()) } else { Err(("cannot be the name of a bucket", hint)) }
+    if legal { Ok(()) } else { fault("cannot be the name of a bucket", hint) }
 }
 
 /// The beginning of our keys in a bucket; slashes around it do no harm.
@@ -96,13 +109,13 @@ pub(in crate::config) fn prefix(text: &str) -> Result<(), Fault> {
     };
     let legal = inner.len() <= 128 && inner.split('/').all(part);
     let hint = "a prefix has 1 to 128 letters, digits, `.`, `_`, `-` and single slashes, as in `branchline`";
-    if legal { Ok(()) } else { Err(("cannot be a prefix", hint)) }
+    if legal { Ok(()) } else { fault("cannot be a prefix", hint) }
 }
 
 /// An account id.
 pub(in crate::config) fn account(text: &str) -> Result<(), Fault> {
     let hint = "an account has twelve digits; one that begins with 0 is written whole, and a `-` has no place in it";
-    if text.len() == 12 && digits(text) { Ok(()) } else { Err(("is not the id of an account", hint)) }
+    if text.len() == 12 && digits(text) { Ok(()) } else { fault("is not the id of an account", hint) }
 }
 
 /// The ARN of a role.
@@ -110,7 +123,7 @@ pub(in crate::config) fn role(text: &str) -> Result<(), Fault> {
     let hint = "a role is written as `arn:aws:iam::111122223333:role/Name`; `aws iam get-role` shows it";
     match account_of(text) {
         Some(_) if text.len() <= 2048 => Ok(()),
-        _ => Err(("is not the ARN of a role", hint)),
+        _ => fault("is not the ARN of a role", hint),
     }
 }
 
@@ -152,7 +165,7 @@ pub(in crate::config) fn key(text: &str) -> Result<(), Fault> {
             None => id(text) || text.strip_prefix("alias/").is_some_and(named),
         };
     let hint = "a key is written as `alias/models`, as its id, or as the ARN of either";
-    if legal { Ok(()) } else { Err(("is not a key", hint)) }
+    if legal { Ok(()) } else { fault("is not a key", hint) }
 }
 
 /// A machine type, such as `ml.m5.xlarge`.
@@ -163,7 +176,7 @@ pub(in crate::config) fn machine(text: &str) -> Result<(), Fault> {
     let hint = "SageMaker's machine types are written as `ml.m5.xlarge`";
     match parts.as_slice() {
         ["ml", family, size] if part(family) && part(size) => Ok(()),
-        _ => Err(("is not a machine type", hint)),
+        _ => fault("is not a machine type", hint),
     }
 }
 
@@ -172,14 +185,14 @@ pub(in crate::config) fn machines(text: &str) -> Result<(), Fault> {
     let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '-' | '*');
     let begins = text.starts_with("ml.") || text.starts_with('*');
     let hint = "write a type or a pattern with `*`, as in `ml.m5.*`";
-    if begins && text.chars().all(inside) { Ok(()) } else { Err(("can match no machine type", hint)) }
+    if begins && text.chars().all(inside) { Ok(()) } else { fault("can match no machine type", hint) }
 }
 
 /// An id of a subnet or a security group.
 pub(in crate::config) fn network_id(text: &str) -> Result<(), Fault> {
     let legal = (1..=32).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let hint = "ids are written as `subnet-0a1b2c3d` and `sg-0a1b2c3d`; a name is not an id";
-    if legal { Ok(()) } else { Err(("is not an id of a network", hint)) }
+    if legal { Ok(()) } else { fault("is not an id of a network", hint) }
 }
 
 /// A key of a tag of a user's own.
@@ -187,17 +200,17 @@ pub(in crate::config) fn tag_key(text: &str) -> Result<(), Fault> {
     let reserved = text.to_ascii_lowercase().starts_with("aws:");
     let ours = text.starts_with("branchline:");
     match text.chars().count() {
-        _ if reserved => Err(("is reserved by Amazon", "choose a key that does not begin with `aws:`")),
-        _ if ours => Err(("is a tag that branchline sets itself", "choose another key")),
+        _ if reserved => fault("is reserved by Amazon", "choose a key that does not begin with `aws:`"),
+        _ if ours => fault("is a tag that branchline sets itself", "choose another key"),
         1..=128 if text.chars().all(in_tags) => Ok(()),
-        _ => Err(("cannot be the key of a tag", TAG_HINT)),
+        _ => fault("cannot be the key of a tag", TAG_HINT),
     }
 }
 
 /// A value of a tag.
 pub(in crate::config) fn tag_value(text: &str) -> Result<(), Fault> {
     let legal = text.chars().count() <= 256 && text.chars().all(in_tags);
-    if legal { Ok(()) } else { Err(("cannot be the value of a tag", TAG_HINT)) }
+    if legal { Ok(()) } else { fault("cannot be the value of a tag", TAG_HINT) }
 }
 
 const TAG_HINT: &str = "keys have 1 to 128 and values up to 256 letters, digits, spaces and `_.:/=+-@`";
@@ -212,7 +225,7 @@ pub(in crate::config) fn s3_uri(text: &str) -> Result<(), Fault> {
     let legal = held.is_some_and(|name| bucket(name).is_ok())
         && text.len() <= 1024
         && !text.chars().any(|c| c.is_control() || c.is_whitespace());
-    if legal { Ok(()) } else { Err(("is not a place in S3", "write it as `s3://bucket/prefix/`")) }
+    if legal { Ok(()) } else { fault("is not a place in S3", "write it as `s3://bucket/prefix/`") }
 }
 
 /// A folder in a container.
@@ -221,7 +234,7 @@ pub(in crate::config) fn folder(text: &str) -> Result<(), Fault> {
     if legal {
         Ok(())
     } else {
-        Err(("is not a folder in the container", "write it whole, as in `/opt/ml/checkpoints`"))
+        fault("is not a folder in the container", "write it whole, as in `/opt/ml/checkpoints`")
     }
 }
 
@@ -229,14 +242,14 @@ pub(in crate::config) fn folder(text: &str) -> Result<(), Fault> {
 pub(in crate::config) fn image(text: &str) -> Result<(), Fault> {
     let legal = (1..=255).contains(&text.len()) && !text.chars().any(|c| c.is_whitespace() || c.is_control());
     let hint = "an image has at most 255 characters and no spaces, as in `111122223333.dkr.ecr.eu-west-1.amazonaws.com/churn:1`";
-    if legal { Ok(()) } else { Err(("is not an image", hint)) }
+    if legal { Ok(()) } else { fault("is not an image", hint) }
 }
 
 /// A content type, such as `text/csv`.
 pub(in crate::config) fn content_type(text: &str) -> Result<(), Fault> {
     let legal =
         (3..=256).contains(&text.len()) && text.contains('/') && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
-    if legal { Ok(()) } else { Err(("is not a content type", "write it as `text/csv` or `application/json`")) }
+    if legal { Ok(()) } else { fault("is not a content type", "write it as `text/csv` or `application/json`") }
 }
 
 fn letters(text: &str) -> bool {
@@ -253,11 +266,21 @@ mod tests {
 
     #[test]
     fn amazons_names_are_told_from_others() {
-        for text in ["eu-west-1", "us-gov-east-1", "ap-southeast-12", "eusc-de-east-1"] {
+        for text in ["eu-west-1", "us-gov-east-1", "ap-southeast-12", "eusc-de-east-1", "eu-alpine-1", "eu-west-9"] {
             assert_eq!(region(text), Ok(()), "{text}");
         }
-        for text in ["eu-west-1a", "eu-west", "EU-WEST-1", "eu_west_1", "", "1-1-1", "eu--1"] {
-            assert!(region(text).is_err(), "{text}");
+        for (text, hint) in [
+            ("eu-wets-1", "did you mean `eu-west-1`?"),
+            ("eu-west-1a", "it is an availability zone of `eu-west-1`: write that"),
+            ("EU-WEST-1", "did you mean `eu-west-1`?"),
+            ("eu_west_1", "did you mean `eu-west-1`?"),
+            ("eu-west", "did you mean `eu-west-1`, `eu-west-2` or `eu-west-3`?"),
+            ("Ireland", "a region is written as `eu-west-1`"),
+            ("", "a region is written as `eu-west-1`"),
+            ("1-1-1", "a region is written as `eu-west-1`"),
+            ("eu--1", "a region is written as `eu-west-1`"),
+        ] {
+            assert_eq!(region(text), fault("is not a region", hint), "{text}");
         }
         for text in ["acme-models", "a.b.c", "123"] {
             assert_eq!(bucket(text), Ok(()), "{text}");

@@ -291,7 +291,7 @@ fn done(model: &ModelOutcome) -> String {
     let name = &model.model;
     let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
     let first = model.reasons.first().map_or_else(|| "nothing to do".to_owned(), Reason::message);
-    if planned {
+    if planned && model.verdict != Verdict::Blocked {
         return format!("{name} would go on: {first}");
     }
     let by_hand = model.reasons.iter().find(|reason| {

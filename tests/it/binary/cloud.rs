@@ -67,7 +67,7 @@ fn doctor_says_what_could_not_be_found_out() {
     assert!(!said.out.contains("222222222222"), "{}", said.out);
     let json = project.run(&["doctor", "--stage", "prod", "--format", "json"]).expect(50, &[]).json();
     assert_eq!(json["findings"][0]["standing"], "unknown");
-    project.run(&["bootstrap", "--dry-run"]).expect(50, &["could not make the group", "can this machine reach it?"]);
+    project.run(&["bootstrap", "--dry-run"]).expect(50, &["could not make the group", "Can this machine reach Amazon"]);
     project.run(&["doctor", "--stage", "qa"]).expect(2, &["there is no stage qa", "feature, dev, prod"]);
 }
 

@@ -77,6 +77,11 @@ impl Project {
         self.run_in(self.git.root(), args)
     }
 
+    /// Runs the program with more variables.
+    pub fn run_with(&self, variables: &[(&str, &str)], args: &[&str]) -> Said {
+        finish(self.command(self.git.root(), PROGRAM).envs(variables.iter().copied()).args(args))
+    }
+
     /// Runs the program in another folder.
     pub fn run_in(&self, folder: &Path, args: &[&str]) -> Said {
         finish(self.command(folder, PROGRAM).args(args))

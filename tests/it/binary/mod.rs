@@ -7,6 +7,7 @@ mod bad_input;
 mod by_hand;
 mod ci;
 mod cloud;
+mod cloud_input;
 mod demo;
 mod doctor;
 mod elsewhere;

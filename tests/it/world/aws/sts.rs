@@ -103,7 +103,13 @@ fn assume(state: &mut State, request: &Request, claims: Option<&Value>) -> Reply
         return error(400, "ExpiredTokenException", "Token expired");
     }
     if !granted {
-        let message = format!("Not authorized to perform sts:{}", request.operation);
+        // A token has no name that Amazon would say; whoever signs has.
+        let message = match claims {
+            Some(_) => format!("Not authorized to perform sts:{}", request.operation),
+            None => {
+                format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role}", request.arn)
+            }
+        };
         return error(403, "AccessDenied", &message);
     }
     let longest = trust.map_or(3600, |trust| if trust.longest == 0 { 3600 } else { trust.longest });
