@@ -7,6 +7,7 @@ use crate::plan::prune::Item;
 use crate::plan::prune::Pruning;
 use crate::ports::Changed;
 use crate::ports::PortError;
+use crate::ports::PortErrorKind;
 use crate::ports::Ports;
 use std::collections::BTreeSet;
 
@@ -19,6 +20,8 @@ pub enum Pruned {
     Gone,
     /// The world moved: something needs it now, and it stays.
     Needed,
+    /// This run only reads there: it is left to one that may change it.
+    Left,
 }
 
 /// Takes the things away, and tells `on_done` of each.
@@ -33,24 +36,30 @@ pub async fn prune(
     for pruning in list {
         let gone = |removed: bool| if removed { Pruned::Done } else { Pruned::Gone };
         let came = match &pruning.item {
-            Item::Version { version } => match ports.registry.forget(&version.group, version.number, by).await? {
-                Changed::Done => Pruned::Done,
-                Changed::Already => Pruned::Gone,
-                Changed::Stale(_) => Pruned::Needed,
-            },
+            Item::Version { version } => {
+                ports.registry.forget(&version.group, version.number, by).await.map(|changed| match changed {
+                    Changed::Done => Pruned::Done,
+                    Changed::Already => Pruned::Gone,
+                    Changed::Stale(_) => Pruned::Needed,
+                })
+            }
             Item::Artifact { artifact } => {
                 let referred = match &mut referred {
                     Some(referred) => referred,
                     None => referred.insert(holdings::referred(ports).await?),
                 };
                 if referred.contains(&artifact.digest.to_string()) {
-                    Pruned::Needed
+                    Ok(Pruned::Needed)
                 } else {
-                    gone(ports.artifacts.remove(artifact).await?)
+                    ports.artifacts.remove(artifact).await.map(gone)
                 }
             }
-            Item::Training { name } => gone(ports.trainer.remove(name).await?),
-            Item::Leftover { name } => gone(ports.trainer.sweep(name).await?),
+            Item::Training { name } => ports.trainer.remove(name).await.map(gone),
+            Item::Leftover { name } => ports.trainer.sweep(name).await.map(gone),
+        };
+        let came = match came {
+            Err(error) if error.kind == PortErrorKind::ReadOnly => Pruned::Left,
+            other => other?,
         };
         on_done(pruning, came);
     }

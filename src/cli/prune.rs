@@ -16,10 +16,13 @@ use crate::cli::notice;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::read;
+use crate::cli::reconcile::may_act_for;
 use crate::facts::Holdings;
 use crate::facts::holdings::Whose;
 use crate::model::git::BranchName;
+use crate::model::git::RepositoryId;
 use crate::model::history::Attribution;
+use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::observe::holdings;
 use crate::outcome::Outcome;
@@ -55,9 +58,7 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
     let only = compose::chosen_models(&composed.config, &args.models)?;
     let branches = branches(&place)?;
     block_on(async {
-        let ports = &composed.drive.ports;
-        let holdings = holdings::read(&composed.config, &repository, branches, ports).await;
-        let holdings = holdings.map_err(|error| Failure::port(&error))?;
+        let holdings = held(&composed, &repository, branches).await?;
         let list = prune::plan(&holdings, &composed.config.keep, &only);
         let mut results = vec!["planned"; list.len()];
         let mut outcome = Ok(());
@@ -75,7 +76,7 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
                 }
                 done += 1;
             };
-            outcome = effect::prune(&list, &by, ports, &mut note).await;
+            outcome = effect::prune(&list, &by, &composed.drive.ports, &mut note).await;
         }
         let exit = match args.format {
             Format::Text => print(&text(&composed, &holdings, &list, &results, args.yes))?,
@@ -102,17 +103,47 @@ pub async fn dispatched(
     text: String,
 ) -> Result<Outcome, Failure> {
     let ports = &composed.drive.ports;
-    let repository = composed.drive.observer.repository().clone();
-    let holdings = holdings::read(&composed.config, &repository, branches(place)?, ports).await;
-    let holdings = holdings.map_err(|error| Failure::port(&error))?;
+    let holdings = held(composed, composed.drive.observer.repository(), branches(place)?).await?;
     let list = prune::plan(&holdings, &composed.config.keep, only);
     let size = human(list.iter().map(|pruning| pruning.bytes).sum());
     if !yes {
         let said = format!("{} things may go, {size} in all; with `yes` they do", list.len());
         return Ok(pruned(text, said));
     }
-    effect::prune(&list, by, ports, &mut |_, _| {}).await.map_err(|error| Failure::port(&error))?;
-    Ok(pruned(text, format!("took away what nobody needs: {} things, {size} in all", list.len())))
+    let (mut count, mut freed, mut left) = (0, 0, 0);
+    let mut note = |pruning: &Pruning, came: Pruned| match came {
+        Pruned::Done => (count, freed) = (count + 1, freed + pruning.bytes),
+        Pruned::Left => left += 1,
+        Pruned::Gone | Pruned::Needed => {}
+    };
+    effect::prune(&list, by, ports, &mut note).await.map_err(|error| Failure::port(&error))?;
+    let mut said = format!("took away what nobody needs: {count} things, {} in all", human(freed));
+    if left > 0 {
+        said.push_str(&format!("; {left} more are left to a job that may change them"));
+    }
+    Ok(pruned(text, said))
+}
+
+/// Reads everything that is kept. The groups of a stage that this run may not change are left to one that may.
+async fn held(
+    composed: &Composed,
+    repository: &RepositoryId,
+    branches: Option<BTreeSet<BranchName>>,
+) -> Result<Holdings, Failure> {
+    let config = &composed.config;
+    let held = holdings::read(config, repository, branches, &composed.drive.ports).await;
+    let mut held = held.map_err(|error| Failure::port(&error))?;
+    for stage in &config.stages {
+        if may_act_for(composed, stage).await? {
+            continue;
+        }
+        let targets = config.models.keys().flat_map(|model| stage.groups.keys().map(move |target| (model, target)));
+        let names: BTreeSet<&GroupName> = targets.filter_map(|(model, target)| config.group(model, target)).collect();
+        for group in held.groups.iter_mut().filter(|group| names.contains(&group.name)) {
+            group.whose = Whose::OnlyRead;
+        }
+    }
+    Ok(held)
 }
 
 /// A clone in CI often has one branch only, and a missing one would then seem deleted.
@@ -130,6 +161,7 @@ fn word(came: Pruned) -> &'static str {
         Pruned::Done => "done",
         Pruned::Gone => "gone",
         Pruned::Needed => "needed",
+        Pruned::Left => "left",
     }
 }
 
@@ -146,6 +178,9 @@ fn left(holdings: &Holdings) -> Vec<String> {
         Whose::Ours { .. } => None,
         Whose::Foreign => Some(format!("group {}: it belongs to another repository", group.name)),
         Whose::NotConfigured => Some(format!("group {}: the configuration does not name it", group.name)),
+        Whose::OnlyRead => {
+            Some(format!("group {}: this job only reads it, and one of its stage may prune it", group.name))
+        }
     });
     let unknown = holdings.unknown.iter().map(|path| format!("{path}: not known to be this project's"));
     groups.chain(unknown).collect()
@@ -161,6 +196,7 @@ fn text(composed: &Composed, holdings: &Holdings, list: &[Pruning], results: &[&
             "planned" => format!("would take away {what}: {}{size}\n", pruning.why.as_str()),
             "done" => format!("took away {what}: {}{size}\n", pruning.why.as_str()),
             "gone" => format!("gone already: {what}\n"),
+            "left" => format!("left to a job that may change it, this one only reads there: {what}\n"),
             _ => format!("stays, it is needed now: {what}\n"),
         };
         text.push_str(&line);

@@ -106,7 +106,7 @@ pub async fn heads(
 
 /// Tells whether this run may change what a stage keeps. One that lives with all others may be acted for, unless this
 /// job was given the role that only reads there.
-async fn may_act_for(composed: &Composed, stage: &Stage) -> Result<bool, Failure> {
+pub(super) async fn may_act_for(composed: &Composed, stage: &Stage) -> Result<bool, Failure> {
     match &composed.accounts {
         Some(accounts) => {
             let has_reader = accounts.of_stage(&stage.name).place.read_role_arn.is_some();

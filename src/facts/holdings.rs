@@ -51,6 +51,8 @@ pub enum Whose {
     Foreign,
     /// It belongs to this repository, but the configuration does not name it.
     NotConfigured,
+    /// It is configured, and this run may only read it: what it refers to in other groups stays for it.
+    OnlyRead,
 }
 
 /// A group, with all of its versions.

@@ -9,6 +9,8 @@ pub enum PortErrorKind {
     Configuration,
     /// Somebody may not do it.
     Permission,
+    /// This run was let in to read there, and may change nothing: another job may.
+    ReadOnly,
     /// A limit of the service.
     Quota,
     /// Too many requests.
@@ -35,6 +37,7 @@ impl PortErrorKind {
         match self {
             Self::Configuration => "configuration",
             Self::Permission => "permission",
+            Self::ReadOnly => "read-only",
             Self::Quota => "quota",
             Self::Throttling => "throttling",
             Self::Network => "network",
@@ -47,12 +50,18 @@ impl PortErrorKind {
         }
     }
 
+    /// Tells whether somebody else's rights would do.
+    pub fn is_denial(self) -> bool {
+        matches!(self, Self::Permission | Self::ReadOnly)
+    }
+
     /// Tells whether running the same again, with nothing changed, may help.
     pub fn may_pass(self) -> bool {
         match self {
             Self::Throttling | Self::Network => true,
             Self::Configuration
             | Self::Permission
+            | Self::ReadOnly
             | Self::Quota
             | Self::DiskFull
             | Self::Storage

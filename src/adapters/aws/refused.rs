@@ -69,6 +69,9 @@ pub struct Refused {
 /// Our own code for credentials that belong to another account than the configured one.
 pub(super) const WRONG_ACCOUNT: &str = "WrongAccount";
 
+/// The code of a change that was not sent, because this job was given the role that only reads.
+pub(super) const READING_ROLE: &str = "ReadingRole";
+
 /// Longest message that is kept, in characters.
 const LONGEST: usize = 600;
 
@@ -143,6 +146,7 @@ impl Refused {
         let kind = match self.class {
             Class::NotFound => PortErrorKind::NotFound,
             Class::Exists | Class::Invalid | Class::WrongRegion | Class::UnknownRegion => PortErrorKind::Configuration,
+            Class::Denied if self.code.as_deref() == Some(READING_ROLE) => PortErrorKind::ReadOnly,
             Class::Denied | Class::Credentials | Class::Expired | Class::ClockSkew => PortErrorKind::Permission,
             Class::Quota => PortErrorKind::Quota,
             Class::Throttled | Class::Conflict | Class::Precondition => PortErrorKind::Throttling,
@@ -178,7 +182,7 @@ impl Refused {
                  role for pull requests as `read_role_arn`."
                     .to_owned()
             }
-            Class::Denied if self.code.as_deref() == Some("ReadingRole") => {
+            Class::Denied if self.code.as_deref() == Some(READING_ROLE) => {
                 "Do this in a job of the stage's own branch or environment, which its role trusts.".to_owned()
             }
             Class::Denied => format!(

@@ -6,6 +6,7 @@ use crate::adapters::aws::pace::Kind;
 use crate::adapters::aws::pace::Pacer;
 use crate::adapters::aws::pace::Patience;
 use crate::adapters::aws::refused::Class;
+use crate::adapters::aws::refused::READING_ROLE;
 use crate::adapters::aws::refused::Refused;
 use crate::adapters::aws::refused::WRONG_ACCOUNT;
 use crate::model::cloud::AccountPlace;
@@ -187,7 +188,7 @@ impl Session {
                 "this job may not take on `assume_role_arn`, and {} only reads: nothing was written",
                 identity.arn
             );
-            return Err(refused("ReadingRole", message));
+            return Err(refused(READING_ROLE, message));
         }
         Ok(())
     }

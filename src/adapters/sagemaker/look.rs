@@ -162,7 +162,7 @@ impl Inner {
                 let keys = self.keys();
                 let ended = Ended { session: &known.session, keys, spec, stand, job: &job };
                 match ended.settle().await {
-                    Err(error) if error.kind == PortErrorKind::Permission && ending == Ending::IfAllowed => {
+                    Err(error) if error.kind.is_denial() && ending == Ending::IfAllowed => {
                         Ok(Look { training: open(TrainingState::Open), words: None })
                     }
                     other => other.map(still),

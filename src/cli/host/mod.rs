@@ -39,7 +39,6 @@ use crate::model::secret::Secret;
 use crate::model::variables;
 use crate::ports::Forge;
 use crate::ports::PortError;
-use crate::ports::PortErrorKind;
 use crate::ports::Progress;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -214,7 +213,7 @@ impl Host {
     /// said once: a missing permission stands in the way of many requests.
     pub fn warn_of(&self, error: &PortError) {
         let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!(". {hint}"));
-        let said = error.kind == PortErrorKind::Permission
+        let said = error.kind.is_denial()
             && !hint.is_empty()
             && self.warned.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|text| text.ends_with(&hint));
         if !said {

@@ -199,6 +199,31 @@ fn a_job_that_may_only_read_compares_with_production_and_leaves_it_alone() {
 }
 
 #[test]
+fn prune_leaves_what_this_job_only_reads_to_one_that_may_change_it() {
+    let reads = format!(", read_role_arn: \"{READER}\"");
+    let keep = "keep:\n  dev: { last: 1, per: group }\n  prod: { last: 1, per: group }\n";
+    let (world, project) = scene(&configured("", &reads, keep));
+    for number in ["1", "2", "3", "4"] {
+        release(&project, number);
+    }
+    distrust(&world, WRITER);
+    // Without a look at production nobody knows what it needs of dev.
+    project.run(&["prune", "--yes"]).expect(50, &["may not be taken on", "read_role_arn"]);
+    world.trust_account(READER, DEV);
+    let before = world.versions(PROD, "churn-prod").len();
+    // What production has come from, dev keeps for it.
+    let said = project.run(&["prune", "--yes"]);
+    said.expect(0, &["left: group churn-prod: this job only reads it", "nothing to take away"]);
+    assert_eq!((world.versions(PROD, "churn-prod").len(), world.versions(DEV, "churn-dev").len()), (before, before));
+    // A job of production may take its own away, and what only those needed.
+    world.trust_account(WRITER, DEV);
+    project.run(&["prune", "--yes"]).expect(0, &["took away version churn-prod v1", "took away version churn-dev v1"]);
+    assert!(world.versions(PROD, "churn-prod").len() < before);
+    project.run(&["prune"]).expect(0, &["nothing to take away"]);
+    world.assert_clean();
+}
+
+#[test]
 fn a_job_on_github_takes_its_roles_on_with_its_own_token() {
     let writer = "arn:aws:iam::111111111111:role/branchline-dev";
     let world = cloud::world();
