@@ -61,6 +61,22 @@ test("a version that is not the crate's, a missing line and a changed archive ar
   assert.equal(git("tag"), "");
 }));
 
+test("a real program for Linux is packed without what nothing reads, still starts, and has the digest of the table", inWorld(async (world) => {
+  const { folder, run } = repository(world);
+  const target = "x86_64-unknown-linux-musl";
+  const sections = (file) => execFileSync("readelf", ["--sections", "--wide", file]).toString();
+  cpSync("/bin/true", join(folder, "target", target, "release/branchline"), { dereference: true });
+  assert.match(sections("/bin/true"), /\.eh_frame/);
+  const packed = run("pack", "0.1.0", target, "dist");
+  assert.equal(packed.status, 0, packed.stderr + packed.stdout);
+  execFileSync("tar", ["-xzf", join(folder, `dist/branchline-${target}.tar.gz`), "-C", world.folder, "branchline"]);
+  const program = join(world.folder, "branchline");
+  assert.doesNotMatch(sections(program), /\.eh_frame/);
+  assert.equal(spawnSync(program).status, 0);
+  const digest = execFileSync("sha256sum", [program]).toString().split(" ")[0];
+  assert.equal(readFileSync(join(folder, `dist/${target}.line`), "utf8").trim().split(" ")[3], digest);
+}));
+
 test("an archive that grew beyond 8 MiB is refused", inWorld(async (world) => {
   const { folder, run } = repository(world);
   const { randomBytes } = await import("node:crypto");
