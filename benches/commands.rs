@@ -83,7 +83,7 @@ impl Worlds {
 }
 
 fn branchline(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_branchline"));
+    let mut command = Command::new(measure::program());
     command.args(arguments).current_dir(folder);
     command
 }

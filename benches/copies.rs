@@ -5,6 +5,7 @@
 //! the two yardsticks are left out. BRANCHLINE_BENCH_MIB is the size, 2048 where it is not set.
 
 #[path = "world/measure.rs"]
+#[allow(dead_code, reason = "made for other benches too")]
 mod measure;
 
 use crate::measure::Line;
@@ -72,8 +73,9 @@ fn main() {
         command.args([which, &server.address, from, to]);
         command
     };
-    let loops = Times::of(ROUNDS, &mut target, |to| server.copied(&mut child("child-bare", "large", &to), &to));
-    let mine = Times::of(ROUNDS, &mut target, |to| server.copied(&mut child("child-ours", "large", &to), &to));
+    let copied = |which: &str, to: String| server.copied(&mut child(which, "large", &to), &to);
+    let [loops, mine] =
+        Times::of_two(ROUNDS, &mut target, [&|to| copied("child-bare", to), &|to| copied("child-ours", to)]);
     let peak = measure::peak_kib(&child("child-ours", "large", &target())).unwrap_or(0);
     let little = measure::peak_kib(&child("child-ours", "small", &target())).unwrap_or(0);
     let mib = |kib: u64| format!("{:.1} MiB", kib as f64 / 1024.0);

@@ -13,7 +13,6 @@ mod measure;
 #[allow(dead_code, reason = "made for the tests")]
 mod world;
 
-use crate::harness::PROGRAM;
 use crate::harness::Project;
 use crate::measure::Line;
 use crate::measure::Table;
@@ -56,7 +55,7 @@ fn main() {
     project.git.switch("prod");
     peak(&mut table, &project, "promote to two groups", "churn-champion v1");
     peak(&mut table, &project, "the same push again", "awaits approval");
-    let run = || harness::finish(project.command(project.git.root(), &program()).arg("run")).expect(0, &[]);
+    let run = || harness::finish(project.command(project.git.root(), &measure::program()).arg("run")).expect(0, &[]);
     let again = Times::of(5, || (), |()| drop(run()));
     table.line(Line {
         measure: "`run` in the cloud with nothing to do",
@@ -70,16 +69,10 @@ fn main() {
     table.end();
 }
 
-/// The program that is measured.
-#[expect(clippy::disallowed_methods, reason = "a bench is its own composition root")]
-fn program() -> String {
-    std::env::var("BRANCHLINE_BENCH_PROGRAM").unwrap_or_else(|_| PROGRAM.to_owned())
-}
-
 /// Runs the program once under `/usr/bin/time`.
 fn peak(table: &mut Table, project: &Project, what: &str, says: &str) {
     let mut command = project.command(project.git.root(), "/usr/bin/time");
-    let said = harness::finish(command.args(["-f", "%M", "--", &program(), "run"])).expect(0, &[says]);
+    let said = harness::finish(command.args(["-f", "%M", "--", &measure::program(), "run"])).expect(0, &[says]);
     let kib: f64 = said.err.lines().last().and_then(|line| line.trim().parse().ok()).expect("a peak");
     let mib = kib / 1024.0;
     table.line(Line {

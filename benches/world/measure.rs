@@ -9,6 +9,12 @@ use std::time::Duration;
 /// Variables that would make a run on a laptop look like one in CI.
 const OF_CI: [&str; 5] = ["CI", "GITHUB_ACTIONS", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "BRANCHLINE_HOME"];
 
+/// The program that is measured: the one of this build, or another one that BRANCHLINE_BENCH_PROGRAM names.
+#[expect(clippy::disallowed_methods, reason = "how a person tells a bench what to measure")]
+pub fn program() -> String {
+    std::env::var("BRANCHLINE_BENCH_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_branchline").to_owned())
+}
+
 /// Several measurements of one thing.
 #[derive(Debug, Clone)]
 pub struct Times(Vec<Duration>);
@@ -26,6 +32,25 @@ impl Times {
         let mut times: Vec<Duration> = (0..rounds).map(|_| round()).collect();
         times.sort();
         Self(times)
+    }
+
+    /// Measures two things in turns, so that whatever else the machine does meets both.
+    pub fn of_two<T>(rounds: usize, mut before: impl FnMut() -> T, works: [&dyn Fn(T); 2]) -> [Self; 2] {
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..=rounds {
+            for (work, times) in works.iter().zip(&mut times) {
+                let given = before();
+                let watch = Stopwatch::start();
+                work(given);
+                if round > 0 {
+                    times.push(watch.elapsed());
+                }
+            }
+        }
+        times.map(|mut times| {
+            times.sort();
+            Self(times)
+        })
     }
 
     /// The fastest: what the program can do when nobody else uses the machine.
