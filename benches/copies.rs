@@ -5,7 +5,6 @@
 //! the two yardsticks are left out. BRANCHLINE_BENCH_MIB is the size, 2048 where it is not set.
 
 #[path = "world/measure.rs"]
-#[allow(dead_code, reason = "made for other benches too")]
 mod measure;
 
 use crate::measure::Line;

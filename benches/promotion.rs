@@ -7,7 +7,6 @@
 #[allow(dead_code, reason = "made for the tests")]
 mod harness;
 #[path = "world/measure.rs"]
-#[allow(dead_code, reason = "made for other benches")]
 mod measure;
 #[path = "../tests/it/world/mod.rs"]
 #[allow(dead_code, reason = "made for the tests")]

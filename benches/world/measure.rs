@@ -1,5 +1,7 @@
 //! Measuring child processes, and the table of what came of it.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
 use branchline::adapters::system::Stopwatch;
 use std::io::Write as _;
 use std::process::Command;
