@@ -155,6 +155,7 @@ impl Upload<'_> {
                     .bucket(&self.to.bucket)
                     .key(&self.to.key)
                     .if_none_match("*")
+                    .checksum_algorithm(ChecksumAlgorithm::Sha256)
                     .checksum_sha256(&digest)
                     .set_server_side_encryption(encryption.clone())
                     .set_ssekms_key_id(key.clone())
