@@ -365,7 +365,7 @@ async fn a_job_that_the_role_does_not_trust_is_given_the_one_that_reads_and_writ
     let refused = scene.write(&prod).await.expect_err("it may not write");
     assert_eq!((refused.code.as_deref(), scene.world.count("PutObject")), (Some("ReadingRole"), 0));
     let said = refused.into_port("register the model");
-    assert_eq!(said.kind, PortErrorKind::Permission);
+    assert_eq!(said.kind, PortErrorKind::ReadOnly);
 
     // Only a refusal makes a reader of somebody: whoever may write and is answered late stays who they are.
     scene.world.trust_identity(ROLE, "sts.amazonaws.com", "repo:acme/churn:*");
