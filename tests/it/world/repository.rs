@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// A repository and its folder.
 pub struct Repository {
@@ -32,7 +33,7 @@ impl Repository {
         let tick = self.commits.get() + 1;
         self.commits.set(tick);
         let date = format!("{} +0000", 1_760_000_000 + u64::from(tick) * 60);
-        let output = Command::new("git")
+        let output = Command::new(git())
             .args(args)
             .current_dir(&self.root)
             .env_clear()
@@ -98,6 +99,17 @@ impl Repository {
         self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
         self.id_of("HEAD")
     }
+}
+
+/// `git`, by its address: a name that is looked up on a path of the child's own would need a fork of this whole
+/// process, many times as dear as starting it.
+fn git() -> &'static Path {
+    static GIT: OnceLock<PathBuf> = OnceLock::new();
+    GIT.get_or_init(|| {
+        let path = path();
+        let mut found = std::env::split_paths(&path).map(|folder| folder.join("git"));
+        found.find(|file| file.is_file()).expect("git is on the PATH")
+    })
 }
 
 /// The search path of this process: `git`, `sh` and `python3` come from there.
