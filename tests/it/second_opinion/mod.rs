@@ -1,5 +1,7 @@
-//! The cloud adapters against software that others wrote, started by `tests/s3s/run` and `tests/moto/run`. Each of the
-//! two lacks things that Amazon has; a test names such a gap where it meets one, and leans on none.
+//! The cloud adapters against software that others wrote, brought and started by `tests/s3s/run` and `tests/moto/run`.
+//! Each of the two lacks things that Amazon has; a test names such a gap where it meets one, and leans on none.
+//!
+//! A test that needs the other side is ignored, and run by one that is not, in a process of its own beside that side.
 
 mod moto;
 mod s3s;
@@ -11,11 +13,33 @@ use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::model::cloud::AccountPlace;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A size that makes three parts of at least 5 MiB, the last one odd.
 const THREE_PARTS: usize = (12 << 20) + 7;
+
+/// Lets a script start the other side, and run the ignored tests of a module there.
+fn agrees(script: &str, module: &str, least: usize) {
+    let script = format!("{}/{script}", env!("CARGO_MANIFEST_DIR"));
+    let tests = std::env::current_exe().expect("these tests have a file");
+    let output = Command::new(&script).arg(tests).output().unwrap_or_else(|error| panic!("{script}: {error}"));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{script}:\n{said}");
+    let passed = said.lines().filter(|line| line.contains(module) && line.ends_with("... ok")).count();
+    assert!(passed >= least, "{script} ran {passed} tests of {module}, and there are {least}:\n{said}");
+}
+
+#[test]
+fn moto_agrees() {
+    agrees("tests/moto/run", "second_opinion::moto::", 10);
+}
+
+#[test]
+fn s3s_agrees() {
+    agrees("tests/s3s/run", "second_opinion::s3s::", 5);
+}
 
 #[expect(clippy::disallowed_methods, reason = "how the script that starts the other side tells where it is")]
 fn address(variable: &str, script: &str) -> String {

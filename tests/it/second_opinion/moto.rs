@@ -54,7 +54,7 @@ async fn bucket(name: &str) -> Arc<Session> {
 }
 
 #[tokio::test]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_role_in_another_account_is_taken_on_with_the_usual_chain() {
     let role = "arn:aws:iam::222222222222:role/branchline-prod";
     let place = AccountPlace {
@@ -78,7 +78,7 @@ async fn a_role_in_another_account_is_taken_on_with_the_usual_chain() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn credentials_of_another_account_write_nothing() {
     let name = fresh("prod");
     let options = SessionOptions {
@@ -100,7 +100,7 @@ async fn credentials_of_another_account_write_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_copy_carries_metadata_and_tags_whole_and_in_parts() {
     let (dev, prod) = (bucket("dev").await, bucket("prod").await);
     let content = bytes(THREE_PARTS);
@@ -149,7 +149,7 @@ impl Place for Moto {
 
 /// moto forgets client tokens and lets a group be made twice: nothing here leans on either.
 #[tokio::test]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn versions_are_registered_approved_and_read_back() {
     let mut home = Home::at(Moto::new().await);
     home.group = GroupName::parse(&format!("Risk-{}", &fresh("g")[2..14])).expect("a group");

@@ -35,7 +35,7 @@ fn object(session: &Session, key: &str) -> S3Place {
 }
 
 #[tokio::test]
-#[ignore = "needs s3s-fs: run tests/s3s/run"]
+#[ignore = "needs s3s-fs: s3s_agrees runs it"]
 async fn an_object_is_copied_whole_with_what_describes_it() {
     let (dev, prod) = (bucket("dev").await, bucket("prod").await);
     let content = bytes(70_000);
@@ -60,7 +60,7 @@ async fn an_object_is_copied_whole_with_what_describes_it() {
 }
 
 #[tokio::test]
-#[ignore = "needs s3s-fs: run tests/s3s/run"]
+#[ignore = "needs s3s-fs: s3s_agrees runs it"]
 async fn parts_make_the_same_bytes() {
     let (dev, prod) = (bucket("dev").await, bucket("prod").await);
     let content = bytes(THREE_PARTS);
@@ -78,7 +78,7 @@ async fn parts_make_the_same_bytes() {
 }
 
 #[tokio::test]
-#[ignore = "needs s3s-fs: run tests/s3s/run"]
+#[ignore = "needs s3s-fs: s3s_agrees runs it"]
 async fn a_file_goes_up_whole_or_in_parts_and_over_nothing() {
     let dev = bucket("dev").await;
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
@@ -106,7 +106,7 @@ async fn a_file_goes_up_whole_or_in_parts_and_over_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "needs s3s-fs: run tests/s3s/run"]
+#[ignore = "needs s3s-fs: s3s_agrees runs it"]
 async fn nothing_is_overwritten_and_no_other_source_is_taken() {
     let (dev, prod) = (bucket("dev").await, bucket("prod").await);
     put(&dev, "model.tar.gz", &bytes(1000)).await;
@@ -121,7 +121,7 @@ async fn nothing_is_overwritten_and_no_other_source_is_taken() {
 }
 
 #[tokio::test]
-#[ignore = "needs s3s-fs: run tests/s3s/run"]
+#[ignore = "needs s3s-fs: s3s_agrees runs it"]
 async fn a_wrong_secret_is_refused() {
     let dev = bucket("dev").await;
     put(&dev, "model.tar.gz", b"x").await;

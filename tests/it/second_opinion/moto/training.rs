@@ -140,7 +140,7 @@ fn a_minute_ago() -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_training_begins_with_everything_is_found_again_and_ends_once() {
     let machine = Machine::new().await;
     let session = &machine.session;
@@ -236,7 +236,7 @@ async fn a_training_begins_with_everything_is_found_again_and_ends_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_job_of_somebody_else_under_the_same_name_is_left_alone() {
     let machine = Machine::new().await;
     let spec = fresh_spec();
@@ -254,7 +254,7 @@ async fn a_job_of_somebody_else_under_the_same_name_is_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_job_that_leaves_no_model_failed_and_its_last_lines_say_why() {
     let machine = Machine::new().await;
     let spec = fresh_spec();
@@ -267,7 +267,7 @@ async fn a_job_that_leaves_no_model_failed_and_its_last_lines_say_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_long_log_is_read_whole_in_order_and_by_its_end() {
     let machine = Machine::new().await;
     let spec = fresh_spec();
@@ -299,7 +299,7 @@ async fn a_long_log_is_read_whole_in_order_and_by_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn lines_of_two_machines_are_told_apart_and_sorted_by_time() {
     let machine = Machine::new().await;
     let spec = fresh_spec();
@@ -314,7 +314,7 @@ async fn lines_of_two_machines_are_told_apart_and_sorted_by_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs moto: run tests/moto/run"]
+#[ignore = "needs moto: moto_agrees runs it"]
 async fn a_log_that_is_not_there_yet_has_no_lines() {
     // A region in which nobody made the group of logs.
     let far = AccountPlace { region: "eu-north-1".to_owned(), ..place(&fresh("training")) };
