@@ -366,3 +366,23 @@ fn the_readme_has_every_exit_code() {
         assert!(row.contains(&exit.to_string()), "{row} does not say {exit}");
     }
 }
+
+/// Dependencies are compiled once for `cargo run` and `cargo test`: the tests switch on no feature that the program does
+/// not have switched on in the same crate.
+#[test]
+fn tests_switch_on_no_feature_of_a_crate_of_the_program() {
+    let features = |edges: &str| -> std::collections::BTreeSet<String> {
+        let output = std::process::Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["tree", "--locked", "--offline", "--prefix", "none", "--no-dedupe", "-f", "{p} {f}", "-e", edges])
+            .output()
+            .expect("cargo tree runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    };
+    let program = features("normal,build");
+    let tests = features("normal,build,dev");
+    let differ: Vec<&String> = program.difference(&tests).collect();
+    assert!(differ.is_empty(), "ask for the features of the tests in [dependencies] of Cargo.toml, too: {differ:?}");
+    assert!(program.len() > 100 && tests.len() > program.len(), "cargo tree lists the dependencies");
+}
