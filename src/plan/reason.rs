@@ -30,6 +30,7 @@ use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 pub use crate::plan::evidence::Known;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::Unchanged;
 use crate::plan::gate::GateResult;
 pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
@@ -420,6 +421,8 @@ pub enum Reason {
         /// What the commit would change: `gates.accuracy.min: 0.8 -> 0.5`.
         changes: Vec<String>,
     },
+    /// A merge does not change the model: what its base suffers from is not the merge's.
+    Unchanged(Unchanged),
     /// A limit of the rules.
     LimitReached {
         /// The limit: `limits.max_trainings_per_event`.
