@@ -43,8 +43,8 @@ pub enum Subject {
 pub enum Occasion {
     /// It is answered already.
     Settled(Verdict, Box<Reason>),
-    /// It is to be looked at under these files.
-    Ready(Box<Ready>),
+    /// It is to be looked at under these files; and what is to be said of them.
+    Ready(Box<Ready>, Option<Reason>),
 }
 
 /// An occasion to look at, and the files under which.
@@ -200,7 +200,21 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
         return Err(Failure::configuration("cannot tell which branch is the default one, whose rules count in CI")
             .hint("name it: --default-branch main"));
     };
-    let rules = rules_of(place, host, &rules_branch).await?;
+    let default_branch = args
+        .default_branch
+        .as_deref()
+        .and_then(|text| BranchName::parse(text).ok())
+        .or_else(|| event.default_branch.clone())
+        .or_else(|| place.git.default_branch());
+    let mut rules_branch = rules_branch;
+    let mut rules = rules_of(place, host, &rules_branch).await?;
+    // A base that has no file yet is judged by the rules that hold everywhere else.
+    if let (None, Some(default)) = (&rules, default_branch.as_ref().filter(|default| *default != &rules_branch)) {
+        rules = rules_of(place, host, default).await?;
+        if rules.is_some() {
+            rules_branch = default.clone();
+        }
+    }
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
@@ -208,6 +222,10 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
     match (rules, settings, commit) {
         (Some(rules), Some(settings), _) => {
             Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), settings }))
+        }
+        (None, Some(settings), _) if begins_with_own_rules(&subject, event, &settings, default_branch.as_ref())? => {
+            let ready = Ready { subject, rules: settings.clone(), rules_branch: None, settings };
+            Ok(Occasion::Ready(Box::new(ready), first_rules(default_branch, rules_branch)))
         }
         (None, Some(settings), _) => {
             settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
@@ -223,7 +241,31 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
 }
 
 fn ready(ready: Ready) -> Occasion {
-    Occasion::Ready(Box::new(ready))
+    Occasion::Ready(Box::new(ready), None)
+}
+
+fn first_rules(default_branch: Option<BranchName>, rules_branch: BranchName) -> Option<Reason> {
+    Some(Reason::FirstRules { branch: default_branch.unwrap_or(rules_branch) })
+}
+
+/// Tells whether the file of the commit itself counts, where no branch has rules yet that it must obey.
+///
+/// A push may train by it, as its pull request said, and nothing is promoted. The pull request of a first release is
+/// judged by the file that it brings to the default branch: that writes nothing.
+fn begins_with_own_rules(
+    subject: &Subject,
+    event: &Event,
+    settings: &SourceText,
+    default_branch: Option<&BranchName>,
+) -> Result<bool, Failure> {
+    let (branch, trains) = match (subject, &event.kind) {
+        (Subject::Push, EventKind::BranchMoved(moved)) => (&moved.branch, true),
+        (Subject::Prediction(merge), _) if Some(&merge.base) == default_branch => (&merge.base, false),
+        _ => return Ok(false),
+    };
+    let config = crate::config::load(settings, settings).map_err(|problems| Failure::problems(&problems))?;
+    let stage = config.stage_of_branch(branch);
+    Ok(stage.is_some_and(|stage| matches!(stage.does, Does::Train { .. }) == trains))
 }
 
 /// What `--into` asks about: the merge of a branch, as it is here, into another one.

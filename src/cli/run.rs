@@ -95,9 +95,9 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             host.tell_step(None, &outcome, &about);
             show_on(host, args.format, &outcome, outcome.exit_code(), &about)
         }
-        Occasion::Ready(ready) => {
+        Occasion::Ready(ready, first_rules) => {
             let Ready { subject, rules, rules_branch, settings } = *ready;
-            Reaction { place, host, args, mode, event, subject }.run(rules, rules_branch, &settings).await
+            Reaction { place, host, args, mode, event, subject, first_rules }.run(rules, rules_branch, &settings).await
         }
     }
 }
@@ -173,6 +173,8 @@ pub(super) struct Reaction<'a> {
     pub(super) mode: &'a Mode,
     pub(super) event: &'a Event,
     subject: Subject,
+    /// Set where no branch has rules yet that this event must obey.
+    first_rules: Option<Reason>,
 }
 
 impl Reaction<'_> {
@@ -233,11 +235,13 @@ impl Reaction<'_> {
                 let by = &by;
                 let question =
                     Question { place, host, composed, settings, ignored, by, text, merge, repin: false, only };
-                let Answer { outcome, pin } = question.answer().await?;
+                let Answer { mut outcome, pin } = question.answer().await?;
+                outcome.reasons.extend(self.first_rules.clone());
                 return Ok((outcome, About { pin, ..about }));
             }
         };
         outcome.reasons.extend(ignored);
+        outcome.reasons.extend(self.first_rules.clone());
         Ok((outcome, about))
     }
 
@@ -327,7 +331,7 @@ impl Reaction<'_> {
         });
         let mut models = composed.drive.run(tasks).await;
         // What waited above for this very result can go on now.
-        let settled = models.iter().any(|model| !model.versions.is_empty());
+        let settled = models.iter().any(ModelOutcome::changed) && self.first_rules.is_none();
         if let (Some(stage), true) = (trained_in, settled) {
             let above = Heads::Above(&stage);
             let above = reconcile::heads(self.place, self.host, composed, above, by, only).await?;
