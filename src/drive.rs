@@ -83,7 +83,10 @@ impl Drive {
         let mut outcomes = Vec::new();
         for task in tasks {
             outcomes.push(match self.decide(task).await {
-                Ok((_, plan)) => ModelOutcome::of_plan(plan),
+                Ok((facts, plan)) => {
+                    let standing = standing(&facts, &plan.reasons);
+                    ModelOutcome { standing, ..ModelOutcome::of_plan(plan) }
+                }
                 Err(reason) => errored(&task.rules.model, *reason),
             });
         }
@@ -167,6 +170,8 @@ struct ModelLoop<'a> {
     reasons: Vec<Reason>,
     steps: Vec<StepRecord>,
     versions: Vec<Version>,
+    /// The version that was found in place at the end.
+    standing: Option<Box<Version>>,
     /// The world before the last version was made: what the version is compared with.
     before: Option<Facts>,
     /// Trainings that this run began.
@@ -183,6 +188,7 @@ impl<'a> ModelLoop<'a> {
             reasons: Vec::new(),
             steps: Vec::new(),
             versions: Vec::new(),
+            standing: None,
             before: None,
             begun: Vec::new(),
             cursors: BTreeMap::new(),
@@ -202,7 +208,10 @@ impl<'a> ModelLoop<'a> {
                 Err(reason) => return self.finish(Verdict::Errored, vec![*reason]),
             };
             match plan.decision {
-                Decision::Settled(verdict) => return self.finish(verdict, plan.reasons),
+                Decision::Settled(verdict) => {
+                    self.standing = standing(&facts, &plan.reasons);
+                    return self.finish(verdict, plan.reasons);
+                }
                 Decision::Wait(training) => {
                     if let Some(outcome) = self.watch(&training, plan.reasons).await {
                         return outcome;
@@ -442,11 +451,18 @@ impl<'a> ModelLoop<'a> {
             reasons,
             steps: std::mem::take(&mut self.steps),
             versions,
+            standing: self.standing.take(),
             candidate,
             compared,
             ..ModelOutcome::nothing(self.task.rules.model.clone())
         }
     }
+}
+
+/// The version that the reasons say is in place. Of several targets the last, as of several registrations.
+fn standing(facts: &Facts, reasons: &[Reason]) -> Option<Box<Version>> {
+    let named = reasons.iter().rev().find_map(Reason::stands)?;
+    facts.version(named).cloned().map(Box::new)
 }
 
 /// The same facts and the same steps although every step said done: the loop would never end.

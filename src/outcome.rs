@@ -58,6 +58,9 @@ pub struct ModelOutcome {
     pub steps: Vec<StepRecord>,
     /// Versions that came out of it.
     pub versions: Vec<Version>,
+    /// The version that stands for what was asked, where this run found it in place.
+    #[serde(default)]
+    pub standing: Option<Box<Version>>,
     /// The result that goes in: the one that merging would bring, or the version that this run made.
     #[serde(default)]
     pub candidate: Option<Box<Candidate>>,
@@ -212,10 +215,23 @@ impl ModelOutcome {
             reasons: Vec::new(),
             steps: Vec::new(),
             versions: Vec::new(),
+            standing: None,
             candidate: None,
             compared: Vec::new(),
             merging: None,
         }
+    }
+
+    /// Returns the version that the steps after this one work with: the one that this run made, or found in place.
+    pub fn version(&self) -> Option<&Version> {
+        self.versions.last().or(self.standing.as_deref())
+    }
+
+    /// Tells whether this run registered a version, or changed one or its group. What an interrupted run began and
+    /// this one completed counts.
+    pub fn changed(&self) -> bool {
+        let done = |record: &&StepRecord| matches!(record.result, StepResult::Done | StepResult::Found);
+        self.steps.iter().filter(done).any(|record| record.step.changes().is_some())
     }
 
     /// Tells whether anything was written.

@@ -47,7 +47,7 @@ pub async fn apply(step: &Step, made: &mut Made, observer: &Observer, ports: &Po
         Step::Copy(step) => copy::copy(step, made, ports).await,
         Step::Register(step) | Step::Promote(step) => register::register(step, Some(made), ports).await,
         Step::Restore(step) => register::register(step, None, ports).await,
-        Step::Approve(step) | Step::Reject(step) => approve::set(step, ports).await,
+        Step::Reinstate(step) | Step::Approve(step) | Step::Reject(step) => approve::set(step, ports).await,
         Step::Freeze(step) => approve::set_frozen(step, true, ports).await,
         Step::Unfreeze(step) => approve::set_frozen(step, false, ports).await,
     }

@@ -228,7 +228,10 @@ async fn resolve_rollback(
 ) -> Result<Resolved, Failure> {
     let (model, target, group) = read::find_group(composed, group, model)?;
     let facts = look(composed, &group, to).await?;
-    let way = match rollback::choose(&facts, to, &model) {
+    // The whole record: the rollback that made the current version may be long ago.
+    let record =
+        composed.drive.ports.registry.history(&group, None, None).await.map_err(|error| Failure::port(&error))?;
+    let way = match rollback::choose(&facts, &record, to, &model) {
         Ok(way) => way,
         // It is current already: approving what is approved says so, and changes nothing.
         Err(reason) if reason.says_nothing_to_do() => {

@@ -60,6 +60,9 @@ pub fn main() -> ExitCode {
             // Help and version are "errors" of exit 0; clap prints each where it belongs.
             let exit = u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
             drop(error.print());
+            if exit != 0 {
+                host::Host::output_failure("the arguments of this command could not be read");
+            }
             return ExitCode::from(exit);
         }
     };
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit),
         Err(failure) => {
             drop(write!(anstream::stderr(), "{}", failure.render()));
+            host::Host::output_failure(failure.text.lines().next().unwrap_or_default());
             ExitCode::from(failure.exit)
         }
     }

@@ -47,8 +47,8 @@ pub enum Subject {
 pub enum Occasion {
     /// It is answered already.
     Settled(Verdict, Box<Reason>),
-    /// It is to be looked at under these files.
-    Ready(Box<Ready>),
+    /// It is to be looked at under these files; and what is to be said of them.
+    Ready(Box<Ready>, Option<Reason>),
 }
 
 /// An occasion to look at, and the files under which.
@@ -273,21 +273,25 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
     let default_branch =
         whose_rules::default_branch(place, host, args.default_branch.as_ref(), event.default_branch.as_ref());
     // What asks to be merged is judged by the rules of the branch that it asks, and everything else by the default branch's.
-    let (rules_branch, vouching) = match asked_base(args, event) {
-        Some(base) => {
-            let vouching = match default_branch.await {
-                Ok(default_branch) if default_branch == base => Vouching::Same,
-                Ok(default_branch) => match whose_rules::rules_of(place, host, &default_branch).await {
-                    Ok(Some(rules)) => Vouching::Rules(rules),
-                    Ok(None) | Err(_) => Vouching::Nobody(default_branch),
-                },
-                Err(failure) => Vouching::Unknown(failure),
-            };
-            (base, vouching)
+    let (mut rules_branch, default_branch, mut vouching) = match (asked_base(args, event), default_branch.await) {
+        (Some(base), Ok(default_branch)) if default_branch == base => (base, Some(default_branch), Vouching::Same),
+        (Some(base), Ok(default_branch)) => match whose_rules::rules_of(place, host, &default_branch).await {
+            Ok(Some(rules)) => (base, Some(default_branch), Vouching::Rules(rules)),
+            Ok(None) | Err(_) => (base, Some(default_branch.clone()), Vouching::Nobody(default_branch)),
+        },
+        (Some(base), Err(failure)) => (base, None, Vouching::Unknown(failure)),
+        (None, found) => {
+            let default_branch = found?;
+            (default_branch.clone(), Some(default_branch), Vouching::Same)
         }
-        None => (default_branch.await?, Vouching::Same),
     };
-    let rules = whose_rules::rules_of(place, host, &rules_branch).await?;
+    let mut rules = whose_rules::rules_of(place, host, &rules_branch).await?;
+    // A base that has no file yet is judged by the rules that hold everywhere else.
+    if let (None, Vouching::Rules(of_default), Some(default_branch)) = (&rules, &vouching, &default_branch) {
+        rules = Some(of_default.clone());
+        rules_branch = default_branch.clone();
+        vouching = Vouching::Same;
+    }
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
@@ -296,6 +300,11 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
         (Some(rules), Some(settings), _) => {
             let backend_rules = vouching.backend_rules(&rules)?;
             Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), backend_rules, settings }))
+        }
+        (None, Some(settings), _) if begins_with_own_rules(&subject, event, &settings, default_branch.as_ref())? => {
+            let rules = settings.clone();
+            let ready = Ready { subject, rules, rules_branch: None, backend_rules: None, settings };
+            Ok(Occasion::Ready(Box::new(ready), first_rules(default_branch, rules_branch)))
         }
         (None, Some(settings), _) => {
             settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
@@ -321,7 +330,37 @@ fn asked_base(args: &RunArgs, event: &Event) -> Option<BranchName> {
 }
 
 fn ready(ready: Ready) -> Occasion {
-    Occasion::Ready(Box::new(ready))
+    Occasion::Ready(Box::new(ready), None)
+}
+
+fn first_rules(default_branch: Option<BranchName>, rules_branch: BranchName) -> Option<Reason> {
+    Some(Reason::FirstRules { branch: default_branch.unwrap_or(rules_branch) })
+}
+
+/// Tells whether the file of the commit itself counts, where no branch has rules yet that it must obey.
+///
+/// A push may train by it, as its pull request said, and nothing is promoted. The pull request of a first release is
+/// judged by the file that it brings to the default branch: that writes nothing, and opens no account that it names.
+fn begins_with_own_rules(
+    subject: &Subject,
+    event: &Event,
+    settings: &SourceText,
+    default_branch: Option<&BranchName>,
+) -> Result<bool, Failure> {
+    let (branch, trains) = match (subject, &event.kind) {
+        (Subject::Push, EventKind::BranchMoved(moved)) => (&moved.branch, true),
+        (Subject::Prediction(merge), _) if Some(&merge.base) == default_branch => (&merge.base, false),
+        _ => return Ok(false),
+    };
+    if event.trust != Trust::Own {
+        return Ok(false);
+    }
+    let config = crate::config::load(settings, settings).map_err(|problems| Failure::problems(&problems))?;
+    if !trains && config.backend.is_cloud() {
+        return Ok(false);
+    }
+    let stage = config.stage_of_branch(branch);
+    Ok(stage.is_some_and(|stage| matches!(stage.does, Does::Train { .. }) == trains))
 }
 
 /// What `--into` asks about: the merge of a branch, as it is here, into another one.

@@ -12,14 +12,20 @@ use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::SourceText;
+use crate::facts::GroupFacts;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
+use crate::model::stage::Does;
 use crate::model::version::Version;
 use crate::model::version::VersionContent;
 use crate::model::version::VersionNumber;
+use crate::plan::evidence::DataBehind;
+use crate::plan::reason::Reason;
+use crate::plan::train::data_behind;
 use crate::ports::Forge;
 use crate::ports::PortError;
 use crate::ports::progress::Quiet;
@@ -99,12 +105,16 @@ pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit
             let facts = composed.drive.ports.registry.look(&group, &GroupLook::default()).await;
             rows.push((model, target, facts.map_err(|error: PortError| Failure::port(&error))?));
         }
+        let behind = behind(&place, &composed, &rows).await.map_err(|error| Failure::port(&error))?;
         let open = composed.drive.ports.trainer.open(&composed.config.project).await;
         let open = open.map_err(|error| Failure::port(&error))?;
         match format {
             Format::Text => {
                 let rows: Vec<_> = rows.into_iter().map(|(model, _, facts)| (model.to_string(), facts)).collect();
                 let mut text = report::terminal::status(&rows);
+                for data in &behind {
+                    text.push_str(&report::terminal::reason(&Reason::DataBehind(data.clone())));
+                }
                 for training in &open {
                     text.push_str(&format!("training {} goes on\n", training.name));
                 }
@@ -131,11 +141,43 @@ pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit
                     schema: JSON_SCHEMA,
                     project: composed.config.project.to_string(),
                     groups,
+                    behind_data: behind,
                     open_trainings: open.iter().map(|training| training.name.to_string()).collect(),
                 })
             }
         }
     })?
+}
+
+/// The training branches, known here, whose data changed since their model was trained.
+async fn behind(
+    place: &Place,
+    composed: &Composed,
+    rows: &[(ModelName, TargetName, GroupFacts)],
+) -> Result<Vec<DataBehind>, PortError> {
+    let mut behind = Vec::new();
+    for stage in &composed.config.stages {
+        let Some(branch) = stage.branches.only_branch().filter(|_| matches!(stage.does, Does::Train { .. })) else {
+            continue;
+        };
+        let Ok(Some(head)) = place.git.branch_head(&branch, place.heads()) else { continue };
+        for model in composed.config.models.keys() {
+            let groups: Vec<&GroupFacts> = rows
+                .iter()
+                .filter(|(of, target, _)| of == model && stage.groups.contains_key(target))
+                .map(|(_, _, facts)| facts)
+                .collect();
+            // Where nothing was trained yet, nobody has to read data.
+            if groups.iter().all(|group| group.newest.is_none()) {
+                continue;
+            }
+            let observer = &composed.drive.observer;
+            if let Ok(content) = observer.content(&head, model, &stage.name, &composed.drive.ports).await? {
+                behind.extend(data_behind(&branch, model, &content, groups.into_iter()));
+            }
+        }
+    }
+    Ok(behind)
 }
 
 fn all_groups(composed: &Composed, only: &[ModelName]) -> Vec<(ModelName, crate::model::name::TargetName, GroupName)> {

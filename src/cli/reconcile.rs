@@ -25,6 +25,7 @@ use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Task;
+use crate::plan::reason::Reason;
 use crate::plan::route::Route;
 use crate::plan::route::push;
 use crate::ports::PortError;
@@ -238,6 +239,14 @@ pub fn outcome(text: String, heads: Vec<HeadOutcome>) -> Outcome {
         .map(|model| model.verdict)
         .max_by_key(|verdict| verdict.badness())
         .unwrap_or(Verdict::Passed);
-    let models = models.into_iter().filter(|model| model.verdict != Verdict::Skipped || model.wrote()).collect();
+    let models = models
+        .into_iter()
+        .filter(|model| model.verdict != Verdict::Skipped || model.wrote() || is_behind(model))
+        .collect();
     Outcome { event: text, verdict, reasons: Vec::new(), models, after_merge: None }
+}
+
+/// Tells whether new data wait for somebody to train on them: nothing else would say so.
+fn is_behind(model: &ModelOutcome) -> bool {
+    model.reasons.iter().any(|reason| matches!(reason, Reason::DataBehind(_)))
 }

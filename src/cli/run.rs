@@ -98,10 +98,10 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             host.tell_step(None, &outcome, &about);
             show_on(host, args.format, &outcome, outcome.exit_code(), &about)
         }
-        Occasion::Ready(ready) => {
+        Occasion::Ready(ready, first_rules) => {
             let Ready { subject, rules, rules_branch, backend_rules, settings } = *ready;
             let files = Files { rules, rules_branch, backend_rules, settings };
-            Reaction { place, host, args, mode, event, subject }.run(files).await
+            Reaction { place, host, args, mode, event, subject, first_rules }.run(files).await
         }
     }
 }
@@ -185,6 +185,8 @@ pub(super) struct Reaction<'a> {
     pub(super) mode: &'a Mode,
     pub(super) event: &'a Event,
     subject: Subject,
+    /// Set where no branch has rules yet that this event must obey.
+    first_rules: Option<Reason>,
 }
 
 impl Reaction<'_> {
@@ -248,11 +250,13 @@ impl Reaction<'_> {
                 let by = &by;
                 let question =
                     Question { place, host, composed, settings, ignored, by, text, merge, repin: false, only };
-                let Answer { outcome, pin } = question.answer().await?;
+                let Answer { mut outcome, pin } = question.answer().await?;
+                outcome.reasons.extend(self.first_rules.clone());
                 return Ok((outcome, About { pin, ..about }));
             }
         };
         outcome.reasons.extend(ignored);
+        outcome.reasons.extend(self.first_rules.clone());
         Ok((outcome, about))
     }
 
@@ -340,7 +344,7 @@ impl Reaction<'_> {
         });
         let mut models = composed.drive.run(tasks).await;
         // What waited above for this very result can go on now.
-        let settled = models.iter().any(|model| !model.versions.is_empty());
+        let settled = models.iter().any(ModelOutcome::changed) && self.first_rules.is_none();
         if let (Some(stage), true) = (trained_in, settled) {
             let above = Heads::Above(&stage);
             let above = reconcile::heads(self.place, self.host, composed, above, by, only).await?;

@@ -6,6 +6,7 @@ use crate::model::identity::CodeId;
 use crate::model::identity::ContentId;
 use crate::model::identity::Fingerprint;
 use crate::model::name::GroupName;
+use crate::model::version::Rejection;
 use crate::model::version::Version;
 use crate::model::version::VersionNumber;
 use serde::Deserialize;
@@ -85,6 +86,16 @@ impl GroupFacts {
             recent: Vec::new(),
             formerly_current: Vec::new(),
         }
+    }
+
+    /// Returns the version by which the group withdrew an artifact: the newest one with the same fingerprint and the
+    /// same files, where a person rejected it or a rollback removed it. One that lost a race withdraws nothing.
+    pub fn withdrawn(&self, artifact: &Version) -> Option<&Version> {
+        self.matching
+            .iter()
+            .filter(|version| version.holds_the_same(artifact) && version.rejection != Some(Rejection::Duplicate))
+            .max_by_key(|version| version.number)
+            .filter(|version| version.is_banned())
     }
 
     /// Returns the number of the current version.

@@ -19,4 +19,5 @@ pub use holdings::Holdings;
 pub use model::Facts;
 pub use model::Nearest;
 pub use model::PathDifference;
+pub use model::Withdrawn;
 pub use review::ReviewFacts;

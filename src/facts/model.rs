@@ -8,6 +8,8 @@ use crate::model::git::RepositoryId;
 use crate::model::name::ModelName;
 use crate::model::name::TargetName;
 use crate::model::training::Training;
+use crate::model::version::Rejection;
+use crate::model::version::Version;
 use crate::model::version::VersionRef;
 use serde::Deserialize;
 use serde::Serialize;
@@ -50,6 +52,18 @@ pub struct Nearest {
     pub paths: Option<Vec<PathDifference>>,
     /// Settings that differ, as sentences: `hyperparameter max_depth: 5 -> 6`.
     pub settings: Vec<String>,
+    /// Set where a group that it would go to withdrew it: then no hint offers it.
+    #[serde(default)]
+    pub withdrawn: Option<Withdrawn>,
+}
+
+/// The same artifact in a group that rejected it or was rolled back from it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// The version there.
+    pub version: VersionRef,
+    /// How it was withdrawn.
+    pub rejection: Option<Rejection>,
 }
 
 /// A watched path whose content differs.
@@ -59,4 +73,18 @@ pub struct PathDifference {
     pub path: String,
     /// The commit that last changed it on the event's side, as `1a2b3c4 subject`, where that is known.
     pub changed_by: Option<String>,
+}
+
+impl Facts {
+    /// Finds a version among everything that was seen.
+    pub fn version(&self, wanted: &VersionRef) -> Option<&Version> {
+        let group = self.groups.values().find(|group| group.name == wanted.group)?;
+        group
+            .current
+            .iter()
+            .chain(&group.asked)
+            .chain(&group.matching)
+            .chain(&group.recent)
+            .find(|version| version.number == wanted.number)
+    }
 }

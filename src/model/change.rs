@@ -100,6 +100,9 @@ pub struct ApprovalChange {
     pub to: Approval,
     /// Why, where it becomes rejected.
     pub rejection: Option<Rejection>,
+    /// The mark `superseded` is lifted with it: the branch has the version's content again, or still.
+    #[serde(default)]
+    pub reinstates: bool,
     /// The current version when it was decided.
     pub expected_current: Option<VersionNumber>,
     /// Who, from where and why.

@@ -23,6 +23,8 @@ pub enum HistoryAction {
     Rejected,
     /// A pending version was overtaken.
     Superseded,
+    /// A superseded version counts again: the head of its branch has its content.
+    Reinstated,
     /// What was current was put out and what was current before came back.
     RolledBack,
     /// Every automatic change was stopped.
@@ -44,6 +46,7 @@ impl HistoryAction {
             Self::Approved => "approved",
             Self::Rejected => "rejected",
             Self::Superseded => "superseded",
+            Self::Reinstated => "reinstated",
             Self::RolledBack => "rolled-back",
             Self::Frozen => "frozen",
             Self::Unfrozen => "unfrozen",
@@ -61,6 +64,7 @@ impl HistoryAction {
             Self::Approved,
             Self::Rejected,
             Self::Superseded,
+            Self::Reinstated,
             Self::RolledBack,
             Self::Frozen,
             Self::Unfrozen,

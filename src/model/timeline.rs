@@ -22,8 +22,18 @@ pub struct Period {
     pub began: Turn,
     /// The change that ended it.
     pub ended: Option<Turn>,
+    /// The change by which the version entered the group: a promotion, say, that a person approved later.
+    pub entered: Option<Turn>,
     /// The approval that it stands on. `None` only where the history does not have it.
     pub approved: Option<Consent>,
+}
+
+impl Period {
+    /// Returns the pull request that brought the version into the group, where the record names one.
+    pub fn pull_request(&self) -> Option<u64> {
+        let of = |turn: &Turn| turn.by.pull_request;
+        of(&self.began).or_else(|| self.entered.as_ref().and_then(of))
+    }
 }
 
 /// The change by which the current version became another one.
@@ -55,11 +65,19 @@ pub struct Consent {
 pub fn periods(history: &[HistoryEntry]) -> Vec<Period> {
     let mut periods: Vec<Period> = Vec::new();
     let mut consents: BTreeMap<VersionNumber, Consent> = BTreeMap::new();
+    let mut entered: BTreeMap<VersionNumber, Turn> = BTreeMap::new();
     let mut now = jiff::Timestamp::MIN;
     let mut current = None;
     for change in history.chunk_by(same_change) {
         let Some(first) = change.first() else { continue };
         now = now.max(first.at);
+        for entry in change {
+            if let Some(version) = entry.version.filter(|version| enters(entry, *version)) {
+                // Reinstating is not the change that brought the version.
+                let turn = Turn { action: entry.action, version: Some(version), by: entry.by.clone() };
+                entered.entry(version).or_insert(turn);
+            }
+        }
         for entry in change.iter().filter(|entry| entry.action == HistoryAction::Approved) {
             if let Some(version) = entry.version {
                 let by_rule = entry.by.event != "rollback" && change.iter().any(|other| enters(other, version));
@@ -76,7 +94,8 @@ pub fn periods(history: &[HistoryEntry]) -> Vec<Period> {
         }
         if let Some(version) = first.current {
             let approved = consents.get(&version).cloned();
-            periods.push(Period { version, from: now, until: None, began: turn, ended: None, approved });
+            let entered = entered.get(&version).cloned();
+            periods.push(Period { version, from: now, until: None, began: turn, ended: None, entered, approved });
         }
         current = first.current;
     }
@@ -109,7 +128,11 @@ fn same_change(one: &HistoryEntry, two: &HistoryEntry) -> bool {
 fn enters(entry: &HistoryEntry, version: VersionNumber) -> bool {
     let entering = matches!(
         entry.action,
-        HistoryAction::Registered | HistoryAction::Promoted | HistoryAction::Restored | HistoryAction::Imported
+        HistoryAction::Registered
+            | HistoryAction::Promoted
+            | HistoryAction::Restored
+            | HistoryAction::Imported
+            | HistoryAction::Reinstated
     );
     entering && entry.version == Some(version)
 }

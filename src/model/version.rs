@@ -120,6 +120,14 @@ impl Version {
         self.content.artifacts.first().and_then(|artifact| artifact.digest.sha256())
     }
 
+    /// Tells whether another version has the same fingerprint and the same files.
+    pub fn holds_the_same(&self, other: &Self) -> bool {
+        let files = |version: &Self| -> Vec<String> {
+            version.content.artifacts.iter().map(|file| format!("{} {}", file.name, file.digest)).collect()
+        };
+        self.content.fingerprint == other.content.fingerprint && files(self) == files(other)
+    }
+
     /// Tells whether a person or a rollback put it out of its group.
     pub fn is_banned(&self) -> bool {
         self.approval == Approval::Rejected

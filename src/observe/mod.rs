@@ -261,8 +261,28 @@ impl Observer {
                 ports.registry.history(group, Some(facts.now), None).await?;
             }
         }
+        if has_ended_well(facts) {
+            self.observe_series(rules, ports, &stage.name, facts).await?;
+        }
         if stage.on_newer_push == OnNewerPush::Stop && !task.goal.predicts {
             self.observe_older(task, ports, stage, branch, fingerprint.as_ref(), facts).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the groups that a new version shares its series of semantic versions with.
+    async fn observe_series(
+        &self,
+        rules: &ModelRules,
+        ports: &Ports,
+        stage: &StageName,
+        facts: &mut Facts,
+    ) -> Result<(), PortError> {
+        let look = GroupLook { recent_as_noted: true, ..GroupLook::default() };
+        for target in rules.series_of(stage) {
+            if !facts.groups.contains_key(target) {
+                facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
+            }
         }
         Ok(())
     }
@@ -342,7 +362,7 @@ impl Observer {
                 facts.trainings.extend(attempts(rules, ports, source, fingerprint).await?);
             }
         }
-        facts.nearest = self.nearest(rules, sources, commit, facts);
+        facts.nearest = self.nearest(task, ports, stage, sources, facts).await?;
         Ok(())
     }
 
@@ -403,8 +423,12 @@ impl Observer {
 
 /// Tells whether something was trained that could be compared: before that, what it is compared with matters to nobody.
 fn has_result(facts: &Facts) -> bool {
-    let trained = |training: &Training| matches!(training.state, TrainingState::Succeeded { .. });
-    facts.trainings.iter().any(trained) || facts.groups.values().any(|group| !group.matching.is_empty())
+    has_ended_well(facts) || facts.groups.values().any(|group| !group.matching.is_empty())
+}
+
+/// Tells whether a training run ended whose result may be registered.
+fn has_ended_well(facts: &Facts) -> bool {
+    facts.trainings.iter().any(|training| matches!(training.state, TrainingState::Succeeded { .. }))
 }
 
 /// Reads the configuration text of a commit.

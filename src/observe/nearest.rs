@@ -3,14 +3,20 @@
 use crate::facts::Facts;
 use crate::facts::Nearest;
 use crate::facts::PathDifference;
+use crate::facts::Withdrawn;
+use crate::facts::group::GroupLook;
 use crate::model::approval::Approval;
 use crate::model::git::CommitSha;
 use crate::model::name::StageName;
 use crate::model::settings::TrainingSettings;
 use crate::model::settings::Watched;
+use crate::model::stage::Stage;
 use crate::model::version::Version;
 use crate::observe::Observer;
 use crate::plan::goal::ModelRules;
+use crate::plan::goal::Task;
+use crate::ports::PortError;
+use crate::ports::Ports;
 
 /// How many versions and how many paths are worth reading.
 const MOST_VERSIONS: usize = 2;
@@ -22,32 +28,58 @@ const MOST_COMMITS: usize = 500;
 impl Observer {
     /// Finds approved source versions of other content. Empty where a version of the content exists: then
     /// nobody needs the evidence.
-    pub(super) fn nearest(
+    pub(super) async fn nearest(
         &self,
-        rules: &ModelRules,
+        task: &Task,
+        ports: &Ports,
+        stage: &Stage,
         sources: &[StageName],
-        commit: &CommitSha,
         facts: &Facts,
-    ) -> Vec<Nearest> {
+    ) -> Result<Vec<Nearest>, PortError> {
+        let rules = &task.rules;
+        let Some(commit) = task.goal.aim.commit() else { return Ok(Vec::new()) };
         let approved = |version: &&Version| version.approval == Approval::Approved;
         if facts.groups.values().any(|group| group.matching.iter().any(|version| approved(&version))) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let mut nearest = Vec::new();
         for source in sources {
-            let Some(stage) = rules.stage(source) else { continue };
+            let Some(below) = rules.stage(source) else { continue };
             let config = self.config_at(commit);
             let settings =
                 config.as_ref().ok().and_then(|config| config.models.get(&rules.model)?.settings.get(source));
-            for target in stage.groups.keys() {
+            for target in below.groups.keys() {
                 let Some(group) = facts.groups.get(target) else { continue };
-                let versions = group.recent.iter().filter(approved);
-                for version in versions.take(MOST_VERSIONS.saturating_sub(nearest.len())) {
-                    nearest.push(self.difference(commit, version, settings));
+                for version in group.recent.iter().filter(approved) {
+                    if nearest.len() < MOST_VERSIONS {
+                        let withdrawn = self.withdrawn(rules, ports, stage, version).await?;
+                        nearest.push(Nearest { withdrawn, ..self.difference(commit, version, settings) });
+                    }
                 }
             }
         }
-        nearest
+        // What may still go forward comes first: it is what the next move names.
+        nearest.sort_by_key(|near| near.withdrawn.is_some());
+        Ok(nearest)
+    }
+
+    /// Finds out whether a group that the stage feeds rejected a version's artifact, or was rolled back from it.
+    async fn withdrawn(
+        &self,
+        rules: &ModelRules,
+        ports: &Ports,
+        stage: &Stage,
+        version: &Version,
+    ) -> Result<Option<Withdrawn>, PortError> {
+        let fingerprint = Some(version.content.fingerprint.clone());
+        let look = GroupLook { fingerprint, recent_as_noted: true, ..GroupLook::default() };
+        for target in stage.groups.keys() {
+            let group = self.look(rules, ports, target, &look).await?;
+            if let Some(there) = group.withdrawn(version) {
+                return Ok(Some(Withdrawn { version: there.reference(), rejection: there.rejection }));
+            }
+        }
+        Ok(None)
     }
 
     fn difference(&self, commit: &CommitSha, version: &Version, settings: Option<&TrainingSettings>) -> Nearest {
@@ -62,6 +94,7 @@ impl Observer {
             semver: version.content.semver.clone(),
             paths,
             settings: settings.map(|settings| settings_differ(version, settings)).unwrap_or_default(),
+            withdrawn: None,
         }
     }
 

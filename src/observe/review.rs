@@ -22,7 +22,11 @@ use crate::plan::goal::ModelRules;
 use crate::plan::goal::Task;
 use crate::ports::PortError;
 use crate::ports::Ports;
+use jiff::SignedDuration;
 use std::collections::BTreeSet;
+
+/// How long ago a training run on older data may have ended that is still shown.
+const OLDER_DATA: SignedDuration = SignedDuration::from_hours(14 * 24);
 
 /// How many differing paths are worth naming.
 const MOST_PATHS: usize = 50;
@@ -121,6 +125,16 @@ impl Observer {
         let fingerprints: BTreeSet<_> = both.iter().filter_map(|content| content.fingerprint.clone()).collect();
         for fingerprint in &fingerprints {
             trainings.extend(attempts(rules, ports, &stage.name, fingerprint).await?);
+        }
+        if versions.is_empty() && trainings.is_empty() && !both.is_empty() {
+            // Names follow from the data too: what was trained before they changed is looked for by its content.
+            let since = ports.clock.now() - OLDER_DATA;
+            let ended = ports.trainer.succeeded_since(&rules.project, since).await?;
+            trainings.extend(ended.into_iter().filter(|training| {
+                let origin = &training.origin;
+                let fits = both.iter().any(|content| content.content == origin.content);
+                origin.model == rules.model && origin.stage == stage.name && fits
+            }));
         }
         Ok(StageSeen { stage: stage.name.clone(), merged, head, versions, trainings })
     }

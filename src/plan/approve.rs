@@ -108,6 +108,7 @@ fn change(
             from: version.approval,
             to,
             rejection,
+            reinstates: false,
             expected_current: group.current_number(),
             by: goal.by.clone(),
         },

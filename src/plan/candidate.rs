@@ -66,6 +66,8 @@ struct Found<'a> {
     stage: &'a StageName,
     made: Made<'a>,
     before_merging: bool,
+    /// It has the code and the settings, but data outside Git changed since.
+    older_data: bool,
 }
 
 /// Returns the targets that a stage's result is compared with: its own, then the one that its gates compare with.
@@ -93,7 +95,9 @@ pub fn predict(goal: &Goal, rules: &ModelRules, facts: &Facts, review: &ReviewFa
                 Some(Candidate { before_merging: true, .. }) => code.head.clone(),
                 Some(_) | None => code.merged.clone(),
             });
-            let side = shown.as_ref().map(|(_, lineage)| Side::of(lineage)).or_else(|| wanted.map(Side::of_content));
+            // Merging trains on the data that are there now.
+            let current = shown.as_ref().filter(|(candidate, _)| candidate.older_data.is_none());
+            let side = current.map(|(_, lineage)| Side::of(lineage)).or_else(|| wanted.map(Side::of_content));
             Some(compare(stage, rules, facts, target, group, shown.as_ref(), side, recent, code))
         })
         .collect();
@@ -111,7 +115,7 @@ pub fn predict(goal: &Goal, rules: &ModelRules, facts: &Facts, review: &ReviewFa
         expected_seconds: expected_seconds.filter(|_| does == MergeDoes::Train),
     });
     let plan = match (&found, &shown) {
-        (Some(found), Some((_, lineage))) if does == MergeDoes::Train => {
+        (Some(found), Some((_, lineage))) if does == MergeDoes::Train && !found.older_data => {
             judged(stage, rules, facts, found, lineage, plan)
         }
         _ => plan,
@@ -132,7 +136,7 @@ pub fn of_version(
 ) -> Option<(Candidate, Vec<Comparison>)> {
     let stage = goal.aim.stage().and_then(|name| rules.stage(name))?;
     let lineage_stage = version.content.lineage.stage.as_ref().unwrap_or(&stage.name);
-    let found = Found { stage: lineage_stage, made: Made::Version(version), before_merging: false };
+    let found = Found { stage: lineage_stage, made: Made::Version(version), before_merging: false, older_data: false };
     let shown = shown(rules, before, &found);
     let compared = compared_targets(stage)
         .into_iter()
@@ -158,22 +162,25 @@ fn find<'a>(
             Made::Version(version) => version.content.lineage.stage.as_ref(),
             Made::Training(training) => Some(&training.origin.stage),
         };
-        Found { stage: trained_in.unwrap_or(&stage.name), made, before_merging: false }
+        Found { stage: trained_in.unwrap_or(&stage.name), made, before_merging: false, older_data: false }
     });
     if named.is_some() {
         return named;
     }
     let same_data = matches!(stage.does, Does::Train { .. });
-    let of = |seen: &'a StageSeen, content: Option<&ContentFacts>, before_merging: bool| {
-        let made = best(seen, content?, same_data)?;
-        Some(Found { stage: &seen.stage, made, before_merging })
+    let of = |seen: &'a StageSeen, content: Option<&ContentFacts>, before_merging: bool, older_data: bool| {
+        let made = best(seen, content?, same_data && !older_data)?;
+        Some(Found { stage: &seen.stage, made, before_merging, older_data })
     };
     review
         .stages
         .iter()
-        .find_map(|seen| of(seen, seen.merged.as_ref(), false))
+        .find_map(|seen| of(seen, seen.merged.as_ref(), false, false))
         .or_else(|| above(stage, rules, facts, review))
-        .or_else(|| review.stages.iter().find_map(|seen| of(seen, seen.head.as_ref(), true)))
+        .or_else(|| review.stages.iter().find_map(|seen| of(seen, seen.head.as_ref(), true, false)))
+        // What was measured before the data changed is better than nothing, where it says so.
+        .or_else(|| review.stages.iter().find_map(|seen| of(seen, seen.merged.as_ref(), false, true)))
+        .or_else(|| review.stages.iter().find_map(|seen| of(seen, seen.head.as_ref(), true, true)))
 }
 
 /// What a step would bring into a group.
@@ -206,7 +213,7 @@ fn above<'a>(stage: &Stage, rules: &'a ModelRules, facts: &'a Facts, review: &Re
                 .matching
                 .iter()
                 .find(|version| &version.content.fingerprint == wanted && version.approval != Approval::Rejected)?;
-            Some(Found { stage: &above.name, made: Made::Version(version), before_merging: false })
+            Some(Found { stage: &above.name, made: Made::Version(version), before_merging: false, older_data: false })
         })
     })
 }
@@ -228,7 +235,10 @@ fn best<'a>(seen: &'a StageSeen, content: &ContentFacts, same_data: bool) -> Opt
     };
     let version = seen.versions.iter().filter(fits).max_by_key(|version| rank(version));
     version.map(Made::Version).or_else(|| {
-        let of = |training: &&Training| Some(&training.origin.fingerprint) == content.fingerprint.as_ref();
+        let of = |training: &&Training| {
+            let fits = training.origin.content == content.content;
+            Some(&training.origin.fingerprint) == content.fingerprint.as_ref() || (!same_data && fits)
+        };
         seen.trainings.iter().filter(of).max_by_key(|training| training.attempt).map(Made::Training)
     })
 }
@@ -247,6 +257,7 @@ fn shown(rules: &ModelRules, facts: &Facts, found: &Found<'_>) -> (Candidate, Li
                 training: content.lineage.training.clone(),
                 commit: content.lineage.commit.clone(),
                 before_merging: found.before_merging,
+                older_data: found.older_data.then(|| content.lineage.trained_at.unwrap_or(version.registered_at)),
                 fingerprint: content.fingerprint.clone(),
                 sha256: version.sha256().map(ToString::to_string),
                 metrics: content.metrics.clone(),
@@ -274,6 +285,7 @@ fn shown(rules: &ModelRules, facts: &Facts, found: &Found<'_>) -> (Candidate, Li
                 training: Some(training.name.clone()),
                 commit: training.origin.commit.clone(),
                 before_merging: found.before_merging,
+                older_data: training.ended_at.filter(|_| found.older_data),
                 fingerprint: training.origin.fingerprint.clone(),
                 sha256,
                 metrics,

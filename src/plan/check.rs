@@ -88,6 +88,15 @@ fn check_steps(goal: &Goal, rules: &ModelRules, facts: &Facts, steps: &[Step], b
                 }
                 check_registration(goal, rules, step, &mut registered, broken);
             }
+            Step::Reinstate(reinstate) => {
+                if !reinstate.change.reinstates || reinstate.change.from != Approval::PendingManualApproval {
+                    broken.push("only a pending version is reinstated".to_owned());
+                }
+                if reinstate.change.to == Approval::Approved && !enters_approved(rules, &reinstate.change.group) {
+                    broken
+                        .push(format!("{} is reinstated as approved, but its rule is manual", reinstate.change.group));
+                }
+            }
             Step::Approve(approve) => {
                 if !goal.aim.is_by_hand() {
                     broken.push("only a person approves a version that exists".to_owned());
@@ -125,15 +134,10 @@ fn check_registration<'a>(
     if !registered.insert(&registration.group) {
         broken.push(format!("{} gets two versions in one plan", registration.group));
     }
-    let rule = rules
-        .groups
-        .iter()
-        .find(|(_, name)| *name == &registration.group)
-        .and_then(|(target, _)| rules.stage_of_target(target)?.groups.get(target).copied());
     let by_rollback = matches!(goal.aim, Aim::Rollback { .. });
     // What is taken over may stay approved where it was, and nowhere else.
     let stays_approved = matches!(&goal.aim, Aim::Import { version, .. } if version.approval == Approval::Approved);
-    let may_enter_approved = rule == Some(ApprovalRule::Auto) || by_rollback;
+    let may_enter_approved = enters_approved(rules, &registration.group) || by_rollback;
     let may_enter_approved = if matches!(goal.aim, Aim::Import { .. }) { stays_approved } else { may_enter_approved };
     if registration.approval == Approval::Approved && !may_enter_approved {
         broken.push(format!("a version enters {} approved, but its rule is manual", registration.group));
@@ -152,6 +156,16 @@ fn check_registration<'a>(
     {
         broken.push("a model trained elsewhere enters a group that only promotion feeds".to_owned());
     }
+}
+
+/// Tells whether the rule of a group approves what enters it.
+fn enters_approved(rules: &ModelRules, group: &GroupName) -> bool {
+    let rule = rules
+        .groups
+        .iter()
+        .find(|(_, name)| *name == group)
+        .and_then(|(target, _)| rules.stage_of_target(target)?.groups.get(target).copied());
+    rule == Some(ApprovalRule::Auto)
 }
 
 /// The groups that a goal may write to.

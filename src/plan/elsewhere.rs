@@ -25,7 +25,6 @@ use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
 use crate::model::version::VersionContent;
-use crate::model::version::next_semver;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::approve;
@@ -41,6 +40,7 @@ use crate::plan::group;
 use crate::plan::known;
 use crate::plan::reason::Reason;
 use crate::plan::refuse_foreign;
+use crate::plan::register::counted_on;
 use crate::plan::register::entering;
 use crate::plan::register::expected;
 use crate::plan::settled;
@@ -105,11 +105,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
         return Err(settled(Verdict::Blocked, Reason::GateFailed { candidate, results, last_good }));
     }
     let mut reasons = vec![if results.is_empty() { Reason::NoGates } else { Reason::GatesPassed { results } }];
-    let semver = next_semver(
-        group.highest.as_ref().map(|h| (&h.semver, &h.code_id, h.signature.as_deref())),
-        &ids.code_id,
-        content.signature.as_deref(),
-    );
+    let semver = counted_on(rules, facts, &stage.name, &ids.code_id, content.signature.as_deref());
     let rule = stage.groups.get(target).copied().ok_or_else(|| broken("the stage does not feed the target"))?;
     let approval = entering(rule);
     reasons.push(Reason::Registering { group: group.name.clone(), semver: semver.clone(), approval });

@@ -3,6 +3,7 @@
 use crate::model::approval::Approval;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
+use crate::model::name::ChannelName;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::TargetName;
@@ -72,4 +73,29 @@ pub struct HeldAlready {
     pub approval: Approval,
     /// Whether other metrics were handed over this time.
     pub other_metrics: bool,
+}
+
+/// New data that a group has no version of: what [`Reason::DataBehind`](crate::plan::reason::Reason::DataBehind) says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataBehind {
+    /// The branch whose head was looked at.
+    pub branch: BranchName,
+    /// The newest version of the same code and settings.
+    pub version: Known,
+    /// The channels whose data changed since.
+    pub channels: Vec<ChannelName>,
+    /// The model, for the command.
+    pub model: ModelName,
+}
+
+impl DataBehind {
+    /// Returns the sentence.
+    pub(crate) fn message(&self) -> String {
+        let Self { branch, version, channels, .. } = self;
+        let names: Vec<String> = channels.iter().map(ToString::to_string).collect();
+        format!(
+            "{branch} is behind its data: the data of {} changed since {version} was trained; no training run started automatically",
+            names.join(", ")
+        )
+    }
 }

@@ -21,6 +21,7 @@ use crate::plan::cloud::CloudRules;
 use serde::Deserialize;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The rules for one model, resolved.
@@ -59,6 +60,26 @@ impl ModelRules {
     /// Returns the stage that feeds a target.
     pub fn stage_of_target(&self, target: &TargetName) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.groups.contains_key(target))
+    }
+
+    /// Returns the targets whose versions share one series of semantic versions with those of a stage: what it may be
+    /// promoted to, and what else is promoted there. Two artifacts that meet in one group never carry one number.
+    pub fn series_of(&self, name: &StageName) -> Vec<&TargetName> {
+        let mut joined: BTreeSet<&StageName> = self.stage(name).map(|stage| &stage.name).into_iter().collect();
+        loop {
+            let before = joined.len();
+            for stage in &self.stages {
+                let Does::Promote { from } = &stage.does else { continue };
+                if joined.contains(&stage.name) || from.iter().any(|source| joined.contains(source)) {
+                    joined.insert(&stage.name);
+                    joined.extend(self.stages.iter().map(|stage| &stage.name).filter(|name| from.contains(name)));
+                }
+            }
+            if joined.len() == before {
+                break;
+            }
+        }
+        self.stages.iter().filter(|stage| joined.contains(&stage.name)).flat_map(|stage| stage.groups.keys()).collect()
     }
 
     /// Returns the stages above a training stage: those that a lower one may read from for free.

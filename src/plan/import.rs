@@ -141,6 +141,7 @@ fn complete(goal: &Goal, group: &GroupFacts, version: &Version, taken: &Version)
             from: taken.approval,
             to: Approval::Rejected,
             rejection: Some(version.rejection.unwrap_or(Rejection::Person)),
+            reinstates: false,
             expected_current: group.current_number(),
             by: goal.by.clone(),
         };

@@ -2,6 +2,7 @@
 
 use crate::model::approval::Approval;
 use crate::model::training::Cause;
+use crate::model::version::Rejection;
 use crate::plan::evidence::PromotedGroup;
 use crate::plan::reason::Reason;
 
@@ -58,7 +59,7 @@ impl Reason {
                     Some(source) => format!("merge {branch} into {source}: it trains there"),
                     None => "push this code to a training branch first".to_owned(),
                 };
-                Some(match nearest.first() {
+                Some(match nearest.iter().find(|near| near.withdrawn.is_none()) {
                     Some(near) => format!(
                         "{road}; or ship {} as it is: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
                         near.semver, near.version.number.0
@@ -79,6 +80,10 @@ impl Reason {
             Self::Frozen { group, .. } => {
                 Some(format!("to lift it: branchline unfreeze --group {group} --reason \"...\", then run this again"))
             }
+            Self::LastRejected { version, rejection: Some(Rejection::RolledBack), .. } => Some(format!(
+                "commit a fix; who rolled it back, and why: branchline history {} --changes",
+                version.version.group
+            )),
             Self::LastRejected { version, .. } => Some(format!(
                 "a person can bring it back: branchline approve --group {} --version {}",
                 version.version.group, version.version.number.0
@@ -160,6 +165,13 @@ impl Reason {
             Self::TrainingOpen { .. } | Self::SourceTrainingOpen { .. } | Self::Left { .. } => {
                 Some("a later run of the same event, or `branchline reconcile`, finishes it".to_owned())
             }
+            Self::DataBehind(behind) => {
+                Some(format!("to train: branchline run --branch {} --model {}", behind.branch, behind.model))
+            }
+            Self::PromotingWithdrawn { version, .. } => {
+                Some(format!("who withdrew it, and why: branchline history {} --changes", version.version.group))
+            }
+            Self::FirstRules { branch } => Some(format!("merge branchline.yaml into {branch}")),
             Self::NotStarted { branch } => Some(format!("branchline run --branch {branch}")),
             Self::TrainingNeeded { .. }
             | Self::TrainingRetried { .. }
@@ -175,6 +187,7 @@ impl Reason {
             | Self::ImportedAlready { .. }
             | Self::Promoting { .. }
             | Self::Restoring { .. }
+            | Self::Reinstating { .. }
             | Self::AlreadyCurrent { .. }
             | Self::Unreviewed { .. }
             | Self::Overtaken

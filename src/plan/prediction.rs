@@ -42,6 +42,9 @@ pub struct Candidate {
     pub commit: CommitSha,
     /// It was made from the pull request's head: the merged tree is another one.
     pub before_merging: bool,
+    /// Set where data outside Git changed since: when the result was made, UTC. Merging trains on the new data.
+    #[serde(default)]
+    pub older_data: Option<jiff::Timestamp>,
     /// What the training used.
     pub fingerprint: Fingerprint,
     /// The SHA-256 of its first artifact.

@@ -22,6 +22,7 @@ use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
 use crate::model::version::VersionContent;
+use crate::model::version::next_semver;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::approve;
@@ -420,7 +421,8 @@ fn register(
     source: &Version,
     approval: Approval,
 ) -> Step {
-    let content = VersionContent { source: Some(source.reference()), restores: None, ..source.content.clone() };
+    let semver = semver_in(group, source);
+    let content = VersionContent { semver, source: Some(source.reference()), restores: None, ..source.content.clone() };
     Step::Promote(RegisterStep {
         target: target.clone(),
         registration: Box::new(Registration {
@@ -435,6 +437,26 @@ fn register(
             by: goal.by.clone(),
         }),
     })
+}
+
+/// The semantic version under which a copy enters: the source's own, unless another artifact of the group carries it.
+fn semver_in(group: &GroupFacts, source: &Version) -> semver::Version {
+    let content = &source.content;
+    let seen = group.current.iter().chain(&group.matching).chain(&group.recent).chain(&group.formerly_current);
+    let mut others = seen.filter(|version| version.content.semver == content.semver);
+    let taken = others.any(|version| !version.holds_the_same(source));
+    match group
+        .highest
+        .as_ref()
+        .filter(|highest| taken || (highest.semver == content.semver && highest.code_id != content.code_id))
+    {
+        Some(highest) => next_semver(
+            Some((&highest.semver, &highest.code_id, highest.signature.as_deref())),
+            &content.code_id,
+            content.signature.as_deref(),
+        ),
+        None => content.semver.clone(),
+    }
 }
 
 fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, Answered> {
@@ -461,7 +483,7 @@ fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answ
     if let (Some(why), false) = (&source.content.not_promotable, named) {
         return Err(settled(Verdict::Blocked, Reason::NotPromotable { version: known(source), why: why.clone() }));
     }
-    let same = |v: &&Version| v.content.fingerprint == source.content.fingerprint && same_bytes(v, source);
+    let same = |v: &&Version| v.holds_the_same(source);
     if let Some(current) = target_group.current.as_ref().filter(same) {
         return Ok(settled(Verdict::Passed, Reason::AlreadyCurrent { version: known(current) }));
     }
@@ -497,13 +519,11 @@ fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answ
         );
         vec![copy(rules, source, target_group), register(goal, facts, to, target_group, source, approval)]
     };
+    reasons.extend(
+        target_group
+            .withdrawn(source)
+            .map(|withdrawn| Reason::PromotingWithdrawn { version: known(withdrawn), rejection: withdrawn.rejection }),
+    );
     reasons.extend(approve::frozen(target_group));
     Ok((Decision::Act(steps), reasons))
-}
-
-fn same_bytes(one: &Version, other: &Version) -> bool {
-    let digests = |version: &Version| -> Vec<String> {
-        version.content.artifacts.iter().map(|a| format!("{} {}", a.name, a.digest)).collect()
-    };
-    digests(one) == digests(other)
 }

@@ -25,6 +25,7 @@ use crate::plan::cloud::MissingImage;
 use crate::plan::cloud::Protection;
 use crate::plan::cloud::TagsRequired;
 use crate::plan::cloud::TrainingDetails;
+use crate::plan::evidence::DataBehind;
 pub use crate::plan::evidence::Excluded;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
@@ -149,6 +150,13 @@ pub enum Reason {
         /// How it enters.
         approval: Approval,
     },
+    /// A version that was marked superseded counts again.
+    Reinstating {
+        /// The version.
+        version: Known,
+        /// What it becomes.
+        approval: Approval,
+    },
     /// The group stands for this content already.
     AlreadyCurrent {
         /// The version.
@@ -222,6 +230,20 @@ pub enum Reason {
         group: GroupName,
         /// The mark.
         freeze: Freeze,
+    },
+    /// A person promotes what the target group withdrew before.
+    PromotingWithdrawn {
+        /// The version of the target group that was rejected or rolled back.
+        version: Known,
+        /// How.
+        rejection: Option<Rejection>,
+    },
+    /// The data differ from those that the current version was trained on, and nothing trains automatically here.
+    DataBehind(DataBehind),
+    /// No branch has rules yet that this one must obey: the file of the commit itself counts.
+    FirstRules {
+        /// The default branch, which has no configuration yet.
+        branch: BranchName,
     },
     /// A person or a rollback put this content out of the group.
     LastRejected {

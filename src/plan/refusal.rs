@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: texts (`wording`) and exit codes (`outcome`).
 
+use crate::model::version::VersionRef;
 use crate::plan::reason::Reason;
 
 /// What a refusal before any verdict is about: decides between exit codes.
@@ -41,5 +42,20 @@ impl Reason {
                 | Self::HeldAlready(_)
                 | Self::ImportedAlready { .. }
         )
+    }
+
+    /// Returns the version that stands for what was asked, where the reason names it.
+    pub fn stands(&self) -> Option<&VersionRef> {
+        match self {
+            Self::AlreadyRegistered { version, .. }
+            | Self::Adopted { version, .. }
+            | Self::AlreadyCurrent { version }
+            | Self::AwaitsApproval { version, .. }
+            | Self::AlreadySo { version, .. }
+            | Self::RolledBack { version, .. }
+            | Self::ImportedAlready { here: version, .. } => Some(&version.version),
+            Self::HeldAlready(held) => Some(&held.version.version),
+            _ => None,
+        }
     }
 }

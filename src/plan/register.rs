@@ -5,17 +5,21 @@ use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
 use crate::model::approval::ApprovalRule;
 use crate::model::artifact::Artifact;
+use crate::model::change::ApprovalChange;
 use crate::model::change::ArtifactPlace;
 use crate::model::change::Expected;
 use crate::model::change::Registration;
 use crate::model::history::HistoryAction;
+use crate::model::identity::CodeId;
 use crate::model::lineage::LINEAGE_SCHEMA;
 use crate::model::lineage::Lineage;
 use crate::model::metric::Metrics;
+use crate::model::name::StageName;
 use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
 use crate::model::training::Training;
 use crate::model::verdict::Verdict;
+use crate::model::version::Rejection;
 use crate::model::version::Version;
 use crate::model::version::VersionContent;
 use crate::model::version::next_semver;
@@ -29,10 +33,12 @@ use crate::plan::group;
 use crate::plan::known;
 use crate::plan::reason::Reason;
 use crate::plan::settled;
+use crate::plan::step::ApprovalStep;
 use crate::plan::step::CopyStep;
 use crate::plan::step::RegisterStep;
 use crate::plan::step::Step;
 use crate::plan::train::Push;
+use crate::plan::train::satisfying;
 
 /// Decides what becomes of a training that ended well.
 #[expect(clippy::too_many_arguments, reason = "the parts of one finished training, already matched by the caller")]
@@ -73,11 +79,8 @@ pub(super) fn plan(
     let (mut copies, mut registrations) = (Vec::new(), Vec::new());
     for (target, rule) in &push.stage.groups {
         let group = group(facts, target)?;
-        let semver = next_semver(
-            group.highest.as_ref().map(|h| (&h.semver, &h.code_id, h.signature.as_deref())),
-            &training.origin.code_id,
-            training.origin.signature.as_deref(),
-        );
+        let origin = &training.origin;
+        let semver = counted_on(rules, facts, &push.stage.name, &origin.code_id, origin.signature.as_deref());
         let late = push.overtaken.is_some();
         let approval = if late { Approval::PendingManualApproval } else { entering(*rule) };
         if let Some(head) = &push.overtaken {
@@ -129,52 +132,96 @@ pub(super) fn plan(
     Ok((Decision::Act(copies), reasons))
 }
 
+/// Counts the next semantic version on from the highest of every group that shares a series with the stage.
+pub(super) fn counted_on(
+    rules: &ModelRules,
+    facts: &Facts,
+    stage: &StageName,
+    code_id: &CodeId,
+    signature: Option<&str>,
+) -> semver::Version {
+    let highest = rules
+        .series_of(stage)
+        .into_iter()
+        .filter_map(|target| facts.groups.get(target)?.highest.as_ref())
+        .max_by(|one, other| one.semver.cmp(&other.semver));
+    next_semver(highest.map(|h| (&h.semver, &h.code_id, h.signature.as_deref())), code_id, signature)
+}
+
 /// Finds the version that a training became.
 pub(super) fn registered_from<'a>(facts: &'a Facts, push: &Push<'_>, training: &TrainingName) -> Option<&'a Version> {
     push.stage
         .groups
         .keys()
         .map(|target| {
-            facts.groups.get(target)?.matching.iter().find(|v| v.content.lineage.training.as_ref() == Some(training))
+            let made = |v: &&Version| v.content.lineage.training.as_ref() == Some(training);
+            let counts = |v: &&Version| v.rejection != Some(Rejection::Duplicate);
+            facts.groups.get(target)?.matching.iter().filter(counts).find(made)
         })
         // With several groups, all of them must hold it.
         .collect::<Option<Vec<_>>>()
         .and_then(|versions| versions.first().copied())
 }
 
-/// Brings back an older version of a sequence, where the branch went back to its fingerprint.
-pub(super) fn restore(goal: &Goal, push: &Push<'_>, facts: &Facts) -> Result<Option<Answered>, Answered> {
-    if push.stage.is_shared_by_branches() || push.overtaken.is_some() {
+/// Makes a group stand for the fingerprint again without training: a version that was marked superseded counts again,
+/// or an older version of a sequence is restored because the branch went back to it.
+///
+/// Only for the head of the branch. In a group that many branches feed nothing is restored: an older number is no older
+/// model there.
+pub(super) fn bring_back(goal: &Goal, push: &Push<'_>, facts: &Facts) -> Result<Option<Answered>, Answered> {
+    if push.overtaken.is_some() {
         return Ok(None);
     }
-    let mut steps = Vec::new();
-    let mut reasons = Vec::new();
+    let (mut steps, mut reasons) = (Vec::new(), Vec::new());
     for (target, rule) in &push.stage.groups {
         let group = group(facts, target)?;
-        if group.current.as_ref().is_some_and(|current| &current.content.fingerprint == push.fingerprint) {
+        if satisfying(group, push).is_some() {
             continue;
         }
-        let older = group.matching.iter().find(|version| {
-            &version.content.fingerprint == push.fingerprint
-                && version.once_approved
-                && version.approval != Approval::Rejected
-        });
+        let same = |version: &&Version| &version.content.fingerprint == push.fingerprint;
+        let older =
+            group.matching.iter().filter(same).find(|version| {
+                (version.once_approved || version.superseded) && version.approval != Approval::Rejected
+            });
         let Some(older) = older else { return Ok(None) };
+        let is_marked = older.superseded && older.approval == Approval::PendingManualApproval;
+        let shared = push.stage.is_shared_by_branches();
+        let (done, (step, reason)) = if is_marked && (shared || group.newest == Some(older.number)) {
+            ("reinstated", reinstating(goal, group, older, entering(*rule)))
+        } else if shared {
+            return Ok(None);
+        } else {
+            ("restored", restoring(goal, facts, target, group, older, entering(*rule)))
+        };
         if let Some(freeze) = &group.frozen {
             return Err(settled(
                 Verdict::Blocked,
                 Reason::Frozen {
                     group: group.name.clone(),
                     freeze: freeze.clone(),
-                    stopped: format!("{} was not restored", known(older)),
+                    stopped: format!("{} was not {done}", known(older)),
                 },
             ));
         }
-        let (step, reason) = restoring(goal, facts, target, group, older, entering(*rule));
         steps.push(step);
         reasons.push(reason);
     }
     Ok((!steps.is_empty()).then_some((Decision::Act(steps), reasons)))
+}
+
+/// Builds the step that lifts the mark `superseded` and applies the approval rule.
+fn reinstating(goal: &Goal, group: &GroupFacts, marked: &Version, approval: Approval) -> (Step, Reason) {
+    let change = ApprovalChange {
+        group: group.name.clone(),
+        number: marked.number,
+        from: marked.approval,
+        to: approval,
+        rejection: None,
+        reinstates: true,
+        expected_current: group.current_number(),
+        by: goal.by.clone(),
+    };
+    (Step::Reinstate(ApprovalStep { change }), Reason::Reinstating { version: known(marked), approval })
 }
 
 /// Builds the step that registers an older version's artifacts again.

@@ -1,12 +1,14 @@
 //! A person goes back: the current version is put out, an older one returns, and the group is frozen.
 //!
 //! One step in each turn, the freeze first, so that nothing automatic can come between. A rollback that was
-//! killed half-way is recognised by its freeze and finished; one that is done is found done.
+//! killed half-way, or that is done, is recognized by the history line that it wrote: whoever froze the group.
 
 use crate::facts::Facts;
 use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
 use crate::model::change::ApprovalChange;
+use crate::model::history::HistoryAction;
+use crate::model::history::HistoryEntry;
 use crate::model::name::ModelName;
 use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
@@ -27,7 +29,7 @@ use crate::plan::step::FreezeStep;
 use crate::plan::step::Step;
 use crate::plan::train::broken;
 
-/// The event name under which a rollback signs its freeze.
+/// The event name under which a rollback writes its history.
 const EVENT: &str = "rollback";
 
 /// What a rollback does, settled before it begins.
@@ -41,11 +43,19 @@ pub struct Way {
 
 /// Chooses the way back from what the group holds now: the version that was named, or the last one that was
 /// current, is not rejected, and differs in content or data from the one that is put out.
-pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) -> Result<Way, Box<Reason>> {
+///
+/// `history`: the group's whole record, oldest first. The same command again finishes what it says of an earlier
+/// rollback, or finds it done; it never goes back further. Whoever wants that names the version.
+pub fn choose(
+    group: &GroupFacts,
+    history: &[HistoryEntry],
+    to: Option<VersionNumber>,
+    model: &ModelName,
+) -> Result<Way, Box<Reason>> {
     let Some(current) = &group.current else {
         return Err(Box::new(Reason::NothingToRollBack { group: group.name.clone() }));
     };
-    if let Some(way) = signed(group, current).filter(|way| to.is_none_or(|to| to == way.to)) {
+    if let Some(way) = made(current, history).filter(|way| to.is_none_or(|to| to == way.to)) {
         return Ok(way);
     }
     let chosen = match to {
@@ -76,16 +86,16 @@ pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) 
     Ok(Way { replaces: current.number, to: chosen.number })
 }
 
-/// Recognises what an earlier rollback did, or had begun to do when it was killed, by the freeze that it left.
-///
-/// The same command again finishes it or finds it done; it never goes back further. Whoever wants that names the
-/// version, or unfreezes the group first.
-fn signed(group: &GroupFacts, current: &Version) -> Option<Way> {
-    let freeze = group.frozen.as_ref().filter(|freeze| freeze.by.event == EVENT)?;
+/// Recognizes the rollback that made the current version, by the line that it wrote into the history.
+fn made(current: &Version, history: &[HistoryEntry]) -> Option<Way> {
     let to = current.content.restores?;
-    let replaced = group.formerly_current.first()?;
-    let by_it = current.registered_at >= freeze.since && replaced.number < current.number;
-    by_it.then_some(Way { replaces: replaced.number, to })
+    let restored = |entry: &HistoryEntry| {
+        entry.action == HistoryAction::Restored && entry.version == Some(current.number) && entry.by.event == EVENT
+    };
+    let at = history.iter().rposition(restored)?;
+    let before = history.get(..at)?.iter().rev();
+    let replaces = before.filter_map(|entry| entry.current).find(|number| *number != current.number)?;
+    Some(Way { replaces, to })
 }
 
 /// Decides the next step of a rollback.
@@ -136,6 +146,7 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
         from: replaced.approval,
         to: Approval::Rejected,
         rejection: Some(Rejection::RolledBack),
+        reinstates: false,
         expected_current: group.current_number(),
         by: goal.by.clone(),
     };

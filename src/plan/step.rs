@@ -31,6 +31,8 @@ pub enum Step {
     Promote(RegisterStep),
     /// Register an older version's artifacts again.
     Restore(RegisterStep),
+    /// Lift the mark `superseded` of a version, and apply the group's approval rule to it.
+    Reinstate(ApprovalStep),
     /// Approve a version.
     Approve(ApprovalStep),
     /// Reject a version.
@@ -122,6 +124,7 @@ impl Step {
             Self::Register(_) => "register",
             Self::Promote(_) => "promote",
             Self::Restore(_) => "restore",
+            Self::Reinstate(_) => "reinstate",
             Self::Approve(_) => "approve",
             Self::Reject(_) => "reject",
             Self::Freeze(_) => "freeze",
@@ -136,7 +139,7 @@ impl Step {
             Self::Register(step) | Self::Promote(step) | Self::Restore(step) => {
                 Some(GroupChange::Newest(&step.registration.group))
             }
-            Self::Approve(step) | Self::Reject(step) => {
+            Self::Reinstate(step) | Self::Approve(step) | Self::Reject(step) => {
                 Some(GroupChange::Approval(&step.change.group, step.change.number))
             }
             Self::Freeze(step) | Self::Unfreeze(step) => Some(GroupChange::Freeze(&step.group)),
@@ -149,7 +152,7 @@ impl Step {
             Self::Train(_) | Self::Stop(_) => None,
             Self::Copy(step) => Some(&step.to.group),
             Self::Register(step) | Self::Promote(step) | Self::Restore(step) => Some(&step.registration.group),
-            Self::Approve(step) | Self::Reject(step) => Some(&step.change.group),
+            Self::Reinstate(step) | Self::Approve(step) | Self::Reject(step) => Some(&step.change.group),
             Self::Freeze(step) | Self::Unfreeze(step) => Some(&step.group),
         }
     }
@@ -161,6 +164,7 @@ impl Step {
             Self::Train(_)
             | Self::Stop(_)
             | Self::Copy(_)
+            | Self::Reinstate(_)
             | Self::Approve(_)
             | Self::Reject(_)
             | Self::Freeze(_)

@@ -7,10 +7,12 @@ use crate::facts::Facts;
 use crate::facts::GroupFacts;
 use crate::facts::HeadFacts;
 use crate::model::approval::Approval;
+use crate::model::dataset::Dataset;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::identity::Fingerprint;
 use crate::model::lineage::Lineage;
+use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 use crate::model::stage::Does;
@@ -22,11 +24,13 @@ use crate::model::training::Training;
 use crate::model::training::TrainingOrigin;
 use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
+use crate::model::version::Rejection;
 use crate::model::version::Version;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::cloud;
 use crate::plan::cloud::MissingImage;
+use crate::plan::evidence::DataBehind;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
@@ -80,7 +84,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
         if let Some(answer) = satisfied(&push, rules, facts)? {
             return Ok(answer);
         }
-        if let Some(answer) = register::restore(goal, &push, facts)? {
+        if let Some(answer) = register::bring_back(goal, &push, facts)? {
             return Ok(answer);
         }
     }
@@ -237,11 +241,14 @@ pub(super) fn superseded(push: &Push<'_>, head: Option<CommitSha>) -> Answered {
 
 /// The version that makes a group stand for the fingerprint: the current one, or a newer one that waits. In a
 /// group that many branches feed, any version of the fingerprint does.
-fn satisfying<'a>(group: &'a GroupFacts, push: &Push<'_>) -> Option<&'a Version> {
+pub(super) fn satisfying<'a>(group: &'a GroupFacts, push: &Push<'_>) -> Option<&'a Version> {
     let same = |version: &&Version| &version.content.fingerprint == push.fingerprint;
     if push.stage.is_shared_by_branches() {
-        let mut matching = group.matching.iter().filter(same);
-        return matching.clone().find(|version| version.approval != Approval::Rejected).or_else(|| matching.next());
+        let mut matching = group.matching.iter().filter(same).filter(|v| v.rejection != Some(Rejection::Duplicate));
+        let found = matching.clone().find(|version| version.approval != Approval::Rejected).or_else(|| matching.next());
+        // The head of a branch reinstates what an older run marked.
+        let is_marked = |version: &&Version| version.superseded && version.approval == Approval::PendingManualApproval;
+        return found.filter(|version| push.overtaken.is_some() || !is_marked(version));
     }
     if let Some(current) = group.current.as_ref().filter(same) {
         return Some(current);
@@ -265,7 +272,7 @@ fn banned<'a>(group: &'a GroupFacts, fingerprint: &Fingerprint) -> Option<&'a Ve
         .matching
         .iter()
         .filter(|version| &version.content.fingerprint == fingerprint)
-        .find(|version| version.rejection != Some(crate::model::version::Rejection::Duplicate))
+        .find(|version| version.rejection != Some(Rejection::Duplicate))
         .filter(|version| version.is_banned())
 }
 
@@ -409,7 +416,10 @@ fn begin(
 ) -> Result<Answered, Answered> {
     let attempt = attempts.last().map_or(1, |t| t.attempt + 1);
     if let (Aim::Train { may_start: false, .. }, 1) = (&goal.aim, attempt) {
-        return Err(settled(Verdict::Skipped, Reason::NotStarted { branch: push.branch.clone() }));
+        let groups = push.stage.groups.keys().filter_map(|target| facts.groups.get(target));
+        let behind = data_behind(push.branch, &rules.model, push.content, groups);
+        let not_started = || Reason::NotStarted { branch: push.branch.clone() };
+        return Err(settled(Verdict::Skipped, behind.map_or_else(not_started, Reason::DataBehind)));
     }
     if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
         return Err(settled(Verdict::Blocked, reason));
@@ -453,6 +463,32 @@ fn begin(
     let step =
         Step::Train(TrainStep { name, attempt, origin: Box::new(origin), required_metrics: required_metrics(rules) });
     Ok((Decision::Act(vec![step]), vec![reason]))
+}
+
+/// Finds out whether groups have versions of a content's code and settings, but none of its data.
+pub fn data_behind<'a>(
+    branch: &BranchName,
+    model: &ModelName,
+    content: &ContentFacts,
+    groups: impl Iterator<Item = &'a GroupFacts>,
+) -> Option<DataBehind> {
+    let fingerprint = content.fingerprint.as_ref()?;
+    let seen: Vec<&Version> = groups.flat_map(|group| group.recent.iter().chain(&group.current)).collect();
+    if seen.iter().any(|version| &version.content.fingerprint == fingerprint) {
+        return None;
+    }
+    let same_code = |version: &&&Version| version.content.code_id == content.code_id;
+    let newest = seen.iter().filter(same_code).max_by_key(|version| version.number)?;
+    let then = &newest.content.lineage.datasets;
+    let digest = |data: Option<&Dataset>| data.map(|data| data.digest.clone());
+    let channels: Vec<_> = content
+        .datasets
+        .keys()
+        .filter(|channel| digest(then.get(*channel)) != digest(content.datasets.get(*channel)))
+        .cloned()
+        .collect();
+    let version = known(newest);
+    (!channels.is_empty()).then(|| DataBehind { branch: branch.clone(), version, channels, model: model.clone() })
 }
 
 fn required_metrics(rules: &ModelRules) -> Vec<crate::model::metric::MetricName> {

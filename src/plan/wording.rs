@@ -40,6 +40,10 @@ impl Reason {
             Self::Registering { .. } => "registering",
             Self::Promoting { .. } => "promoting",
             Self::Restoring { .. } => "restoring",
+            Self::Reinstating { .. } => "reinstating",
+            Self::PromotingWithdrawn { .. } => "promoting-withdrawn",
+            Self::DataBehind(_) => "data-behind",
+            Self::FirstRules { .. } => "first-rules",
             Self::AlreadyCurrent { .. } => "already-current",
             Self::AwaitsApproval { .. } => "awaits-approval",
             Self::SourceAwaitsApproval { .. } => "source-awaits-approval",
@@ -172,6 +176,20 @@ impl Reason {
                     "{version} held exactly this content before: it is restored{instead} as {approval}, nothing trained, nothing copied"
                 )
             }
+            Self::Reinstating { version, approval } => {
+                format!("{version} was marked superseded, but it has the content of the branch: it is {approval} now")
+            }
+            Self::PromotingWithdrawn { version, rejection } => {
+                let how = withdrawn(*rejection);
+                format!(
+                    "{version}, the same artifact, {how} in {}: this command promotes it again",
+                    version.version.group
+                )
+            }
+            Self::DataBehind(behind) => behind.message(),
+            Self::FirstRules { branch } => {
+                format!("{branch} has no branchline.yaml yet: until it has one, the file of this commit counts")
+            }
             Self::AlreadyCurrent { version } => {
                 format!("nothing to do: {version} is current and has exactly this content")
             }
@@ -204,10 +222,7 @@ impl Reason {
                 quoted(freeze.by.reason.as_deref())
             ),
             Self::LastRejected { version, rejection, .. } => {
-                let how = match rejection {
-                    Some(Rejection::RolledBack) => "was rolled back",
-                    Some(Rejection::Person | Rejection::Duplicate) | None => "was rejected",
-                };
+                let how = withdrawn(*rejection);
                 format!("{version} with this very content {how}: it does not return by itself")
             }
             Self::ForeignGroup { group, owner, ours } => {
@@ -414,6 +429,14 @@ pub fn time(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
+/// How a version was withdrawn from its group, as a clause.
+fn withdrawn(rejection: Option<Rejection>) -> &'static str {
+    match rejection {
+        Some(Rejection::RolledBack) => "was rolled back",
+        Some(Rejection::Person | Rejection::Duplicate) | None => "was rejected",
+    }
+}
+
 fn by(actor: Option<&str>) -> String {
     actor.map_or_else(String::new, |actor| format!(" by {actor}"))
 }
@@ -444,6 +467,14 @@ fn no_promotable(
     }
     if let Some(near) = nearest.first() {
         text.push_str(&format!(". Nearest: {} ({})", near.semver, near.version));
+        if let Some(gone) = &near.withdrawn {
+            text.push_str(&format!(
+                ", which {} in {} as {}",
+                withdrawn(gone.rejection),
+                gone.version.group,
+                gone.version.number
+            ));
+        }
         match &near.paths {
             Some(paths) if !paths.is_empty() => {
                 let shown: Vec<String> = paths

@@ -13,6 +13,7 @@ use crate::plan::prediction::Point;
 use crate::plan::prediction::SettingDifference;
 use crate::plan::prediction::Standing;
 use crate::plan::wording::seconds;
+use crate::plan::wording::time;
 use crate::report::terminal::lines;
 use crate::report::terminal::plain;
 use crate::report::terminal::table;
@@ -106,7 +107,8 @@ pub fn describe(candidate: &Candidate) -> String {
         (state, _) => state.as_str().to_owned(),
     };
     let before = if candidate.before_merging { ", before merging" } else { "" };
-    format!("{what}, {state}{before}")
+    let data = candidate.older_data.map_or_else(String::new, |at| format!(", on data of {}", time(at)));
+    format!("{what}, {state}{before}{data}")
 }
 
 fn push(text: &mut String, comparison: &Comparison) {

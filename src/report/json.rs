@@ -13,6 +13,7 @@ use crate::model::name::TargetName;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
+use crate::plan::evidence::DataBehind;
 use crate::plan::prediction::Candidate;
 use crate::plan::prediction::Merging;
 use crate::plan::reason::Reason;
@@ -131,6 +132,8 @@ pub struct StatusJson {
     pub project: String,
     /// All groups, lowest stage first.
     pub groups: Vec<GroupJson>,
+    /// Training branches whose data changed since their newest version was trained.
+    pub behind_data: Vec<DataBehind>,
     /// Open trainings by name.
     pub open_trainings: Vec<String>,
 }

@@ -2,9 +2,11 @@
 //!
 //! Deliberately absent: writing them (`adapters::runner`).
 
+use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
+use crate::plan::reason::Reason;
 use crate::report::json::OutcomeJson;
 use crate::report::limit;
 use serde_json::Value;
@@ -39,7 +41,16 @@ pub const OUTPUTS: &[OutputDoc] = &[
         description: "The model, where the run was about one. Empty where it was about none or several: then read `results`.",
         example: "churn",
     },
-    OutputDoc { name: "group", description: "The group of the version that came of it.", example: "churn-dev" },
+    OutputDoc {
+        name: "changed",
+        description: "`true` where this run registered or changed a version or its group, `false` where it found everything in place.",
+        example: "true",
+    },
+    OutputDoc {
+        name: "group",
+        description: "The group of the version that stands for the commit: made by this run, or found in place. The same each time the job is run again.",
+        example: "churn-dev",
+    },
     OutputDoc { name: "version", description: "That version's number.", example: "12" },
     OutputDoc { name: "semver", description: "Its semantic version.", example: "0.4.0" },
     OutputDoc {
@@ -60,7 +71,7 @@ pub const OUTPUTS: &[OutputDoc] = &[
     OutputDoc { name: "artifact", description: "Where that artifact lies.", example: "s3://models/churn/model.tar.gz" },
     OutputDoc {
         name: "metrics",
-        description: "Its metrics as a JSON object: `{}` where nothing was registered.",
+        description: "Its metrics as a JSON object: `{}` where no version stands for the commit.",
         example: "{\"accuracy\":0.87}",
     },
     OutputDoc {
@@ -100,6 +111,7 @@ impl StepOutputs {
                 let value = match output.name {
                     "verdict" => outcome.verdict.as_str().to_owned(),
                     "plan" => plan.clone(),
+                    "changed" => outcome.models.iter().any(ModelOutcome::changed).to_string(),
                     "results" => Value::Array(results.clone()).to_string(),
                     name => text(name),
                 };
@@ -107,6 +119,12 @@ impl StepOutputs {
             })
             .collect();
         Self { values, emptied: Vec::new() }.fitted()
+    }
+
+    /// Makes those of a command that ended before any verdict: `why` in a sentence.
+    pub fn of_failure(why: String) -> Self {
+        let outcome = Outcome::skipped("the command could not begin".to_owned(), Reason::Unreadable { why });
+        Self::of(&Outcome { verdict: Verdict::Errored, ..outcome }, None)
     }
 
     /// Returns one value.
@@ -171,18 +189,19 @@ fn single(outcome: &Outcome) -> Option<&ModelOutcome> {
         return None;
     }
     let own = outcome.models.iter().find(|entry| entry.at.is_none());
-    own.or_else(|| outcome.models.iter().find(|entry| !entry.versions.is_empty())).or(Some(first))
+    own.or_else(|| outcome.models.iter().find(|entry| entry.version().is_some())).or(Some(first))
 }
 
 /// Everything is text or an object, never null, so that a matrix gets what an output gets.
 fn result(outcome: &ModelOutcome) -> Value {
-    let version = outcome.versions.last();
+    let version = outcome.version();
     let text = |value: Option<String>| Value::String(value.unwrap_or_default());
     let of = |value: fn(&Version) -> String| text(version.map(value));
     json!({
         "model": outcome.model.as_str(),
         "at": outcome.at.clone().unwrap_or_default(),
         "verdict": outcome.verdict.as_str(),
+        "changed": outcome.changed(),
         "group": of(|version| version.group.to_string()),
         "version": of(|version| version.number.0.to_string()),
         "semver": of(|version| version.content.semver.to_string()),

@@ -91,6 +91,13 @@ fn push_model(text: &mut String, model: &ModelOutcome) {
     }
 }
 
+/// Renders one reason with its next move.
+pub fn reason(reason: &Reason) -> String {
+    let mut text = String::new();
+    push_reason(&mut text, reason, "");
+    text
+}
+
 fn push_reason(text: &mut String, reason: &Reason, indent: &str) {
     text.push_str(&format!("{indent}{}\n", plain(&reason.message())));
     if let Reason::TrainingFailed { log_tail, .. } = reason {

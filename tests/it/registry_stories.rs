@@ -125,6 +125,7 @@ impl<P: Place> Home<P> {
             from,
             to,
             rejection,
+            reinstates: false,
             expected_current: self.look().await.current_number(),
             by: by("reviewer"),
         };
@@ -420,6 +421,7 @@ pub async fn approval_changes_once_and_only_from_what_was_seen<P: Place>() {
         from: PENDING,
         to: APPROVED,
         rejection: None,
+        reinstates: false,
         expected_current: None,
         by: by("reviewer"),
     };

@@ -485,7 +485,8 @@ impl<'a> Teller<'a> {
             let to = rollback.to.map(VersionNumber);
             let look = GroupLook { numbers: to.into_iter().collect(), with_former: true, ..GroupLook::default() };
             let facts = drive.ports.registry.look(group, &look).await.expect("readable group");
-            let way = branchline::plan::rollback::choose(&facts, to, &model)
+            let record = drive.ports.registry.history(group, None, None).await.expect("readable history");
+            let way = branchline::plan::rollback::choose(&facts, &record, to, &model)
                 .unwrap_or_else(|reason| panic!("{} scene {number}: {}", self.name, reason.message()));
             let by = Attribution {
                 event: "rollback".to_owned(),

@@ -14,6 +14,7 @@ use crate::cli::host::annotate;
 use crate::cli::host::review;
 use crate::cli::host::shared::Line;
 use crate::cli::host::shared::Shared;
+use crate::cli::notice;
 use crate::config::Config;
 use crate::config::resolved::Checks;
 use crate::config::resolved::ReportAs;
@@ -163,6 +164,15 @@ impl Host {
                 console.annotate(&Annotation::new(Level::Warning, chain(&error)).titled("Branchline"));
             }
             console.finish();
+        }
+    }
+
+    /// Hands the outputs on where a command ends before any verdict, so that the steps after it can read one.
+    pub fn output_failure(why: &str) {
+        let Some(runner) = Runner::from_lookup(env_vars::get) else { return };
+        let outputs = StepOutputs::of_failure(why.to_owned());
+        if let Err(error) = runner.files().append_outputs(&outputs.pairs()) {
+            notice(&format!("warning: {}", chain(&error)));
         }
     }
 

@@ -68,6 +68,30 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         NOTHING,
     ],
     [
+        "reinstating",
+        "a version that was marked superseded counts again",
+        "it was registered after its branch had moved on, and the head of the branch has its content",
+        NOTHING,
+    ],
+    [
+        "promoting-withdrawn",
+        "a person promotes an artifact that the target group withdrew before",
+        "it was rejected there, or a rollback removed it; a person may promote it again",
+        "read who withdrew it and why with `branchline history GROUP --changes` before you approve it",
+    ],
+    [
+        "data-behind",
+        "the data changed since the newest version of this code was trained",
+        "data outside Git change without a push, and Branchline starts no training run for them",
+        "`branchline run --branch BRANCH`, or *Run workflow* on that branch: it trains",
+    ],
+    [
+        "first-rules",
+        "the rules of the commit itself count",
+        "the default branch, whose rules count otherwise, has no branchline.yaml yet",
+        "merge branchline.yaml into the default branch",
+    ],
+    [
         "restoring",
         "an older version is registered again under a new number",
         "the branch has returned to content that the group held before; nothing is trained or copied",

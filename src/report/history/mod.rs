@@ -133,12 +133,15 @@ fn rows_as_table(nothing: &str, (header, rows): &Rows) -> String {
 }
 
 fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
-    let header =
+    let mut header =
         vec!["VERSION", "SEMVER", "FROM", "UNTIL", "CHANGE", "APPROVED BY", "PULL REQUEST", "COMMIT", "DATA", "REASON"];
+    if detail == Detail::Full {
+        header.extend(["ACTOR", "ENTERED BY", "APPROVAL RUN", "RUN", "DIGEST", "FINGERPRINT"]);
+    }
     let row = |(period, version): &(Period, Option<Version>)| {
         let lineage = version.as_ref().map(|version| &version.content.lineage);
-        let pull = period.began.by.pull_request.or_else(|| lineage.and_then(|lineage| lineage.pull_request));
-        vec![
+        let pull = period.pull_request().or_else(|| lineage.and_then(|lineage| lineage.pull_request));
+        let mut row = vec![
             period.version.to_string(),
             version.as_ref().map_or_else(dash, |version| version.content.semver.to_string()),
             detail.time(period.from),
@@ -152,9 +155,32 @@ fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
             }),
             version.as_ref().map_or_else(dash, |version| data(version, detail)),
             reason(period).unwrap_or_else(dash),
-        ]
+        ];
+        if detail == Detail::Full {
+            row.extend(provenance(period, version.as_ref()));
+        }
+        row
     };
     (header, view.periods.iter().map(row).collect())
+}
+
+/// Who, from where, and exactly which bytes: what an audit asks.
+fn provenance(period: &Period, version: Option<&Version>) -> [String; 6] {
+    let run = |by: Option<&Attribution>| by.and_then(|by| by.run_url.clone()).unwrap_or_else(dash);
+    let entered = period.entered.as_ref().map(|turn| &turn.by);
+    [
+        who(&period.began.by),
+        entered.map_or_else(dash, who),
+        run(period.approved.as_ref().map(|approved| &approved.by)),
+        run(entered.or(Some(&period.began.by))),
+        version.and_then(digest).unwrap_or_else(dash),
+        version.map_or_else(dash, |version| version.content.fingerprint.to_string()),
+    ]
+}
+
+/// The digest of a version's first artifact.
+fn digest(version: &Version) -> Option<String> {
+    version.content.artifacts.first().map(|artifact| artifact.digest.to_string())
 }
 
 fn changes(view: &HistoryView<'_>, detail: Detail) -> Rows {
@@ -207,7 +233,10 @@ fn moment(group: &GroupName, at: jiff::Timestamp, period: &Period, version: Opti
     }
     if let Some(version) = version {
         let lineage = &version.content.lineage;
-        if let Some(number) = period.began.by.pull_request.or(lineage.pull_request) {
+        if let Some(digest) = digest(version) {
+            row("digest", digest);
+        }
+        if let Some(number) = period.pull_request().or(lineage.pull_request) {
             row("pull request", format!("#{number}"));
         }
         row("commit", lineage.commit.to_string());

@@ -79,6 +79,10 @@ fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String
             let old = step.registration.content.restores.map_or_else(String::new, |number| format!(" of {number}"));
             enters(&format!("Register the artifacts{old} again"), step)
         }
+        Step::Reinstate(step) => {
+            let (group, number) = (code_span(step.change.group.as_str()), step.change.number);
+            format!("Remove the mark `superseded` of {group} {number}: it is {} now", step.change.to)
+        }
         Step::Approve(step) => format!("Approve {} {}", code_span(step.change.group.as_str()), step.change.number),
         Step::Reject(step) => format!("Reject {} {}", code_span(step.change.group.as_str()), step.change.number),
         Step::Freeze(step) => format!("Freeze {}: nothing changes it by itself", code_span(step.group.as_str())),

@@ -94,6 +94,9 @@ fn candidate(model: &ModelOutcome) -> Option<String> {
     let candidate = model.candidate.as_ref().filter(|_| model.merging.is_some())?;
     let before = candidate.before_merging;
     let text = match candidate.state {
+        CandidateState::Registered | CandidateState::Trained if candidate.older_data.is_some() => {
+            "The data changed since it was measured. Merging trains on the new data."
+        }
         CandidateState::Registered | CandidateState::Trained if before => {
             "Measured on this branch before merging; the merge itself gives other code, data or settings."
         }

@@ -1,6 +1,7 @@
 //! The real program as a step of a job, against a stateful GitHub, on repositories as `actions/checkout` leaves them.
 
 mod by_hand;
+mod first;
 mod foreign;
 mod later;
 mod merges;

@@ -57,6 +57,7 @@ impl Deed {
             from: if number == 1 { APPROVED } else { PENDING },
             to,
             rejection,
+            reinstates: false,
             expected_current: Some(VersionNumber(1)),
             by: by("reviewer"),
         };

@@ -78,7 +78,8 @@ pub(super) fn register(
 
 /// Changes the approval of a version; `None` if there is no such version.
 ///
-/// Approving takes back the marks `rejected` and `superseded`: an approved version is neither.
+/// Approving lifts the marks `rejected` and `superseded`: an approved version is neither. Reinstating lifts the mark
+/// `superseded`, whatever the version becomes.
 pub(super) fn set_approval(
     connection: &Connection,
     change: &ApprovalChange,
@@ -89,10 +90,11 @@ pub(super) fn set_approval(
     let ban_is_news = change.to == Approval::Rejected
         && version.rejection == Some(Rejection::Duplicate)
         && change.rejection != Some(Rejection::Duplicate);
-    if version.approval == change.to && !ban_is_news {
+    let lifts = change.reinstates && version.superseded;
+    if version.approval == change.to && !ban_is_news && !lifts {
         return Ok(Some(Changed::Already));
     }
-    if version.approval != change.from {
+    if version.approval != change.from || (change.reinstates && !lifts) {
         return Ok(Some(Changed::Stale(Stale::Approval(version.approval))));
     }
     let current = read::current_number(connection, group.id)?;
@@ -105,7 +107,7 @@ pub(super) fn set_approval(
     let rejection = if change.to == Approval::Rejected { change.rejection } else { None };
     connection
         .prepare_cached(
-            "UPDATE versions SET approval = ?3, rejection = ?4, superseded = superseded AND NOT ?5,
+            "UPDATE versions SET approval = ?3, rejection = ?4, superseded = superseded AND NOT ?6,
              once_approved = once_approved OR ?5 WHERE group_id = ?1 AND number = ?2",
         )?
         .execute(params![
@@ -113,14 +115,21 @@ pub(super) fn set_approval(
             change.number.0,
             change.to.as_str(),
             rejection.map(rows::rejection_word),
-            approved
+            approved,
+            approved || lifts
         ])?;
     let action = match (change.to, rejection) {
         (Approval::Rejected, Some(Rejection::RolledBack)) => HistoryAction::RolledBack,
         (Approval::Rejected, _) => HistoryAction::Rejected,
         (Approval::Approved | Approval::PendingManualApproval, _) => HistoryAction::Approved,
     };
-    record(connection, group.id, current, &[(action, Some(change.number))], &change.by, now)?;
+    let number = Some(change.number);
+    let lines: &[Line] = match (lifts, approved) {
+        (false, _) => &[(action, number)],
+        (true, true) => &[(HistoryAction::Reinstated, number), (action, number)],
+        (true, false) => &[(HistoryAction::Reinstated, number)],
+    };
+    record(connection, group.id, current, lines, &change.by, now)?;
     Ok(Some(Changed::Done))
 }
 

@@ -40,7 +40,7 @@ impl Desk {
     pub(super) async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         let version = VersionRef { group: change.group.clone(), number: change.number };
         let doing = format!("make {version} {}", change.to);
-        if change.to == Approval::PendingManualApproval {
+        if change.to == Approval::PendingManualApproval && !change.reinstates {
             // Nothing asks for it, and the history has no word for it.
             return Err(PortError::because(PortErrorKind::Bug, doing, "a decision can be changed, not taken back"));
         }
@@ -60,10 +60,11 @@ impl Desk {
         let ban_is_news = change.to == Approval::Rejected
             && version.rejection == Some(Rejection::Duplicate)
             && change.rejection != Some(Rejection::Duplicate);
-        if version.approval == change.to && !ban_is_news {
+        let lifts = change.reinstates && version.superseded;
+        if version.approval == change.to && !ban_is_news && !lifts {
             return Ok(Changed::Already);
         }
-        if version.approval != change.from {
+        if version.approval != change.from || (change.reinstates && !lifts) {
             return Ok(Changed::Stale(Stale::Approval(version.approval)));
         }
         let current = held.current().await?;
@@ -215,6 +216,7 @@ impl Held<'_> {
             },
         };
         record.becomes(change.to, change.rejection);
+        record.superseded &= !change.reinstates;
         self.keep(&record).await?;
         self.view.approve(entry.number, change.to);
         if self.view.entry(entry.number).is_some() {
@@ -227,8 +229,13 @@ impl Held<'_> {
             (Approval::Rejected, _) => HistoryAction::Rejected,
             (Approval::Approved | Approval::PendingManualApproval, _) => HistoryAction::Approved,
         };
-        let happened = Happened { action, number: Some(change.number), by: change.by.clone(), at };
-        self.commit(&[happened], at).await
+        let happens = |action| Happened { action, number: Some(change.number), by: change.by.clone(), at };
+        let happened = match (change.reinstates, change.to == Approval::Approved) {
+            (false, _) => vec![happens(action)],
+            (true, true) => vec![happens(HistoryAction::Reinstated), happens(action)],
+            (true, false) => vec![happens(HistoryAction::Reinstated)],
+        };
+        self.commit(&happened, at).await
     }
 
     pub(super) async fn finish_forgetting(

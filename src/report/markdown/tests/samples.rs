@@ -138,6 +138,7 @@ pub fn candidate(name: &str, known: Known, values: &[(&str, f64)]) -> Candidate 
         training: Some(TrainingName::reported(&format!("{name}-dev-9c1d22aa04be-1"))),
         commit: known.commit.clone(),
         before_merging: false,
+        older_data: None,
         fingerprint: Fingerprint::from_digest(digest(&known.semver.to_string())),
         sha256: Some(digest(&format!("bytes of {}", known.semver)).to_string()),
         metrics: metrics(values),
@@ -391,6 +392,7 @@ pub fn rejects(name: &str, number: u32) -> StepRecord {
         from: Approval::Approved,
         to: Approval::Rejected,
         rejection: None,
+        reinstates: false,
         expected_current: None,
         by: by("ada"),
     };
@@ -428,6 +430,7 @@ pub fn diverged() -> Reason {
                 changed_by: Some("1a2b3c4 hotfix #71".to_owned()),
             }]),
             settings: Vec::new(),
+            withdrawn: None,
         }],
         model: model("churn"),
         target: target("prod"),
