@@ -34,6 +34,7 @@ mod read;
 mod reconcile;
 mod run;
 mod signals;
+mod state;
 mod when;
 mod workflows;
 

@@ -54,6 +54,7 @@ pub(super) async fn open_asking(
             Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
         })?,
     };
+    place.settle_data_reach();
     let repository = compose::repository_id(place, &RepositoryId::default());
     let composed = compose::compose(
         place,
