@@ -36,6 +36,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
 
+/// The largest configuration file that is read from the disk, in bytes.
+const ON_DISK_LIMIT: u64 = 16 << 20;
+
 /// The place: a repository, and where its local state lives.
 pub struct Place {
     /// The repository.
@@ -136,6 +139,10 @@ impl Place {
         let Some(root) = self.git.work_dir() else { return Ok(None) };
         for name in crate::config::FILE_NAMES {
             let path = root.join(name);
+            // Opening a pipe would wait for a writer; and what is larger than any configuration is not read whole.
+            if std::fs::metadata(&path).is_ok_and(|about| !about.is_file() || about.len() > ON_DISK_LIMIT) {
+                return Err(Failure::configuration(format!("{} is not a file of at most 16 MiB", path.display())));
+            }
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes).into_owned();

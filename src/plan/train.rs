@@ -139,7 +139,11 @@ fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<P
 fn unidentified(content: &ContentFacts) -> Answered {
     let image = content.image.clone().zip(content.missing_image.clone());
     let image = image.map(|(image, why)| Reason::MissingImage(MissingImage { image, why }));
-    (Decision::Settled(Verdict::Blocked), data_reasons(&content.missing_data).into_iter().chain(image).collect())
+    let mut reasons: Vec<Reason> = data_reasons(&content.missing_data).into_iter().chain(image).collect();
+    if reasons.is_empty() {
+        reasons.push(Reason::MissingData { missing: Vec::new() });
+    }
+    (Decision::Settled(Verdict::Blocked), reasons)
 }
 
 /// Says what is wrong with data, each kind of problem in a reason of its own.

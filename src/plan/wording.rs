@@ -251,7 +251,7 @@ impl Reason {
             }
             Self::DataRefused { refused } => {
                 let parts: Vec<String> = refused.iter().map(|m| format!("channel {}: {}", m.channel, m.why)).collect();
-                format!("data refused: {}", parts.join("; "))
+                format!("data refused, so nobody can tell whether they changed: {}", parts.join("; "))
             }
             Self::DataNotHere { missing } => {
                 let parts: Vec<String> = missing.iter().map(|m| format!("channel {}: {}", m.channel, m.why)).collect();

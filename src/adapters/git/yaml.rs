@@ -31,7 +31,7 @@ pub(super) fn read(text: &str) -> Result<Value, YamlError> {
     let mut root = Value::Null;
     let mut values = 0;
     for event in Parser::new_from_str(text) {
-        let (event, _) = event.map_err(|error| YamlError(format!("it is not YAML: {error}")))?;
+        let (event, _) = event.map_err(|error| YamlError(format!("it cannot be read as YAML: {error}")))?;
         values += 1;
         if values > VALUES {
             return Err(YamlError(format!("it holds more than {VALUES} values")));

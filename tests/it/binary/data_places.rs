@@ -205,4 +205,5 @@ fn watched_submodules_and_pointers_are_named() {
     let parts = ["libs/feat is a submodule", "weights.bin is a Git LFS pointer"];
     project.run(&["plan"]).expect(0, &parts);
     project.run(&["run"]).expect(0, &parts);
+    project.run(&["show", "dev", "1"]).expect(0, &parts);
 }

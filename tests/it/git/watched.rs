@@ -216,7 +216,7 @@ fn a_pointer_file_without_bounds_ends_soon_and_says_why() {
     let commit = repo.commit_files(&named, "first");
     let git = repo.open();
     for (name, words) in [
-        ("deep", "nested deeper"),
+        ("deep", "limit"),
         ("bomb", "reference"),
         ("large", "larger than"),
         ("leaving", "leaves the repository"),
