@@ -133,6 +133,7 @@ impl Drive {
                 errored(&model, Reason::PlanBroken { what: format!("the loop of {model} ended early: {panic}") })
             }));
         }
+        apply::remember_data(&self.ports).await;
         outcomes
     }
 

@@ -6,9 +6,11 @@ use crate::adapters::git::CheckedOut;
 use crate::adapters::git::GitError;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::ObjectKind;
+use crate::adapters::git::StandIn;
 use crate::adapters::local::SourceMaterial;
 use crate::model::dataset::DatasetKind;
 use crate::model::name::ChannelName;
+use crate::model::pointer::PointedData;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use crate::ports::TrainingSpec;
@@ -53,6 +55,18 @@ impl SourceMaterial for GitMaterial {
             return Ok(None);
         }
         notes(self.git.checkout_data(&spec.origin.commit, path, to), doing).map(Some)
+    }
+
+    fn pointed(&self, spec: &TrainingSpec, channel: &ChannelName) -> Result<Vec<PointedData>, PortError> {
+        let Some(source) = spec.settings.data.get(channel) else { return Ok(Vec::new()) };
+        let doing = || format!("find the data {} for training {}", source.uri, spec.name);
+        let path = source.version_from.as_deref().unwrap_or(&source.uri).trim_start_matches("./");
+        let pointer = self.git.pointer(&spec.origin.commit, path).map_err(|error| failed(doing(), error))?;
+        if let Some(pointer) = pointer {
+            return Ok(pointer.data);
+        }
+        let inside = self.git.data_stand_ins(&spec.origin.commit, path).map_err(|error| failed(doing(), error))?;
+        Ok(inside.into_iter().flat_map(StandIn::into_pointed).collect())
     }
 }
 

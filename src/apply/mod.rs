@@ -39,6 +39,11 @@ pub struct Made {
     copies: BTreeMap<GroupName, Vec<Artifact>>,
 }
 
+/// Lets a run that acts write down which data it identified. Without that, the next run reads them again.
+pub async fn remember_data(ports: &Ports) {
+    let _ = ports.datasets.remember().await;
+}
+
 /// Does one step.
 pub async fn apply(step: &Step, made: &mut Made, observer: &Observer, ports: &Ports) -> Result<Applied, PortError> {
     match step {

@@ -7,9 +7,9 @@ use crate::adapters::aws::Patience;
 use crate::adapters::aws::Session;
 use crate::adapters::aws::SessionOptions;
 use crate::adapters::aws::credentials_for;
+use crate::adapters::local::DataPlaces;
 use crate::adapters::local::artifacts::LocalArtifacts;
 use crate::adapters::local::datasets::LocalDatasets;
-use crate::adapters::local::home::Home;
 use crate::adapters::local::registry::LocalRegistry;
 use crate::adapters::local::trainer::LocalTrainer;
 use crate::adapters::material::GitMaterial;
@@ -57,9 +57,11 @@ impl Backend {
         repository: &RepositoryId,
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
-        let home = Home::at(place.home.clone());
+        let home = place.state();
         let root = place.git.main_work_dir().unwrap_or_else(|| place.git.common_dir().to_path_buf());
         let material = Arc::new(GitMaterial::new(Arc::clone(&place.git)));
+        let places = DataPlaces::new(&home, root.clone(), place.data_reach(config))
+            .with_lfs_objects(place.git.common_dir().join("lfs").join("objects"));
         let accounts = match &config.cloud {
             Some(cloud) if config.backend.is_cloud() => Some(accounts(cloud, config, clock).await),
             Some(_) | None => None,
@@ -72,14 +74,14 @@ impl Backend {
                 accounts: accounts.clone(),
                 stages: config.stages.iter().filter(|stage| trains(stage)).map(|stage| stage.name.clone()).collect(),
                 home: home.clone(),
-                root: root.clone(),
+                places: places.clone(),
                 material,
                 pace: Pace::default(),
             })),
             (BackendKind::Cloud | BackendKind::Local, _) => {
                 let worker =
                     std::env::current_exe().map_err(|error| Failure::io("find this program's own file", &error))?;
-                Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material))
+                Arc::new(LocalTrainer::new(home.clone(), root.clone(), worker, material).within(places.clone()))
             }
         };
         let registry: Arc<dyn Registry> = match (parts.registry, &accounts) {
@@ -97,7 +99,7 @@ impl Backend {
             }
             (BackendKind::Cloud | BackendKind::Local, _) => Arc::new(LocalArtifacts::new(home.clone())),
         };
-        let local = LocalDatasets::new(home, root);
+        let local = LocalDatasets::new(home, root).within(places);
         let datasets: Arc<dyn Datasets> = match &accounts {
             Some(accounts) => Arc::new(S3Datasets::new(Arc::clone(accounts.default_account()), local)),
             None => Arc::new(local),

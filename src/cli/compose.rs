@@ -5,10 +5,13 @@ use crate::adapters::git::GitError;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Heads;
+use crate::adapters::local::DataReach;
+use crate::adapters::local::Home;
 use crate::adapters::system::SystemClock;
 use crate::cli::backend::Backend;
 use crate::cli::env_vars;
 use crate::cli::failure::Failure;
+use crate::cli::state::StateDirectory;
 use crate::config::Config;
 use crate::config::SourceText;
 use crate::config::resolved::OnCancel;
@@ -31,7 +34,11 @@ use crate::ports::Progress;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use tokio_util::sync::CancellationToken;
+
+/// The largest configuration file that is read from the disk, in bytes.
+const ON_DISK_LIMIT: u64 = 16 << 20;
 
 /// The place: a repository, and where its local state lives.
 pub struct Place {
@@ -41,6 +48,9 @@ pub struct Place {
     pub home: PathBuf,
     /// Whether rules come from the default branch and heads from the remote.
     pub in_ci: bool,
+    state: StateDirectory,
+    /// How far configuration reaches on this machine: settled once, by whoever may say it first.
+    reach: OnceLock<DataReach>,
 }
 
 impl Place {
@@ -50,20 +60,39 @@ impl Place {
         let start = std::fs::canonicalize(&start)
             .map_err(|error| Failure::usage(format!("could not enter {}: {error}", start.display())))?;
         let git = GitRepository::discover(&start).map_err(|error| Failure::git(&error))?;
-        let home = env_vars::get(env_vars::HOME).map_or_else(
-            || match git.main_work_dir() {
-                Some(root) => root.join(".branchline"),
-                None => git.common_dir().join("branchline"),
-            },
-            PathBuf::from,
-        );
-        let home = if home.is_absolute() { home } else { start.join(home) };
+        let named = env_vars::get(env_vars::HOME).map(PathBuf::from);
+        let named = named.map(|home| if home.is_absolute() { home } else { start.join(home) });
+        let state = StateDirectory::find(&git, named)?;
+        let home = state.root.clone();
         // A CI host checks out from somewhere. `CI` around a repository without an `origin` is nobody's checkout:
         // there is no default branch whose rules could be asked for.
         let in_ci = event
             || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
             || (env_vars::get(env_vars::CI).is_some() && git.has_origin());
-        Ok(Self { git: Arc::new(git), home, in_ci })
+        Ok(Self { git: Arc::new(git), home, in_ci, state, reach: OnceLock::new() })
+    }
+
+    /// Prepares for an event: one of somebody who may not write reads data of the checkout only and writes nothing; one
+    /// that acts moves a state directory that an earlier release left in the working tree.
+    pub fn prepare_for(&mut self, event: &Event, acts: bool) {
+        if !event.trust.may_write() {
+            self.reach = OnceLock::from(DataReach::Checkout);
+        } else if acts {
+            self.state.settle();
+            self.home.clone_from(&self.state.root);
+        }
+    }
+
+    /// Returns the state directory, whether it exists or not.
+    pub fn state(&self) -> Home {
+        self.state.home()
+    }
+
+    /// Tells how far configuration reaches on this machine, by the first rules that were put together: later ones may be
+    /// those of a pull request, which only say what would hold after the merge.
+    pub fn data_reach(&self, rules: &Config) -> DataReach {
+        let below = || DataReach::Below(rules.data_roots.iter().map(PathBuf::from).collect());
+        self.reach.get_or_init(|| if self.in_ci { below() } else { DataReach::Machine }).clone()
     }
 
     /// Which word on a branch counts here.
@@ -101,6 +130,10 @@ impl Place {
         let Some(root) = self.git.work_dir() else { return Ok(None) };
         for name in crate::config::FILE_NAMES {
             let path = root.join(name);
+            // Opening a pipe would wait for a writer; and what is larger than any configuration is not read whole.
+            if std::fs::metadata(&path).is_ok_and(|about| !about.is_file() || about.len() > ON_DISK_LIMIT) {
+                return Err(Failure::configuration(format!("{} is not a file of at most 16 MiB", path.display())));
+            }
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes).into_owned();

@@ -8,7 +8,6 @@ use crate::adapters::local::bring::BringError;
 use crate::adapters::local::bring::Brought;
 use crate::adapters::local::bring::bring;
 use crate::adapters::local::bring::bring_metrics;
-use crate::adapters::local::home::Home;
 use crate::adapters::local::pack::PackError;
 use crate::cli::args::ByHandArgs;
 use crate::cli::args::OutcomeFormat;
@@ -50,7 +49,7 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
     let origin = origin(&place, &composed, &model, args.commit.as_deref())?;
     let (target, group) = choose_group(&place, &composed, &model, args.group.as_deref())?;
     let metrics = bring_metrics(&within(directory, &args.metrics)).map_err(|error| refused(&error))?;
-    let home = (!args.by_hand.dry_run).then(|| Home::at(place.home.clone()));
+    let home = (!args.by_hand.dry_run).then(|| place.state());
     let brought =
         bring(&within(directory, &args.artifact), home.as_ref(), &mut |_, _| {}).map_err(|error| refused(&error))?;
     let Brought { source, artifact, .. } = &brought;

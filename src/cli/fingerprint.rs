@@ -24,6 +24,7 @@ use crate::model::verdict::Verdict;
 use crate::outcome::verdict_exit;
 use crate::plan::cloud::MissingImage;
 use crate::plan::reason::Reason;
+use crate::plan::train::data_reasons;
 use crate::report::fingerprint;
 use crate::report::fingerprint::FingerprintJson;
 use crate::report::fingerprint::FingerprintView;
@@ -70,9 +71,7 @@ pub fn fingerprint(directory: Option<&Path>, question: &Question<'_>) -> Result<
         let code_fields = code_id_fields(settings, &entries);
         let fingerprint_fields =
             fingerprint_fields(&content.code_id, &content.datasets, content.image_digest.as_deref());
-        if !content.missing_data.is_empty() {
-            missing.push(Reason::MissingData { missing: content.missing_data.clone() });
-        }
+        missing.extend(data_reasons(&content.missing_data));
         if let (Some(image), Some(why)) = (content.image.clone(), content.missing_image.clone()) {
             missing.push(Reason::MissingImage(MissingImage { image, why }));
         }

@@ -97,7 +97,7 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
 /// Finds the home that was named, also by the folder around it. `None`: it is this very home.
 fn other_home(directory: Option<&Path>, named: &Path, place: &Place) -> Result<Option<PathBuf>, Failure> {
     let path = within(directory, named);
-    let candidates = [path.clone(), path.join(".branchline")];
+    let candidates = [path.clone(), path.join(".git").join("branchline"), path.join(".branchline")];
     let found = candidates.into_iter().find(|home| Home::at(home.clone()).database().is_file()).ok_or_else(|| {
         Failure::usage(format!("{} is no Branchline home: there is no branchline.db in it", path.display()))
             .hint("name the folder that BRANCHLINE_HOME named there, or the `.branchline` of its repository")

@@ -35,6 +35,7 @@ mod read;
 mod reconcile;
 mod run;
 mod signals;
+mod state;
 mod when;
 mod whose_rules;
 mod workflows;

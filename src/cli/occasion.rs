@@ -9,6 +9,7 @@ use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::host::Host;
 use crate::cli::predict::Merge;
+use crate::cli::state::refuse_tracked;
 use crate::cli::whose_rules;
 use crate::config::SourceText;
 use crate::event::BranchMoved;
@@ -27,7 +28,11 @@ use crate::model::git::RepositoryId;
 use crate::model::stage::Does;
 use crate::model::verdict::Verdict;
 use crate::plan::reason::Reason;
+use std::io::Read as _;
 use std::path::Path;
+
+/// The largest payload that is read, in bytes. GitHub's own limit is 25 MB ("Webhook events and payloads").
+const PAYLOAD_LIMIT: u64 = 32 << 20;
 
 /// What a run is about.
 pub enum Subject {
@@ -134,9 +139,15 @@ pub fn own_payload() -> Result<Vec<u8>, Failure> {
 }
 
 fn payload(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        Failure::new(failure::EVENT, format!("could not read the payload {}: {error}", path.display()))
-    })
+    let unusable =
+        |why: String| Failure::new(failure::EVENT, format!("could not read the payload {}: {why}", path.display()));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
+    file.take(PAYLOAD_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unusable(error.to_string()))?;
+    if bytes.len() as u64 > PAYLOAD_LIMIT {
+        return Err(unusable("it is larger than 32 MiB, and GitHub sends at most 25 MB".to_owned()));
+    }
+    Ok(bytes)
 }
 
 /// Acts as if a branch had just been pushed.
@@ -264,6 +275,9 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
             (Subject::Prediction(merge), Some(tree))
         }
     };
+    if let Some(commit) = &commit {
+        refuse_tracked(&place.git, Some(commit))?;
+    }
     if !place.in_ci {
         let Some(commit) = commit else { return Err(Failure::usage("this event needs a CI host's rules")) };
         let settings = place.config_text(&commit)?.ok_or_else(|| place.no_config(&commit))?;

@@ -53,7 +53,9 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
         };
         match (rules, text) {
             (Ok((rules, settings)), _) => opened(place, rules, &settings, None).await,
-            // Nothing is decided or written here: what is checked out says well enough which groups there are.
+            // Nothing is decided or written here: what is checked out says well enough which groups this machine has. An
+            // account that only it names is not opened.
+            (Err(failure), Some(text)) if place.in_ci && names_account(&text)? => Err(failure),
             (Err(_), Some(text)) => opened(place, text.clone(), &text, None).await,
             (Err(failure), None) => Err(failure),
         }
@@ -64,6 +66,11 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
 pub(super) async fn open_to_act(place: &Place, caller: &Caller) -> Result<(Composed, RepositoryId), Failure> {
     let (rules, settings) = caller.rules(place, checked_out(place)?).await?;
     opened(place, rules, &settings, caller.host.forge().cloned()).await
+}
+
+fn names_account(text: &SourceText) -> Result<bool, Failure> {
+    let config = crate::config::load(text, text).map_err(|problems| Failure::problems(&problems))?;
+    Ok(config.backend.is_cloud())
 }
 
 /// Reads the file of the checked-out commit, or the one on disk where nothing is committed yet.
@@ -223,7 +230,8 @@ pub fn show(
                 Format::Text => {
                     let attempts = composed.drive.ports.trainer.find(&attempt_names(&composed, found)).await;
                     let attempts = attempts.map_err(|error| Failure::port(&error))?;
-                    print(&report::terminal::version(found, facts.current_number() == Some(number), &attempts))
+                    let shown = report::terminal::version(found, facts.current_number() == Some(number), &attempts);
+                    print(&format!("{shown}{}", report::terminal::left_out(&left_out(&composed, found))))
                 }
                 Format::Json => print_json(&VersionJson::of(found)),
             };
@@ -244,6 +252,19 @@ fn attempt_names(composed: &Composed, version: &Version) -> Vec<TrainingName> {
     (1..=last.min(ATTEMPTS_SHOWN))
         .map(|attempt| TrainingName::derive(project, model, stage, fingerprint.digest(), attempt))
         .collect()
+}
+
+/// Says what the training run did not get of what the model watches, where the commit is in this clone.
+fn left_out(composed: &Composed, version: &Version) -> Vec<String> {
+    let VersionContent { model, lineage, .. } = &version.content;
+    let observer = &composed.drive.observer;
+    let config = observer.config_at(&lineage.commit).ok();
+    let settings = config.as_ref().zip(lineage.stage.as_ref()).and_then(|(config, stage)| {
+        config.models.get(model).and_then(|model| model.settings.get(stage)).map(|settings| &settings.watched)
+    });
+    let found = settings.map(|watched| observer.git().watched_stand_ins(&lineage.commit, watched));
+    let found = found.and_then(Result::ok).unwrap_or_default();
+    found.iter().map(ToString::to_string).collect()
 }
 
 /// Finds a group by its full name, or by target with a model.

@@ -162,8 +162,18 @@ async fn head(
     only: &[ModelName],
 ) -> Vec<ModelOutcome> {
     let config = composed.drive.observer.config_at(commit);
-    // A branch without a readable configuration has nothing open that this program began.
-    let Ok(config) = config else { return Vec::new() };
+    let config = match config {
+        Ok(config) => config,
+        // A branch without a readable configuration has nothing open that this program began.
+        Err(why) => {
+            let git = composed.drive.observer.git();
+            if !matches!(crate::observe::read_config(git, commit), Ok(None)) {
+                let why = why.lines().next().unwrap_or_default();
+                host.warn(&format!("{branch} at {} was skipped: {why}", commit.short()));
+            }
+            return Vec::new();
+        }
+    };
     let Route::Tasks(tasks) = push(&config, branch, commit, by, 1, only) else { return Vec::new() };
     let mut tasks: Vec<Task> = tasks.into_iter().map(without_first_attempts).collect();
     let refused = begun.admit(&config, &composed.drive, &mut tasks).await;

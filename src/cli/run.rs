@@ -56,7 +56,14 @@ use crate::report::json::OutcomeJson;
 use crate::report::markdown::Context;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long a look at uncommitted changes may take: it is only for a note.
+const UNCOMMITTED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many uncommitted files the note names.
+const UNCOMMITTED_SHOWN: usize = 20;
 
 /// Whether to act.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +82,9 @@ pub enum Mode {
 /// Runs or plans.
 pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, Failure> {
     block_on(async {
-        let place = Place::find(directory, args.event.is_some()).inspect_err(Host::tell_of_failure)?;
+        let mut place = Place::find(directory, args.event.is_some()).inspect_err(Host::tell_of_failure)?;
         let event = occasion::event(&place, args).inspect_err(Host::tell_of_failure)?;
+        place.prepare_for(&event, *mode != Mode::Plan);
         let host = Host::of(&event, place.home.clone(), args.format != OutcomeFormat::Text).await;
         let done = react(&place, &host, args, mode, &event).await;
         if let Err(failure) = &done {
@@ -326,14 +334,17 @@ impl Reaction<'_> {
             let beside = uncommitted.map(|note| tokio::task::spawn_blocking(move || note.beside()));
             let models = composed.drive.plan(&tasks).await;
             if let Some(beside) = beside
-                && let Ok(Some(note)) = beside.await
+                && let Ok(Ok(Some(note))) = tokio::time::timeout(UNCOMMITTED_PATIENCE, beside).await
             {
                 notice(&note);
             }
             return Ok(Outcome::of_models(text, limits::planned(&composed.config, models)));
         }
-        if let Some(note) = uncommitted.and_then(|note| note.text(&self.place.git)) {
-            notice(&note);
+        if let Some(note) = uncommitted {
+            let look = tokio::task::spawn_blocking(move || note.beside());
+            if let Ok(Ok(Some(note))) = tokio::time::timeout(UNCOMMITTED_PATIENCE, look).await {
+                notice(&note);
+            }
         }
         if let Some(reason) = limits::refused(&composed.config, &composed.drive, &tasks).await {
             return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) });
@@ -448,7 +459,9 @@ impl UncommittedNote {
         match git.uncommitted(&watched) {
             Ok(Uncommitted::Clean) => None,
             Ok(Uncommitted::Changed(files)) => {
-                let list: Vec<String> = files.iter().map(changed_file).collect();
+                let more = files.len().saturating_sub(UNCOMMITTED_SHOWN);
+                let more = (more > 0).then(|| format!("and {more} more files"));
+                let list: Vec<String> = files.iter().take(UNCOMMITTED_SHOWN).map(changed_file).chain(more).collect();
                 Some(report::terminal::plain(&format!(
                     "note: these changes are NOT part of this run: {}. Commit them first.",
                     list.join(", ")

@@ -29,7 +29,14 @@ use crate::model::name::TargetName;
 use crate::model::settings::TrainingSettings;
 use crate::model::settings::Watched;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
+
+/// Most paths that one model watches: a folder is one.
+const PATHS: usize = 2_000;
+
+/// Most globs among them: each is held against every file of the repository.
+const GLOBS: usize = 200;
 
 /// How many trainings of one fingerprint are tried where the file does not say.
 pub(in crate::config) const DEFAULT_ATTEMPTS: u32 = 3;
@@ -275,7 +282,18 @@ fn one(inquiry: &mut Inquiry<'_>, route: &Route, raw: &RawModel, names: &Names) 
 
 fn watched(inquiry: &mut Inquiry<'_>, at: &Route, texts: Option<&[String]>) -> Option<Vec<String>> {
     let texts = texts?;
-    let mut paths: Vec<String> = Vec::new();
+    let mut paths: BTreeSet<String> = BTreeSet::new();
+    let globs = texts.iter().filter(|text| paths::is_glob(text)).count();
+    for (what, count, most) in [("paths", texts.len(), PATHS), ("globs", globs, GLOBS)] {
+        if count > most {
+            inquiry.say(
+                at,
+                format!("`paths` names {count} {what}, and one model watches at most {most}"),
+                "name the folders that hold the files",
+            );
+            return Some(Vec::new());
+        }
+    }
     for (index, text) in texts.iter().enumerate() {
         let item = at.item(index);
         match paths::normalise(text) {
@@ -283,7 +301,7 @@ fn watched(inquiry: &mut Inquiry<'_>, at: &Route, texts: Option<&[String]>) -> O
             Ok(path) if paths.contains(&path) => {
                 inquiry.say(&item, format!("the path {} is written twice", quoted(&path)), "keep one of the two");
             }
-            Ok(path) => paths.push(path),
+            Ok(path) => drop(paths.insert(path)),
         }
     }
     if texts.is_empty() && !inquiry.is_damaged(at) {
@@ -293,8 +311,7 @@ fn watched(inquiry: &mut Inquiry<'_>, at: &Route, texts: Option<&[String]>) -> O
             "name what the model is made of, as in `[train.py, features/]`",
         );
     }
-    paths.sort();
-    Some(paths)
+    Some(paths.into_iter().collect())
 }
 
 fn gates(inquiry: &mut Inquiry<'_>, at: &Route, raw: Option<&BTreeMap<String, RawGate>>) -> Vec<Gate> {

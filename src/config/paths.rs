@@ -12,9 +12,15 @@ pub struct PathError {
     pub hint: &'static str,
 }
 
+/// The longest path in bytes: what Linux takes.
+const LONGEST: usize = 4096;
+
 /// Brings a path into its one form: no `./`, no `//`, no trailing `/`.
 pub fn normalise(text: &str) -> Result<String, PathError> {
     let error = |why: &str, hint| Err(PathError { why: why.to_owned(), hint });
+    if text.len() > LONGEST {
+        return error("is longer than 4,096 bytes", "no file system keeps such a path");
+    }
     if text.contains('\\') {
         return error("contains a backslash", "paths are written with `/` on every system");
     }

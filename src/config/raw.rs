@@ -94,6 +94,11 @@ pub struct RawFile {
     /// Whether all models share `one` check (the default), or there is one `per_model`.
     #[schemars(extend("x-branchline" = "rule"))]
     pub checks: Option<RawChecks>,
+    /// Folders outside of the repository from which a CI job may read data, as absolute paths. Everything below them
+    /// is allowed, with links resolved. Default: none, so that a CI job reads data of the repository only. On a
+    /// person's own machine data may lie in any folder.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [["/mnt/datasets"]]))]
+    pub data_roots: Option<Vec<String>>,
     /// What a cancelled run does with the trainings that it started: `stop` them (the default with the local
     /// backend) or `leave` them running (the default in the cloud).
     #[schemars(extend("x-branchline" = "rule"))]

@@ -46,6 +46,8 @@ pub(in crate::config) struct Inquiry<'t> {
     pub(in crate::config) tree: &'t Tree,
     damaged: BTreeSet<Route>,
     problems: Vec<Problem>,
+    /// What the metric expressions seen so far cost.
+    pub(in crate::config) expressions: u64,
 }
 
 impl<'t> Inquiry<'t> {
@@ -157,7 +159,7 @@ pub(in crate::config) fn read(file: &str, text: &str) -> Result<Resolved, Vec<Pr
     let Some(tree) = reading.tree else { return Err(problems) };
     let shaped = shape::read(&tree, problems.iter().map(|problem| problem.route.clone()).collect());
     problems.extend(shaped.problems);
-    let mut inquiry = Inquiry { tree: &tree, damaged: shaped.damaged, problems: Vec::new() };
+    let mut inquiry = Inquiry { tree: &tree, damaged: shaped.damaged, problems: Vec::new(), expressions: 0 };
     let rules = rules::resolve(&mut inquiry, &shaped.raw);
     let models = models::resolve(&mut inquiry, &shaped.raw, &rules.names);
     let damaged = inquiry.damaged;
@@ -176,7 +178,7 @@ pub(in crate::config) fn combine(rules: &Resolved, settings: &Resolved) -> Resul
 }
 
 fn combined(rules: &Resolved, settings: &Resolved, damaged: BTreeSet<Route>) -> Result<Config, Vec<Problem>> {
-    let mut inquiry = Inquiry { tree: &settings.tree, damaged, problems: Vec::new() };
+    let mut inquiry = Inquiry { tree: &settings.tree, damaged, problems: Vec::new(), expressions: 0 };
     let mut models = BTreeMap::new();
     for (name, draft) in &settings.models {
         let trained = trained(&mut inquiry, rules, name, draft);

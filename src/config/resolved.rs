@@ -60,6 +60,8 @@ pub struct Config {
     pub report: ReportAs,
     /// How many checks there are.
     pub checks: Checks,
+    /// Folders outside of the repository from which a CI job may read data: absolute, without `..`.
+    pub data_roots: Vec<String>,
     /// What a cancelled run does with the trainings that it started.
     pub on_cancel: OnCancel,
     /// Branch names that a stage writes out: they go before every pattern.

@@ -66,6 +66,7 @@ pub(in crate::config) struct Rules {
     not_author: bool,
     report: ReportAs,
     checks: Checks,
+    data_roots: Vec<String>,
     on_cancel: OnCancel,
 }
 
@@ -91,6 +92,7 @@ impl Rules {
             not_author: self.not_author,
             report: self.report,
             checks: self.checks,
+            data_roots: self.data_roots.clone(),
             on_cancel: self.on_cancel,
             literal_branches: self.literal_branches.clone(),
             places,
@@ -160,6 +162,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
             Some(RawChecks::PerModel) => Checks::PerModel,
             Some(RawChecks::One) | None => Checks::One,
         },
+        data_roots: data_roots(inquiry, raw.data_roots.as_deref().unwrap_or_default()),
         on_cancel: match raw.on_cancel {
             Some(RawOnCancel::Leave) => OnCancel::Leave,
             Some(RawOnCancel::Stop) => OnCancel::Stop,
@@ -172,6 +175,22 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         cloud_limits,
         places: backend,
     }
+}
+
+/// Takes the folders that data may lie in. A root that says nothing of where data lie is a problem.
+fn data_roots(inquiry: &mut Inquiry<'_>, raw: &[String]) -> Vec<String> {
+    for (index, root) in raw.iter().enumerate() {
+        let parts: Vec<&str> = root.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let is_system = parts.first().is_some_and(|first| ["proc", "sys", "dev"].contains(first));
+        if !root.starts_with('/') || parts.is_empty() || parts.contains(&"..") || is_system {
+            inquiry.say(
+                &Route::of(&["data_roots"]).item(index),
+                format!("{} is not a folder that holds data", quoted(root)),
+                "write an absolute path without `..`, as in `/mnt/datasets`; not `/`, `/proc`, `/sys` or `/dev`",
+            );
+        }
+    }
+    raw.to_vec()
 }
 
 fn wait(inquiry: &mut Inquiry<'_>, text: &str) -> Option<Wait> {

@@ -22,6 +22,13 @@ use std::time::Duration;
 /// Largest compiled metric expression in bytes: ample for a line of a log, and no way to eat memory.
 const EXPRESSION_LIMIT: usize = 1 << 20;
 
+/// Most metric expressions of one `metrics`: SageMaker takes 40.
+const EXPRESSIONS: usize = 100;
+
+/// What all metric expressions of a file may cost in all, in steps that compiling takes. One as in the documentation
+/// costs about a hundred.
+const EXPRESSION_BUDGET: u64 = 2_000_000;
+
 /// Training settings as far as they are written.
 #[derive(Debug, Clone, Default)]
 pub(in crate::config) struct Training {
@@ -171,8 +178,25 @@ fn metrics(
     raw: Option<&BTreeMap<String, String>>,
 ) -> BTreeMap<MetricName, String> {
     let mut metrics = BTreeMap::new();
+    if raw.is_some_and(|raw| raw.len() > EXPRESSIONS) {
+        inquiry.say_of_key(
+            at,
+            format!("{} holds more than {EXPRESSIONS} expressions", name(at)),
+            "write other metrics to `metrics.json`: they need no expression",
+        );
+        return metrics;
+    }
     for (key, expression) in raw.into_iter().flatten() {
         let below = at.key(key);
+        inquiry.expressions = inquiry.expressions.saturating_add(cost(expression));
+        if inquiry.expressions > EXPRESSION_BUDGET {
+            inquiry.say(
+                &below,
+                "the metric expressions of this file cost more than a training run is worth",
+                "write fewer or simpler expressions: large counted repetitions (`{1000}`) cost most",
+            );
+            return metrics;
+        }
         let metric = MetricName::parse(key);
         if metric.is_none() {
             inquiry.say_of_key(
@@ -210,6 +234,31 @@ fn metrics(
         }
     }
     metrics
+}
+
+/// Estimates what compiling an expression takes, without compiling it: one step for each state that it expands to.
+fn cost(expression: &str) -> u64 {
+    regex_syntax::parse(expression).map_or(1, |parsed| steps(&parsed))
+}
+
+fn steps(part: &regex_syntax::hir::Hir) -> u64 {
+    use regex_syntax::hir::HirKind;
+    match part.kind() {
+        HirKind::Empty | HirKind::Look(_) => 1,
+        HirKind::Literal(literal) => literal.0.len() as u64,
+        HirKind::Class(class) => match class {
+            regex_syntax::hir::Class::Unicode(class) => 4 * class.ranges().len() as u64,
+            regex_syntax::hir::Class::Bytes(class) => class.ranges().len() as u64,
+        },
+        HirKind::Repetition(repetition) => {
+            let times = u64::from(repetition.max.unwrap_or(repetition.min).max(repetition.min).max(1));
+            steps(&repetition.sub).saturating_mul(times)
+        }
+        HirKind::Capture(capture) => steps(&capture.sub).saturating_add(2),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().fold(1, |sum: u64, part| sum.saturating_add(steps(part)))
+        }
+    }
 }
 
 fn data(inquiry: &mut Inquiry<'_>, at: &Route, raw: &RawData) -> Data {

@@ -24,6 +24,8 @@ pub const TEXT_LIMIT: usize = 1024 * 1024;
 const DEPTH_LIMIT: usize = 32;
 /// Most nodes after references are expanded.
 const NODE_LIMIT: usize = 50_000;
+/// Most bytes of text that references expand to.
+const EXPANDED_LIMIT: usize = 4 * TEXT_LIMIT;
 
 /// A value of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +77,14 @@ impl Node {
             Kind::Scalar { .. } => 0,
             Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
             Kind::List(items) => items.iter().map(Node::size).sum(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar { text, .. } => text.len(),
+            Kind::Mapping(entries) => entries.iter().map(|entry| entry.key.len() + entry.value.bytes()).sum(),
+            Kind::List(items) => items.iter().map(Node::bytes).sum(),
         }
     }
 
@@ -170,8 +180,17 @@ pub fn read(text: &str) -> Reading {
 
 /// A collection whose end has not come yet.
 enum Open {
-    Mapping { entries: Vec<Entry>, key: Option<(String, Place)> },
+    Mapping { entries: Vec<Entry>, key: Option<(String, Place)>, written: HashMap<String, Place> },
     List(Vec<Node>),
+}
+
+/// What an anchor stands for, and what every use of it costs.
+#[derive(Clone)]
+struct Anchored {
+    node: Node,
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
 }
 
 struct Frame {
@@ -186,9 +205,10 @@ struct Frame {
 struct Builder<'t> {
     text: &'t str,
     frames: Vec<Frame>,
-    /// What anchors stand for, with the number of nodes that each brings.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, Anchored>,
     nodes: usize,
+    /// Bytes of text that references expanded to.
+    expanded: usize,
     documents: usize,
     root: Option<Node>,
     problems: Vec<Problem>,
@@ -234,27 +254,34 @@ impl Builder<'_> {
                 if tag.is_some() {
                     self.tag(span);
                 }
-                self.open(Open::Mapping { entries: Vec::new(), key: None }, span, anchor)
+                let open = Open::Mapping { entries: Vec::new(), key: None, written: HashMap::new() };
+                self.open(open, span, anchor)
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor).cloned() else {
+                let Some(anchored) = self.anchors.get(&anchor) else {
                     return Err(self.problem(
                         self.place(span),
                         "this reference stands inside the value that it refers to",
                         Some("write the value out"),
                     ));
                 };
-                self.nodes += size;
-                if self.nodes > NODE_LIMIT || self.frames.len() + node.depth() > DEPTH_LIMIT {
+                self.nodes += anchored.nodes;
+                self.expanded += anchored.bytes;
+                if self.nodes > NODE_LIMIT
+                    || self.expanded > EXPANDED_LIMIT
+                    || self.frames.len() + anchored.depth > DEPTH_LIMIT
+                {
                     return Err(self.problem(
                         self.place(span),
                         format!(
-                            "the references (`*name`) of this file expand to more than {NODE_LIMIT} values, or too deep"
+                            "the references (`*name`) of this file expand to more than {NODE_LIMIT} values, to too much \
+                             text, or too deep"
                         ),
                         Some("write the values out"),
                     ));
                 }
+                let node = anchored.node.clone();
                 self.place_node(node, 0)
             }
         }
@@ -293,14 +320,15 @@ impl Builder<'_> {
             ));
         }
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), node.size()));
+            let (nodes, bytes, depth) = (node.size(), node.bytes(), node.depth());
+            self.anchors.insert(anchor, Anchored { node: node.clone(), nodes, bytes, depth });
         }
-        let mut route = self.route();
         let mut problem = None;
+        let mut twice = None;
         match self.frames.last_mut() {
             None => self.root = Some(node),
             Some(Frame { open: Open::List(items), .. }) => items.push(node),
-            Some(Frame { open: Open::Mapping { entries, key }, dropped, .. }) => match key.take() {
+            Some(Frame { open: Open::Mapping { entries, key, written }, dropped, .. }) => match key.take() {
                 Some((key, place)) => {
                     if !std::mem::take(dropped) {
                         entries.push(Entry { key, place, value: node });
@@ -310,7 +338,7 @@ impl Builder<'_> {
                     let place = node.place;
                     match node.kind {
                         Kind::Scalar { text, plain } => {
-                            let first = entries.iter().find(|entry| entry.key == text);
+                            let first = written.get(&text).copied();
                             if plain && text == "<<" {
                                 problem = Some((
                                     place,
@@ -318,14 +346,17 @@ impl Builder<'_> {
                                     "write the keys out; what stages have in common stands once, in the model's own `train`",
                                 ));
                             } else if let Some(first) = first {
-                                route = route.key(&text);
+                                twice = Some(text.clone());
                                 problem = Some((
                                     place,
-                                    format!("{} is written twice: first in line {}", quoted(&text), first.place.line),
+                                    format!("{} is written twice: first in line {}", quoted(&text), first.line),
                                     "keep one of the two",
                                 ));
                             }
                             *dropped = problem.is_some();
+                            if !*dropped {
+                                written.insert(text.clone(), place);
+                            }
                             *key = Some((text, place));
                         }
                         Kind::Mapping(_) | Kind::List(_) => {
@@ -342,6 +373,11 @@ impl Builder<'_> {
             },
         }
         if let Some((place, message, hint)) = problem {
+            // Only now: a route repeats the keys on the way to it, and they may be long.
+            let mut route = self.route_above();
+            if let Some(twice) = twice {
+                route = route.key(&twice);
+            }
             self.problems.push(Problem { place, message, hint: Some(hint.to_owned()), route });
         }
         Ok(())
@@ -367,10 +403,20 @@ impl Builder<'_> {
         Problem { place, message: message.into(), hint: hint.map(str::to_owned), route: self.route() }
     }
 
+    /// Returns the route of the collection that is open, while a key of it has just been read.
+    fn route_above(&self) -> Route {
+        let above = self.frames.len().saturating_sub(1);
+        self.route_of(&self.frames[..above])
+    }
+
     /// Returns the route of the node that comes next.
     fn route(&self) -> Route {
+        self.route_of(&self.frames)
+    }
+
+    fn route_of(&self, frames: &[Frame]) -> Route {
         let mut route = Route::root();
-        for frame in &self.frames {
+        for frame in frames {
             route = match &frame.open {
                 Open::Mapping { key: Some((key, _)), .. } => route.key(key),
                 Open::Mapping { key: None, .. } => route,
@@ -469,5 +515,11 @@ mod tests {
         let flat = "a,".repeat(100_000);
         assert!(!said(&format!("[{flat}]")).is_empty());
         assert!(!said(&"x".repeat(TEXT_LIMIT + 1)).is_empty());
+        let long = "x".repeat(TEXT_LIMIT / 2);
+        let bomb = format!("a: &a {long}\nb: [{}]\n", "*a, ".repeat(40_000));
+        assert!(said(&bomb)[0].contains("too much text"), "{:?}", said(&bomb));
+        assert_eq!(said(&format!("? {long}\n: [{}]\n", "a, ".repeat(40_000))), Vec::<String>::new());
+        let keys: String = (0..24_000).map(|index| format!("key-number-{index}: 1\n")).collect();
+        assert_eq!(said(&keys), Vec::<String>::new());
     }
 }

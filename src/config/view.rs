@@ -70,6 +70,8 @@ pub(in crate::config) struct RulesView {
     not_author: bool,
     report: ReportAs,
     checks: Checks,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data_roots: Vec<String>,
     on_cancel: OnCancel,
 }
 
@@ -99,6 +101,7 @@ impl RulesView {
             not_author: config.not_author,
             report: config.report,
             checks: config.checks,
+            data_roots: config.data_roots.clone(),
             on_cancel: config.on_cancel,
         }
     }

@@ -42,6 +42,12 @@ pub struct ContentFacts {
     pub datasets: BTreeMap<ChannelName, Dataset>,
     /// Data that could not be identified: the channel, where it should be, and why not.
     pub missing_data: Vec<MissingData>,
+    /// Data that are identified, and that a training run could not get: what blocks one that would start.
+    #[serde(default)]
+    pub unusable_data: Vec<MissingData>,
+    /// What stands in the commit in place of watched content, such as a submodule: sentences for people.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// The declared signature.
     pub signature: Option<String>,
     /// The hyperparameters, for the lineage.
@@ -65,7 +71,7 @@ pub struct ContentFacts {
     pub serve: Option<Serve>,
 }
 
-/// Data that could not be identified.
+/// Data that could not be identified, or cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingData {
     /// The channel.
@@ -74,6 +80,22 @@ pub struct MissingData {
     pub uri: String,
     /// Why it could not be identified.
     pub why: String,
+    /// What kind of problem it is.
+    #[serde(default)]
+    pub problem: DataProblem,
+}
+
+/// What is wrong with data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DataProblem {
+    /// There are none, or they are not what data must be.
+    #[default]
+    Missing,
+    /// Nothing may read them here.
+    Refused,
+    /// The commit points at them, and they are not on this machine.
+    NotHere,
 }
 
 /// Why a model has no content at a commit.

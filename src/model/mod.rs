@@ -19,6 +19,7 @@ pub mod identity;
 pub mod lineage;
 pub mod metric;
 pub mod name;
+pub mod pointer;
 pub mod region;
 pub mod review;
 pub mod secret;

@@ -1,9 +1,11 @@
 //! What a model is at a commit: watched entries, datasets, and the identities that follow from them.
 
 use crate::adapters::git::ObjectKind;
+use crate::adapters::git::StandIn;
 use crate::adapters::git::WatchError;
 use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
+use crate::facts::commit::DataProblem;
 use crate::facts::commit::MissingData;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
@@ -13,13 +15,14 @@ use crate::model::identity::content_id;
 use crate::model::identity::fingerprint;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
+use crate::model::pointer::PointedData;
 use crate::model::settings::DataSource;
 use crate::model::settings::TrainingSettings;
 use crate::observe::Observer;
 use crate::observe::locked;
-use crate::observe::unreadable;
 use crate::ports::PortError;
 use crate::ports::Ports;
+use crate::ports::Unusable;
 use std::collections::BTreeMap;
 
 impl Observer {
@@ -75,7 +78,11 @@ impl Observer {
             }
         };
         let code_id = code_id(settings, &entries);
-        let (datasets, missing_data) = self.datasets(commit, settings, ports).await?;
+        // A note: where a clone lacks the files, the identity stands all the same.
+        let stand_ins = self.git.watched_stand_ins(commit, &settings.watched).unwrap_or_default();
+        let left_out = stand_ins.iter().map(ToString::to_string).collect();
+        let Data { datasets, missing: missing_data, unusable: unusable_data } =
+            self.datasets(commit, settings, ports).await?;
         let (image_digest, missing_image) = match &settings.image {
             Some(image) => match ports.trainer.image_digest(stage, image).await? {
                 Ok(digest) => (digest, None),
@@ -90,6 +97,8 @@ impl Observer {
             code_id,
             datasets,
             missing_data,
+            unusable_data,
+            left_out,
             signature: settings.signature.clone(),
             hyperparameters: settings.hyperparameters.clone(),
             image: settings.image.clone(),
@@ -106,19 +115,26 @@ impl Observer {
         commit: &CommitSha,
         settings: &TrainingSettings,
         ports: &Ports,
-    ) -> Result<(BTreeMap<crate::model::name::ChannelName, Dataset>, Vec<MissingData>), PortError> {
-        let (mut datasets, mut missing) = (BTreeMap::new(), Vec::new());
+    ) -> Result<Data, PortError> {
+        let mut data = Data::default();
         for (channel, source) in &settings.data {
+            let problem =
+                |problem, why| MissingData { channel: channel.clone(), uri: source.uri.clone(), why, problem };
             match self.dataset(commit, source, ports).await? {
-                Ok(dataset) => {
-                    datasets.insert(channel.clone(), dataset);
+                Ok(found) => {
+                    let unusable = ports.datasets.unusable(source, &found.dataset, &found.pointed).await?;
+                    data.unusable.extend(found.broken.map(|why| problem(DataProblem::Missing, why)));
+                    match unusable {
+                        Some(Unusable::Refused(why)) => data.unusable.push(problem(DataProblem::Refused, why)),
+                        Some(Unusable::NotHere(why)) => data.unusable.push(problem(DataProblem::NotHere, why)),
+                        None => {}
+                    }
+                    data.datasets.insert(channel.clone(), found.dataset);
                 }
-                Err(why) => {
-                    missing.push(MissingData { channel: channel.clone(), uri: source.uri.clone(), why });
-                }
+                Err((kind, why)) => data.missing.push(problem(kind, why)),
             }
         }
-        Ok((datasets, missing))
+        Ok(data)
     }
 
     /// Identifies one dataset: stated by hand, by the commit where Git tracks it or a pointer to it, else by
@@ -128,30 +144,98 @@ impl Observer {
         commit: &CommitSha,
         source: &DataSource,
         ports: &Ports,
-    ) -> Result<Result<Dataset, String>, PortError> {
-        let of = |kind: DatasetKind, digest: String| Ok(Ok(Dataset { uri: source.uri.clone(), kind, digest }));
+    ) -> Result<Result<Identified, (DataProblem, String)>, PortError> {
+        let of = |kind: DatasetKind, digest: String| Identified {
+            dataset: Dataset { uri: source.uri.clone(), kind, digest },
+            pointed: Vec::new(),
+            broken: None,
+        };
         if let Some(version) = &source.version {
-            return of(DatasetKind::Stated, format!("version:{version}"));
+            let found = of(DatasetKind::Stated, format!("version:{version}"));
+            let inside = repository_path(&source.uri).map(|path| self.git.data_stand_ins(commit, &path));
+            let pointed = inside.map(|inside| pointed(inside.unwrap_or_default())).unwrap_or_default();
+            return Ok(Ok(Identified { pointed, ..found }));
         }
         let identifying = source.version_from.as_deref().unwrap_or(&source.uri);
         if let Some(path) = repository_path(identifying) {
-            let doing = format!("identify the data {}", source.uri);
-            if let Some(pointer) = self.git.pointer(commit, &path).map_err(|error| unreadable(&doing, error))? {
-                return of(DatasetKind::Pointer, format!("{}:{}", pointer.algorithm, pointer.value));
-            }
-            let object = self.git.tree_object(commit, &path).map_err(|error| unreadable(&doing, error))?;
-            if let Some(object) = object {
-                return match object.kind {
-                    ObjectKind::File | ObjectKind::Executable | ObjectKind::Folder => {
-                        of(DatasetKind::Git, format!("git:{}", object.id))
-                    }
-                    ObjectKind::Symlink => Ok(Err("it is a symbolic link in Git: name what it points to".to_owned())),
-                    ObjectKind::Submodule => Ok(Err("it is a submodule, which is not included".to_owned())),
-                };
+            match self.tracked(commit, &path) {
+                Ok(Some((kind, digest, inside))) => {
+                    let (pointed, broken) = match inside {
+                        Ok(pointed) => (pointed, None),
+                        Err(why) => (Vec::new(), Some(why)),
+                    };
+                    return Ok(Ok(Identified { pointed, broken, ..of(kind, digest) }));
+                }
+                Ok(None) => {}
+                // A pathological file of one commit is that commit's problem, and no failure of the run.
+                Err(why) => return Ok(Err((DataProblem::Missing, why))),
             }
         }
-        ports.datasets.identify(source).await
+        if let Some(why) = ports.datasets.refused(source).await? {
+            return Ok(Err((DataProblem::Refused, why)));
+        }
+        let found = ports.datasets.identify(source).await?;
+        Ok(found
+            .map(|dataset| Identified { dataset, pointed: Vec::new(), broken: None })
+            .map_err(|why| (DataProblem::Missing, why)))
     }
+
+    /// Identifies what the commit itself holds at a path: data, or a pointer to them. An error is a sentence for people.
+    fn tracked(&self, commit: &CommitSha, path: &str) -> Result<Option<Tracked>, String> {
+        if let Some(pointer) = self.git.pointer(commit, path).map_err(|error| chain(&error))? {
+            let digest = pointer.hash.to_string();
+            return Ok(Some((DatasetKind::Pointer, digest, Ok(pointer.data))));
+        }
+        let object = self.git.tree_object(commit, path).map_err(|error| chain(&error))?;
+        let Some(object) = object else { return Ok(None) };
+        match object.kind {
+            ObjectKind::File | ObjectKind::Executable | ObjectKind::Folder => {}
+            ObjectKind::Symlink => return Err("it is a symbolic link in Git: name what it points to".to_owned()),
+            ObjectKind::Submodule => return Err("it is a submodule, which is not included".to_owned()),
+        }
+        Ok(Some((DatasetKind::Git, format!("git:{}", object.id), self.inside(commit, path))))
+    }
+
+    /// Returns what the commit only points at of data that it tracks, or why a training run would miss some of them.
+    fn inside(&self, commit: &CommitSha, path: &str) -> Result<Vec<PointedData>, String> {
+        let inside = self.git.data_stand_ins(commit, path).map_err(|error| chain(&error))?;
+        for one in &inside {
+            match one {
+                StandIn::Lfs(_) | StandIn::Dvc { .. } => {}
+                StandIn::Submodule(_) => return Err(format!("{one}: the data in it would be missing")),
+                StandIn::Link { path, target } => {
+                    return Err(format!(
+                        "{path} is a link to {target}, which the commit does not have: commit the file itself"
+                    ));
+                }
+            }
+        }
+        Ok(pointed(inside))
+    }
+}
+
+/// How Git identifies data, and what it only points at of them, or why some would be missing.
+type Tracked = (DatasetKind, String, Result<Vec<PointedData>, String>);
+
+/// A dataset that is identified.
+struct Identified {
+    dataset: Dataset,
+    /// What the commit only points at.
+    pointed: Vec<PointedData>,
+    /// Why a training run would get other data: a sentence for people.
+    broken: Option<String>,
+}
+
+/// The data of a model.
+#[derive(Default)]
+struct Data {
+    datasets: BTreeMap<crate::model::name::ChannelName, Dataset>,
+    missing: Vec<MissingData>,
+    unusable: Vec<MissingData>,
+}
+
+fn pointed(inside: Vec<StandIn>) -> Vec<PointedData> {
+    inside.into_iter().flat_map(StandIn::into_pointed).collect()
 }
 
 /// Returns a path that Git could track: relative, inside the repository, normalised.

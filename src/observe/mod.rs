@@ -53,6 +53,9 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+/// How long reading the configuration of one commit may take. An honest one takes milliseconds.
+const LOADING: std::time::Duration = std::time::Duration::from_secs(4);
+
 /// Reads the world for one run.
 pub struct Observer {
     git: Arc<GitRepository>,
@@ -212,10 +215,25 @@ impl Observer {
         };
         match &self.loaded {
             Some((known, config)) if *known == settings => Ok(Arc::clone(config)),
-            Some(_) | None => {
-                crate::config::load(&self.rules, &settings).map(Arc::new).map_err(|problems| problems.to_string())
-            }
+            Some(_) | None => self.load_in_time(settings),
         }
+    }
+
+    /// Reads the settings of another commit, but for no longer than any honest file takes: what somebody wrote there must
+    /// not hold up everybody else's runs.
+    fn load_in_time(&self, settings: SourceText) -> Result<Arc<Config>, String> {
+        let (rules, file) = (self.rules.clone(), settings.file.clone());
+        let (done, answer) = std::sync::mpsc::channel();
+        let work = move || {
+            let loaded = crate::config::load(&rules, &settings);
+            // Nobody listens any more where it took too long.
+            let _ = done.send(loaded.map(Arc::new).map_err(|problems| problems.to_string()));
+        };
+        let started = std::thread::Builder::new().name("configuration".to_owned()).spawn(work);
+        started.map_err(|error| format!("{file} could not be read: {error}"))?;
+        answer.recv_timeout(LOADING).unwrap_or_else(|_| {
+            Err(format!("reading {file} took longer than {} seconds, so it was given up", LOADING.as_secs()))
+        })
     }
 
     async fn observe_training(

@@ -256,6 +256,8 @@ mod tests {
             fingerprint: None,
             datasets: BTreeMap::new(),
             missing_data: Vec::new(),
+            unusable_data: Vec::new(),
+            left_out: Vec::new(),
             signature: None,
             hyperparameters: BTreeMap::new(),
             image: None,

@@ -117,6 +117,16 @@ impl Reason {
             Self::MissingData { .. } => {
                 Some("put the data where the settings say, or correct `data:` in branchline.yaml".to_owned())
             }
+            Self::DataRefused { .. } => Some(
+                "name data in the repository, or allow their folder: `data_roots: [/mnt/datasets]` on the default branch"
+                    .to_owned(),
+            ),
+            Self::DataNotHere { .. } => {
+                Some("bring the data to this machine (`git lfs pull`, `dvc pull`), then run again".to_owned())
+            }
+            Self::LeftOut { .. } => {
+                Some("commit the files themselves, or take what the model needs from `data:`".to_owned())
+            }
             Self::MissingImage(_) => {
                 Some("push the image, or correct `image:` in branchline.yaml; branchline doctor looks at it".to_owned())
             }

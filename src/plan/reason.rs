@@ -336,6 +336,21 @@ pub enum Reason {
         /// What is missing.
         missing: Vec<MissingData>,
     },
+    /// Data that nothing may read here: outside of what the rules allow, or no data at all.
+    DataRefused {
+        /// What is refused.
+        refused: Vec<MissingData>,
+    },
+    /// Data that the commit points at, and that are not on this machine.
+    DataNotHere {
+        /// What is not here.
+        missing: Vec<MissingData>,
+    },
+    /// Watched paths that stand for content which the commit does not hold.
+    LeftOut {
+        /// Each as a sentence.
+        paths: Vec<String>,
+    },
     /// Watched paths are missing at the commit.
     MissingPaths {
         /// The commit.

@@ -6,6 +6,8 @@ use crate::facts::ContentProblem;
 use crate::facts::Facts;
 use crate::facts::GroupFacts;
 use crate::facts::HeadFacts;
+use crate::facts::commit::DataProblem;
+use crate::facts::commit::MissingData;
 use crate::model::approval::Approval;
 use crate::model::dataset::Dataset;
 use crate::model::git::BranchName;
@@ -141,12 +143,28 @@ fn read<'a>(goal: &'a Goal, rules: &'a ModelRules, facts: &'a Facts) -> Result<P
 fn unidentified(content: &ContentFacts) -> Answered {
     let image = content.image.clone().zip(content.missing_image.clone());
     let image = image.map(|(image, why)| Reason::MissingImage(MissingImage { image, why }));
-    let data = Reason::MissingData { missing: content.missing_data.clone() };
-    match (content.missing_data.is_empty(), image) {
-        (true, Some(image)) => settled(Verdict::Blocked, image),
-        (false, Some(image)) => (Decision::Settled(Verdict::Blocked), vec![data, image]),
-        (_, None) => settled(Verdict::Blocked, data),
+    let mut reasons: Vec<Reason> = data_reasons(&content.missing_data).into_iter().chain(image).collect();
+    if reasons.is_empty() {
+        reasons.push(Reason::MissingData { missing: Vec::new() });
     }
+    (Decision::Settled(Verdict::Blocked), reasons)
+}
+
+/// Says what is wrong with data, each kind of problem in a reason of its own.
+pub(crate) fn data_reasons(data: &[MissingData]) -> Vec<Reason> {
+    let of = |problem: DataProblem| -> Option<Vec<MissingData>> {
+        let found: Vec<_> = data.iter().filter(|one| one.problem == problem).cloned().collect();
+        (!found.is_empty()).then_some(found)
+    };
+    let missing = of(DataProblem::Missing).map(|missing| Reason::MissingData { missing });
+    let refused = of(DataProblem::Refused).map(|refused| Reason::DataRefused { refused });
+    let not_here = of(DataProblem::NotHere).map(|missing| Reason::DataNotHere { missing });
+    missing.into_iter().chain(refused).chain(not_here).collect()
+}
+
+/// Says what the training run does not get of what the model watches.
+fn left_out(content: &ContentFacts) -> Option<Reason> {
+    (!content.left_out.is_empty()).then(|| Reason::LeftOut { paths: content.left_out.clone() })
 }
 
 /// Returns a model's content at a commit, or settles with the reason why it has none.
@@ -347,6 +365,7 @@ fn after(
         }
         TrainingState::Prepared | TrainingState::Open => {
             reasons.push(Reason::TrainingOpen { training: training.name.clone(), since: training.started_at });
+            reasons.extend(left_out(push.content));
             reasons.extend(cloud::details(training));
             Ok((Decision::Wait(training.name.clone()), reasons))
         }
@@ -355,6 +374,7 @@ fn after(
             register::plan(goal, rules, facts, push, training, metrics, artifacts, *data_moved).map(
                 |(decision, why)| {
                     reasons.extend(why);
+                    reasons.extend(left_out(push.content));
                     (decision, reasons)
                 },
             )
@@ -399,6 +419,7 @@ fn after(
                 exhausted,
                 model: rules.model.clone(),
             }];
+            reasons.extend(left_out(push.content));
             reasons.extend(cloud::details(training));
             Err((Decision::Settled(Verdict::Failed), reasons))
         }
@@ -423,6 +444,9 @@ fn begin(
     }
     if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
         return Err(settled(Verdict::Blocked, reason));
+    }
+    if !push.content.unusable_data.is_empty() {
+        return Err((Decision::Settled(Verdict::Blocked), data_reasons(&push.content.unusable_data)));
     }
     let name = TrainingName::derive(&rules.project, &rules.model, &push.stage.name, push.fingerprint.digest(), attempt);
     let reason = match (because, push.again) {
@@ -462,7 +486,7 @@ fn begin(
     };
     let step =
         Step::Train(TrainStep { name, attempt, origin: Box::new(origin), required_metrics: required_metrics(rules) });
-    Ok((Decision::Act(vec![step]), vec![reason]))
+    Ok((Decision::Act(vec![step]), std::iter::once(reason).chain(left_out(push.content)).collect()))
 }
 
 /// Finds out whether groups have versions of a content's code and settings, but none of its data.

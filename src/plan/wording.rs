@@ -16,6 +16,9 @@ use crate::plan::reason::Known;
 use crate::plan::reason::Reason;
 use std::fmt;
 
+/// Most paths that the sentence about what is left out names.
+const LEFT_OUT_SHOWN: usize = 10;
+
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.semver, self.version)
@@ -64,6 +67,9 @@ impl Reason {
             Self::Superseded { .. } => "superseded",
             Self::RegisteredLate { .. } => "registered-late",
             Self::MissingData { .. } => "missing-data",
+            Self::DataRefused { .. } => "data-refused",
+            Self::DataNotHere { .. } => "data-not-here",
+            Self::LeftOut { .. } => "left-out",
             Self::MissingPaths { .. } => "missing-paths",
             Self::NoSuchModel { .. } => "no-such-model",
             Self::Unreadable { .. } => "unreadable",
@@ -263,6 +269,20 @@ impl Reason {
                 let parts: Vec<String> =
                     missing.iter().map(|m| format!("channel {}: {}: {}", m.channel, m.uri, m.why)).collect();
                 format!("data missing: {}", parts.join("; "))
+            }
+            Self::DataRefused { refused } => {
+                let parts: Vec<String> = refused.iter().map(|m| format!("channel {}: {}", m.channel, m.why)).collect();
+                format!("data refused, so nobody can tell whether they changed: {}", parts.join("; "))
+            }
+            Self::DataNotHere { missing } => {
+                let parts: Vec<String> = missing.iter().map(|m| format!("channel {}: {}", m.channel, m.why)).collect();
+                format!("data not on this machine: {}", parts.join("; "))
+            }
+            Self::LeftOut { paths } => {
+                let more = paths.len().saturating_sub(LEFT_OUT_SHOWN);
+                let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+                let shown: Vec<&str> = paths.iter().take(LEFT_OUT_SHOWN).map(String::as_str).collect();
+                format!("not part of the training run: {}{more}", shown.join("; "))
             }
             Self::MissingPaths { commit, paths } => {
                 let parts: Vec<String> = paths

@@ -16,6 +16,7 @@ pub use artifacts::ArtifactStore;
 pub use artifacts::Copied;
 pub use clock::Clock;
 pub use datasets::Datasets;
+pub use datasets::Unusable;
 pub use error::PortError;
 pub use error::PortErrorKind;
 pub use forge::Annotation;

@@ -174,6 +174,11 @@ pub fn versions(group: &GroupFacts, versions: &[Version]) -> String {
     text
 }
 
+/// Renders what stands in a version's commit in place of watched content, below the version itself.
+pub fn left_out(paths: &[String]) -> String {
+    paths.iter().map(|path| format!("left out        {}\n", plain(path))).collect()
+}
+
 /// Renders everything known of one version, with the attempts of its training that are still known.
 pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> String {
     let content = &version.content;

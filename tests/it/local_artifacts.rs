@@ -267,6 +267,11 @@ async fn an_unchanged_file_is_not_read_again() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     let digest = world.identify("big.bin").await.expect("it is there");
+    assert!(!world.home().root().exists(), "identifying writes nothing");
+    let datasets = LocalDatasets::new(world.home(), world.folder.path().to_owned());
+    let source = DataSource { uri: "big.bin".to_owned(), version: None, version_from: None };
+    datasets.identify(&source).await.expect("it can be asked").expect("it is there");
+    datasets.remember().await.expect("it can be written");
     let cache = world.home().data_cache();
     let text = fs::read_to_string(&cache).expect("it is remembered");
     assert!(text.contains(&file.display().to_string()));
@@ -274,15 +279,31 @@ async fn an_unchanged_file_is_not_read_again() {
     let other = Sha256Digest::of(b"other");
     let hex = digest.strip_prefix("sha256:").expect("a digest");
     fs::write(&cache, text.replace(hex, other.as_str())).expect("it can be written");
-    let stored = world.home().data().join("sha256").join(&other.as_str()[..2]).join(&other.as_str()[2..]);
-    fs::create_dir_all(stored.parent().expect("it has one")).expect("it can be made");
-    fs::write(&stored, "other").expect("it can be written");
     assert_eq!(world.identify("big.bin").await.expect("it is there"), format!("sha256:{other}"));
-    // But not without the stored copy, and not when it is broken.
-    fs::remove_file(&stored).expect("it can be removed");
-    assert_eq!(world.identify("big.bin").await.expect("it is there"), digest);
+    // But not when it is broken.
     fs::write(&cache, "{").expect("it can be written");
     assert_eq!(world.identify("big.bin").await.expect("it is there"), digest);
+}
+
+#[tokio::test]
+async fn pointers_are_no_data_wherever_they_lie() {
+    let world = World::new();
+    let pointer =
+        format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 7\n", Sha256Digest::of(b"x").as_str());
+    world.file("data/deep/a.csv", b"1");
+    world.file("data/deep/b.csv", pointer.as_bytes());
+    let manifest =
+        DataSource { uri: "data".to_owned(), version: None, version_from: Some("data/deep/b.csv".to_owned()) };
+    for why in [
+        world.identify("data").await.expect_err("a folder with a pointer"),
+        world.identify("data/deep/b.csv").await.expect_err("a pointer"),
+        world.identify_source(&manifest).await.expect_err("a pointer as manifest"),
+    ] {
+        assert!(why.contains("data/deep/b.csv is a Git LFS pointer"), "{why}");
+    }
+    fs::remove_file(world.path("data/deep/b.csv")).expect("it can be removed");
+    world.identify("data").await.expect("the rest is data");
+    assert!(!world.home().root().exists(), "identifying writes nothing");
 }
 
 #[cfg(unix)]

@@ -22,6 +22,8 @@ use branchline::model::name::ModelName;
 use branchline::model::name::ProjectName;
 use branchline::model::name::StageName;
 use branchline::model::name::TrainingName;
+use branchline::model::pointer::PointedData;
+use branchline::model::pointer::PointerKind;
 use branchline::model::settings::DataSource;
 use branchline::model::settings::TrainingSettings;
 use branchline::model::settings::Watched;
@@ -51,6 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// A commit that is a folder: what is in it is what the checkout gets.
 struct FolderMaterial {
     folder: PathBuf,
+    /// What it only points at.
+    pointed: Vec<PointedData>,
 }
 
 impl SourceMaterial for FolderMaterial {
@@ -74,6 +78,10 @@ impl SourceMaterial for FolderMaterial {
         }
         fs::copy(from, to.join("tracked.csv")).expect("it can be copied");
         Ok(Some(Vec::new()))
+    }
+
+    fn pointed(&self, _spec: &TrainingSpec, _channel: &ChannelName) -> Result<Vec<PointedData>, PortError> {
+        Ok(self.pointed.clone())
     }
 }
 
@@ -132,7 +140,11 @@ impl World {
 }
 
 fn trainer_at(root: &Path, worker: PathBuf) -> LocalTrainer {
-    let material = Arc::new(FolderMaterial { folder: root.to_owned() });
+    trainer_that_points_at(root, worker, Vec::new())
+}
+
+fn trainer_that_points_at(root: &Path, worker: PathBuf, pointed: Vec<PointedData>) -> LocalTrainer {
+    let material = Arc::new(FolderMaterial { folder: root.to_owned(), pointed });
     LocalTrainer::new(Home::at(root.join(".branchline")), root.to_owned(), worker, material)
 }
 
@@ -291,7 +303,7 @@ fn with_data(mut spec: TrainingSpec, uri: &str, kind: DatasetKind, digest: &str)
 }
 
 #[tokio::test]
-async fn training_sees_the_data_that_were_identified() {
+async fn training_sees_the_data_that_were_identified_or_nothing() {
     let world = World::new();
     fs::create_dir_all(world.path().join("data/sub")).expect("it can be made");
     fs::write(world.path().join("data/a.csv"), "a1").expect("it can be written");
@@ -299,17 +311,54 @@ async fn training_sees_the_data_that_were_identified() {
     let datasets = LocalDatasets::new(world.home(), world.path().to_owned());
     for (uri, list) in [("data/a.csv", "a.csv"), ("data", "a.csv sub/b.csv")] {
         let source = DataSource { uri: uri.to_owned(), version: None, version_from: None };
-        let dataset = datasets.identify(&source).await.expect("the store works").expect("it is there");
+        let dataset = datasets.identify(&source).await.expect("it can be asked").expect("it is there");
+        let kept = world.home().data();
+        assert!(!kept.exists() || uri == "data", "identifying keeps nothing");
+        let command = format!("cd $SM_CHANNEL_TRAIN && cat {list} > $SM_MODEL_DIR/seen; cat {list}; echo");
+        let first = with_data(spec(&command), uri, DatasetKind::Local, &dataset.digest);
         // What lies there may change between the look and the training.
         fs::write(world.path().join("data/a.csv"), "a2").expect("it can be written");
-        let command = format!("cd $SM_CHANNEL_TRAIN && cat {list} > $SM_MODEL_DIR/seen; cat {list}; echo");
-        let spec = with_data(spec(&command), uri, DatasetKind::Local, &dataset.digest);
-        let training = world.train_spec(&spec).await;
+        if uri == "data/a.csv" {
+            let error = world.trainer().start(&first).await.expect_err("they are other data now");
+            assert_eq!(error.kind, PortErrorKind::Configuration);
+            assert!(error.chain().contains("changed after this run identified them"), "{}", error.chain());
+            assert!(!world.folder_of(&first).exists());
+        }
+        fs::write(world.path().join("data/a.csv"), "a1").expect("it can be written");
+        let training = world.train_spec(&first).await;
         assert!(matches!(training.state, TrainingState::Succeeded { .. }), "{:?}", training.state);
-        let tail = world.trainer().log_tail(&spec.name, 1).await.expect("it can be read");
+        let tail = world.trainer().log_tail(&first.name, 1).await.expect("it can be read");
         assert_eq!(tail, [if uri == "data" { "a1b1" } else { "a1" }]);
+        // Once kept, they are what the next attempt sees, whatever lies there by then.
+        fs::write(world.path().join("data/a.csv"), "a3").expect("it can be written");
+        let again = with_data(spec(&format!("{command} again")), uri, DatasetKind::Local, &dataset.digest);
+        let training = world.train_spec(&again).await;
+        assert!(matches!(training.state, TrainingState::Succeeded { .. }), "{:?}", training.state);
         fs::write(world.path().join("data/a.csv"), "a1").expect("it can be written");
     }
+}
+
+#[tokio::test]
+async fn a_folder_of_many_files_is_kept_whole() {
+    let world = World::new();
+    for index in 0..40 {
+        let path = world.path().join(format!("data/{}/{index}.csv", index % 3));
+        fs::create_dir_all(path.parent().expect("a folder")).expect("it can be made");
+        fs::write(path, format!("{}", index % 30)).expect("it can be written");
+    }
+    let source = DataSource { uri: "data".to_owned(), version: None, version_from: None };
+    let datasets = LocalDatasets::new(world.home(), world.path().to_owned());
+    let dataset = datasets.identify(&source).await.expect("it can be asked").expect("it is there");
+    let command = format!("find $SM_CHANNEL_TRAIN -type f | wc -l; cat $SM_CHANNEL_TRAIN/2/29.csv; echo; {MODEL}");
+    let spec = with_data(spec(&command), "data", DatasetKind::Local, &dataset.digest);
+    let training = world.train_spec(&spec).await;
+    assert!(matches!(training.state, TrainingState::Succeeded { .. }), "{:?}", training.state);
+    let tail = world.trainer().log_tail(&spec.name, 5).await.expect("it can be read");
+    assert!(tail.iter().any(|line| line.trim() == "40") && tail.iter().any(|line| line == "29"), "{tail:?}");
+    let kept = walkdir::WalkDir::new(world.home().data()).into_iter().flatten();
+    let kept: Vec<_> = kept.filter(|entry| entry.file_type().is_file()).collect();
+    assert_eq!(kept.len(), 31, "each content once, and their list");
+    assert_eq!(fs::read_dir(world.home().temporary()).expect("it can be listed").count(), 0);
 }
 
 #[tokio::test]
@@ -318,10 +367,10 @@ async fn stored_data_that_somebody_wrote_to_are_not_trained_on() {
     fs::write(world.path().join("a.csv"), "a1").expect("it can be written");
     let source = DataSource { uri: "a.csv".to_owned(), version: None, version_from: None };
     let datasets = LocalDatasets::new(world.home(), world.path().to_owned());
-    let dataset = datasets.identify(&source).await.expect("the store works").expect("it is there");
+    let dataset = datasets.identify(&source).await.expect("it can be asked").expect("it is there");
     let hex = dataset.digest.strip_prefix("sha256:").expect("a digest");
     let stored = world.home().data().join("sha256").join(&hex[..2]).join(&hex[2..]);
-    fs::remove_file(&stored).expect("it can be removed");
+    fs::create_dir_all(stored.parent().expect("a folder")).expect("it can be made");
     fs::write(&stored, "evil").expect("it can be written");
     let spec = with_data(spec(MODEL), "a.csv", DatasetKind::Local, &dataset.digest);
     let error = world.trainer().start(&spec).await.expect_err("it is damaged");
@@ -329,6 +378,7 @@ async fn stored_data_that_somebody_wrote_to_are_not_trained_on() {
     assert!(error.hint.expect("there is one").contains(&stored.display().to_string()));
     assert!(!world.folder_of(&spec).exists());
     fs::remove_file(&stored).expect("it can be removed");
+    fs::remove_file(world.path().join("a.csv")).expect("it can be removed");
     let error = world.trainer().start(&spec).await.expect_err("it is gone");
     assert_eq!(error.kind, PortErrorKind::NotFound);
 }
@@ -339,15 +389,29 @@ async fn data_behind_a_pointer_must_be_what_it_records() {
     fs::write(world.path().join("big.csv"), "1\n").expect("it can be written");
     let command = format!("cat $SM_CHANNEL_TRAIN/big.csv && {MODEL}");
     // The MD5 of "1\n".
-    let good = with_data(spec(&command), "big.csv.dvc", DatasetKind::Pointer, "md5:b026324c6904b2a9cb4b88d6d61c81d1");
-    let training = world.train_spec(&good).await;
+    let md5 = "b026324c6904b2a9cb4b88d6d61c81d1";
+    let pointed = |kind, hash: &str| {
+        let one = PointedData { path: "big.csv".to_owned(), kind, hash: hash.to_owned(), is_folder: false, size: None };
+        trainer_that_points_at(world.path(), PathBuf::from(env!("CARGO_BIN_EXE_branchline")), vec![one])
+    };
+    let good = with_data(spec(&command), "big.csv.dvc", DatasetKind::Pointer, &format!("md5:{md5}"));
+    let trainer = pointed(PointerKind::DvcMd5, md5);
+    assert_eq!(trainer.start(&good).await.expect("it starts"), StartedTraining::Fresh);
+    let training = ended(&trainer, &good.name).await;
     assert!(matches!(training.state, TrainingState::Succeeded { .. }), "{:?}", training.state);
-    let trainer = world.trainer();
-    for (kind, uri, digest, words) in [
-        (DatasetKind::Pointer, "big.csv", "sha256:0000", "the commit's pointer file says sha256:0000"),
-        (DatasetKind::Stated, "none.csv", "version:7", "none.csv"),
-        (DatasetKind::Remote, "s3://b/k", "sha256:0000", "the local trainer reads no object store"),
-        (DatasetKind::Git, "data/x", "git:1", "the commit does not hold it"),
+    for (trainer, kind, uri, digest, words) in [
+        (
+            pointed(PointerKind::Lfs, "0000"),
+            DatasetKind::Pointer,
+            "big.csv",
+            "sha256:0000",
+            "the commit's pointer file says sha256:0000",
+        ),
+        (world.trainer(), DatasetKind::Stated, "none.csv", "version:7", "none.csv"),
+        (world.trainer(), DatasetKind::Stated, "/proc/self/environ", "version:7", "a folder of the system"),
+        (world.trainer(), DatasetKind::Stated, ".branchline", "version:7", "state directory"),
+        (world.trainer(), DatasetKind::Remote, "s3://b/k", "sha256:0000", "the local trainer reads no object store"),
+        (world.trainer(), DatasetKind::Git, "data/x", "git:1", "the commit does not hold it"),
     ] {
         let spec = with_data(spec("other"), uri, kind, digest);
         let error = trainer.start(&spec).await.expect_err("it cannot be provided");

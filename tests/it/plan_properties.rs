@@ -432,6 +432,8 @@ proptest! {
             fingerprint: known_data.then(|| fingerprint(0, 0)),
             datasets: BTreeMap::new(),
             missing_data: Vec::new(),
+            unusable_data: Vec::new(),
+            left_out: Vec::new(),
             signature: None,
             hyperparameters: BTreeMap::new(),
             image: None,

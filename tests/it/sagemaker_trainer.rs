@@ -15,6 +15,8 @@ use branchline::adapters::aws::Accounts;
 use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
+use branchline::adapters::local::DataPlaces;
+use branchline::adapters::local::DataReach;
 use branchline::adapters::local::Home;
 use branchline::adapters::local::LocalDatasets;
 use branchline::adapters::local::SourceMaterial;
@@ -40,6 +42,7 @@ use branchline::model::name::ModelName;
 use branchline::model::name::ProjectName;
 use branchline::model::name::StageName;
 use branchline::model::name::TrainingName;
+use branchline::model::pointer::PointedData;
 use branchline::model::settings::DataSource;
 use branchline::model::settings::TrainingSettings;
 use branchline::model::settings::Watched;
@@ -65,6 +68,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct FolderMaterial {
     /// The folder.
     pub folder: PathBuf,
+    /// What it only points at.
+    pub pointed: Vec<PointedData>,
 }
 
 impl SourceMaterial for FolderMaterial {
@@ -90,6 +95,10 @@ impl SourceMaterial for FolderMaterial {
         }
         fs::copy(from, to.join("tracked.csv")).expect("it can be copied");
         Ok(Some(Vec::new()))
+    }
+
+    fn pointed(&self, _spec: &TrainingSpec, _channel: &ChannelName) -> Result<Vec<PointedData>, PortError> {
+        Ok(self.pointed.clone())
     }
 }
 
@@ -161,8 +170,8 @@ impl Lab {
             accounts,
             stages: stages.iter().map(|stage| StageName::parse(stage).expect("a name")).collect(),
             home: self.home(),
-            root: self.path().to_owned(),
-            material: Arc::new(FolderMaterial { folder: self.path().to_owned() }),
+            places: DataPlaces::new(&self.home(), self.path().to_owned(), DataReach::Machine),
+            material: Arc::new(FolderMaterial { folder: self.path().to_owned(), pointed: Vec::new() }),
             pace: Pace { first: pause, longest: pause * 4, lag: Duration::from_millis(200) },
         })
     }

@@ -81,7 +81,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         prefix: "adapters/git/",
         modules: &["model", "adapters::git"],
-        crates: &["git2", "sha2", "serde_yaml"],
+        crates: &["git2", "sha2", "saphyr_parser", "rustix"],
         pure: false,
     },
     // One session and one set of words for every service of Amazon; then one folder for each of them.

@@ -186,6 +186,22 @@ pub enum GitError {
         /// What it is, with its article.
         what: &'static str,
     },
+    /// A pointer file of the commit that is not what its name says.
+    #[error("cannot read `{file}` as a file of DVC: {why}")]
+    Pointer {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file that is larger than what is read of its kind.
+    #[error("`{path}` is larger than {limit}, which is more than is read of such a file")]
+    LargeFile {
+        /// The path in the repository.
+        path: String,
+        /// The bound that was passed.
+        limit: &'static str,
+    },
     /// A glob that cannot be read.
     #[error("`{pattern}` is not a usable glob: {why}")]
     Pattern {

@@ -12,11 +12,18 @@ use std::cmp::Reverse;
 /// Files looked at for one that has the same name in another folder: an error message is not worth more.
 const SEARCHED: u64 = 20_000;
 
+/// The longest name that is compared, in bytes: what file systems take.
+const LONGEST: usize = 255;
+
 /// Names offered at most.
 const OFFERED: usize = 3;
 
 /// Returns the candidates that resemble `name`, best first.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    // A name of any length must not cost more than a file can have.
+    if name.len() > LONGEST {
+        return Vec::new();
+    }
     let wanted = name.to_lowercase();
     let mut scored: Vec<(u32, &str)> = candidates
         .into_iter()

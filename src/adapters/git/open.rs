@@ -3,10 +3,15 @@
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::Unsupported;
 use crate::adapters::git::folders::Folders;
+use crate::adapters::git::stand_ins::Known;
+use crate::adapters::git::trust;
+use crate::adapters::git::trust::Answer;
 use crate::model::git::ObjectId;
 use git2::Config;
 use git2::ErrorCode;
+use git2::Oid;
 use git2::Repository;
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -22,6 +27,8 @@ const IN_MEMORY_PRIORITY: i32 = 1_000;
 pub struct GitRepository {
     repo: Mutex<Repository>,
     folders: Mutex<Folders>,
+    stand_ins: Mutex<Known>,
+    too_large: Mutex<HashSet<Oid>>,
     work_dir: Option<PathBuf>,
     main_work_dir: Option<PathBuf>,
     git_dir: PathBuf,
@@ -40,14 +47,14 @@ impl GitRepository {
     ///
     /// Fails where there is none, where another user owns it, and where libgit2 cannot read its form.
     pub fn discover(start: &Path) -> Result<Self, GitError> {
-        let repo = Repository::discover(start).map_err(|error| explain(start, error))?;
+        let repo = open(start)?;
         // Adding the backend can only fail for want of memory.
         repo.odb().and_then(|odb| odb.add_new_mempack_backend(IN_MEMORY_PRIORITY).map(drop)).map_err(|error| {
             GitError::Failed { doing: "prepare the object database".to_owned(), source: Box::new(error) }
         })?;
         let work_dir = repo.workdir().map(plain);
-        let main_work_dir = if repo.is_worktree() {
-            Repository::open(repo.commondir()).ok().and_then(|main| main.workdir().map(plain))
+        let main_work_dir = if repo.is_worktree() || repo.commondir() != repo.path() {
+            trust::open_verified(repo.commondir()).ok().and_then(|main| main.workdir().map(plain))
         } else {
             work_dir.clone()
         };
@@ -59,6 +66,8 @@ impl GitRepository {
             root: OnceLock::new(),
             repo: Mutex::new(repo),
             folders: Mutex::new(Folders::default()),
+            stand_ins: Mutex::default(),
+            too_large: Mutex::default(),
         })
     }
 
@@ -95,6 +104,43 @@ impl GitRepository {
     /// Locks the remembered folders. Always taken after the repository.
     pub(super) fn folders(&self) -> MutexGuard<'_, Folders> {
         self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the roots whose walk went beyond the bounds: they are not walked again. Always taken after the repository.
+    pub(super) fn too_large(&self) -> MutexGuard<'_, HashSet<Oid>> {
+        self.too_large.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Locks the remembered stand-ins. Always taken after the repository.
+    pub(super) fn stand_ins(&self) -> MutexGuard<'_, Known> {
+        self.stand_ins.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens the repository around a folder, if Git itself trusts it.
+fn open(start: &Path) -> Result<Repository, GitError> {
+    let opened = Repository::discover(start);
+    let is_owned =
+        |repo: &Repository| [Some(repo.path()), repo.workdir()].into_iter().flatten().all(trust::belongs_to_this_user);
+    match opened {
+        Ok(repo) if is_owned(&repo) => Ok(repo),
+        // Somebody else's: Git's word counts, where there is a Git to ask.
+        Ok(repo) => match trust::ask(start) {
+            Answer::Trusted(_) | Answer::NoGit => Ok(repo),
+            Answer::Refused => Err(GitError::ForeignOwner { path: trusted_as(start) }),
+        },
+        Err(error) if error.code() == ErrorCode::Owner => match trust::ask(start) {
+            Answer::Trusted(place) => {
+                let repo = trust::open_trusted(&place).map_err(|error| explain(start, error))?;
+                // On this way libgit2 does not look at the form of the repository.
+                match unsupported(repo.commondir()) {
+                    Some(feature) => Err(GitError::Unsupported { path: trusted_as(start), feature }),
+                    None => Ok(repo),
+                }
+            }
+            Answer::Refused | Answer::NoGit => Err(explain(start, error)),
+        },
+        Err(error) => Err(explain(start, error)),
     }
 }
 

@@ -8,7 +8,9 @@ use crate::adapters::git::error::failed;
 use crate::adapters::git::error::is_partial;
 use crate::adapters::git::near::near_paths;
 use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::pointer::small_blob;
 use crate::adapters::git::watch::Selector;
+use crate::adapters::git::watch::is_in;
 use crate::adapters::git::watch::plain;
 use crate::model::git::ObjectId;
 use crate::model::identity::WatchedEntry;
@@ -16,13 +18,20 @@ use crate::model::settings::Watched;
 use git2::ObjectType;
 use git2::Oid;
 use git2::Repository;
+use std::fmt;
 use std::path::Path;
 
 /// Deeper folders than Git itself allows by default are an attack on the stack, not a project.
 const MAX_DEPTH: usize = 512;
 
-/// More entries than the largest known repositories: a few objects can spell billions of files.
-const MAX_ENTRIES: u64 = 5_000_000;
+/// More entries than the largest known repositories of models: a few objects can spell billions of files.
+const MAX_ENTRIES: u64 = 1_000_000;
+
+/// The largest file that is read whole, in bytes: more than any configuration may have.
+const READ_LIMIT: usize = 16 << 20;
+
+/// For so many missing paths, similar names are looked for.
+const EXPLAINED: usize = 10;
 
 const FOLDER: i32 = 0o040_000;
 pub(super) const SYMLINK: i32 = 0o120_000;
@@ -55,6 +64,27 @@ pub struct TreeObject {
     pub kind: ObjectKind,
 }
 
+/// What tracks a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrackedBy {
+    /// A commit.
+    Commit(ObjectId),
+    /// The commit that is checked out.
+    Head,
+    /// What is staged.
+    Index,
+}
+
+impl fmt::Display for TrackedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Commit(commit) => write!(f, "commit {}", commit.short()),
+            Self::Head => f.write_str("the commit that is checked out"),
+            Self::Index => f.write_str("the index (what is staged)"),
+        }
+    }
+}
+
 impl GitRepository {
     /// Returns the tree entries that the watched paths name, at a commit or in a tree (such as that of a merge).
     ///
@@ -69,7 +99,8 @@ impl GitRepository {
             found.push(watched_entry(b"", FOLDER, root).map_err(WatchError::Git)?);
             return Ok(found);
         }
-        let glob_hits = glob_matches(&repo, root, &selector, &mut found).map_err(WatchError::Git)?;
+        let glob_hits = self.once_bounded(root, || glob_matches(&repo, root, &selector, &mut found));
+        let glob_hits = glob_hits.map_err(WatchError::Git)?;
         let mut missing = Vec::new();
         let globs: Vec<&str> = selector.glob_texts().collect();
         for literal in &selector.literals {
@@ -80,7 +111,7 @@ impl GitRepository {
                     found.push(watched_entry(literal.as_bytes(), entry.mode, entry.id).map_err(WatchError::Git)?);
                 }
                 None if matched => {}
-                None => missing.push(self.missing(&repo, root, literal)),
+                None => missing.push(self.missing(&repo, root, literal, missing.len() < EXPLAINED)),
             }
         }
         if !missing.is_empty() {
@@ -91,13 +122,29 @@ impl GitRepository {
         Ok(found)
     }
 
+    /// Walks a tree, unless a walk of the same tree went beyond the bounds before: other models watch it, too.
+    pub(super) fn once_bounded<T>(&self, root: Oid, walk: impl FnOnce() -> Result<T, GitError>) -> Result<T, GitError> {
+        if self.too_large().contains(&root) {
+            let doing = "list the watched files".to_owned();
+            return Err(GitError::TooLarge { doing, limit: "1 million entries, or folders too deep" });
+        }
+        let walked = walk();
+        if matches!(walked, Err(GitError::TooLarge { .. })) {
+            self.too_large().insert(root);
+        }
+        walked
+    }
+
     /// As [`lookup`], remembering large folders on the way.
     fn find(&self, repo: &Repository, root: Oid, path: &str) -> Result<Option<Entry>, GitError> {
         let mut folders = self.folders();
         descend(root, path, |folder, name| folders.child(repo, folder, name))
     }
 
-    fn missing(&self, repo: &Repository, root: Oid, literal: &str) -> MissingPath {
+    fn missing(&self, repo: &Repository, root: Oid, literal: &str, is_explained: bool) -> MissingPath {
+        if !is_explained {
+            return MissingPath { path: literal.to_owned(), near: Vec::new(), uncommitted: false };
+        }
         let on_disk = self.work_dir().is_some_and(|work_dir| {
             let relative = Path::new(literal);
             relative.is_relative() && work_dir.join(relative).symlink_metadata().is_ok()
@@ -113,6 +160,33 @@ impl GitRepository {
         Ok(Some(TreeObject { mode: mode_text(entry.mode), id: object_id(entry.id)?, kind: entry.kind() }))
     }
 
+    /// Tells what tracks a path, or something below it, or a file in place of a folder above it: a commit, or without
+    /// one `HEAD` and the index. Case does not count, as on file systems that ignore it.
+    pub fn tracks(&self, commit: Option<&ObjectId>, path: &str) -> Result<Option<TrackedBy>, GitError> {
+        let repo = self.repo();
+        let tree = match commit {
+            Some(commit) => Some(tree_id(&repo, commit)?),
+            None => repo.head().ok().and_then(|head| head.peel_to_tree().ok()).map(|tree| tree.id()),
+        };
+        if let Some(tree) = tree
+            && holds(&repo, tree, path)?
+        {
+            return Ok(Some(match commit {
+                Some(commit) => TrackedBy::Commit(commit.clone()),
+                None => TrackedBy::Head,
+            }));
+        }
+        // What is staged only counts where it also lies on disk: the index of a large repository is slow to read.
+        let on_disk = self.work_dir().is_some_and(|root| root.join(path).symlink_metadata().is_ok_and(|m| m.is_dir()));
+        if commit.is_some() || !on_disk {
+            return Ok(None);
+        }
+        let index = repo.index().map_err(|error| failed(&repo, "read the index", error))?;
+        let staged =
+            index.iter().any(|entry| is_in(&entry.path.to_ascii_lowercase(), path.to_ascii_lowercase().as_bytes()));
+        Ok(staged.then_some(TrackedBy::Index))
+    }
+
     /// Returns the bytes of a file at a commit, such as `branchline.yaml`. None where there is none.
     ///
     /// Fails where the path is a folder, a submodule or a symbolic link: a link is not followed.
@@ -121,13 +195,39 @@ impl GitRepository {
         let root = tree_id(&repo, commit)?;
         let Some(entry) = self.find(&repo, root, plain(path))? else { return Ok(None) };
         let what = match entry.kind() {
-            ObjectKind::File | ObjectKind::Executable => return blob(&repo, entry.id, path).map(Some),
+            ObjectKind::File | ObjectKind::Executable => {
+                return match small_blob(&repo, entry.id, READ_LIMIT, path)? {
+                    Some(content) => Ok(Some(content)),
+                    None => Err(GitError::LargeFile { path: path.to_owned(), limit: "16 MiB" }),
+                };
+            }
             ObjectKind::Symlink => "a symbolic link",
             ObjectKind::Folder => "a folder",
             ObjectKind::Submodule => "a submodule",
         };
         Err(GitError::NotAFile { path: path.to_owned(), what })
     }
+}
+
+/// Tells whether a tree has a path, whatever its case, or a file where a folder above it would be.
+fn holds(repo: &Repository, root: Oid, path: &str) -> Result<bool, GitError> {
+    let mut folders = vec![root];
+    let parts: Vec<&str> = path.split('/').collect();
+    for (index, part) in parts.iter().enumerate() {
+        let mut below = Vec::new();
+        for folder in folders {
+            let named = entries(repo, folder)?;
+            let named = named.into_iter().filter(|entry| entry.name.eq_ignore_ascii_case(part.as_bytes()));
+            for entry in named {
+                if index + 1 == parts.len() || !entry.is_folder() {
+                    return Ok(true);
+                }
+                below.push(entry.id);
+            }
+        }
+        folders = below;
+    }
+    Ok(false)
 }
 
 /// Pushes the matches of all globs in one walk, and says which globs matched.
@@ -213,6 +313,11 @@ impl Entry {
         self.mode == FOLDER
     }
 
+    /// Tells whether it is a file: no folder, no link and no submodule.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.kind(), ObjectKind::File | ObjectKind::Executable)
+    }
+
     fn kind(&self) -> ObjectKind {
         match self.mode {
             FOLDER => ObjectKind::Folder,
@@ -291,7 +396,7 @@ impl Budget {
         if depth > MAX_DEPTH {
             return Err(too_large("512 folders inside each other"));
         }
-        self.left = self.left.checked_sub(1).ok_or_else(|| too_large("5 million entries"))?;
+        self.left = self.left.checked_sub(1).ok_or_else(|| too_large("1 million entries"))?;
         Ok(())
     }
 }

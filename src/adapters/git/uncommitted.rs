@@ -4,10 +4,12 @@ use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::WhyUnknown;
 use crate::adapters::git::error::failed;
 use crate::adapters::git::open::GitRepository;
-use crate::adapters::git::pointer::lfs_pointer;
+use crate::adapters::git::pointer::small_blob;
 use crate::adapters::git::watch::Selector;
 use crate::adapters::git::watch::is_in;
 use crate::model::digest::Sha256Digest;
+use crate::model::pointer::LFS_LIMIT;
+use crate::model::pointer::lfs_pointer;
 use crate::model::settings::Watched;
 use git2::Delta;
 use git2::Diff;
@@ -23,6 +25,12 @@ use std::path::Path;
 
 /// Files above this are said to have changed without counting their lines.
 const COUNTED: i64 = 10 * 1024 * 1024;
+
+/// So many changed files are counted: the note names fewer.
+const COUNTED_FILES: usize = 200;
+
+/// So many bytes are read at most in order to see that Git LFS put the files there.
+const HASHED: u64 = 256 << 20;
 
 /// The folder of the local backend. It is never part of a model.
 const OWN_FOLDER: &[u8] = b".branchline";
@@ -84,16 +92,17 @@ fn compare(repo: &Repository, work_dir: &Path, selectors: &[Selector]) -> Result
     let diff = repo.diff_tree_to_workdir_with_index(head.as_ref(), Some(&mut options)).map_err(fail)?;
     let index = repo.index().map_err(fail)?;
     let mut files = Vec::new();
+    let mut hashed = 0;
     for (position, delta) in diff.deltas().enumerate() {
         let Some(path) = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes()) else { continue };
         let watched = selectors.iter().any(|selector| selector.covers(path));
         if !watched || is_in(path, OWN_FOLDER) || is_left_out(&index, &delta) {
             continue;
         }
-        if is_expanded_lfs(repo, work_dir, &delta)? {
+        if is_expanded_lfs(repo, work_dir, &delta, &mut hashed)? {
             continue;
         }
-        let (added, removed) = lines(repo, &diff, position)?;
+        let (added, removed) = if files.len() < COUNTED_FILES { lines(repo, &diff, position)? } else { (0, 0) };
         files.push(ChangedFile { path: String::from_utf8_lossy(path).into_owned(), added, removed });
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -127,17 +136,27 @@ fn is_left_out(index: &Index, delta: &DiffDelta<'_>) -> bool {
 }
 
 /// Tells whether the file on disk is exactly what the committed pointer stands for.
-fn is_expanded_lfs(repo: &Repository, work_dir: &Path, delta: &DiffDelta<'_>) -> Result<bool, GitError> {
+///
+/// `hashed`: bytes read for that so far. Beyond a bound, a file of the right size is believed: it is only a note.
+fn is_expanded_lfs(
+    repo: &Repository,
+    work_dir: &Path,
+    delta: &DiffDelta<'_>,
+    hashed: &mut u64,
+) -> Result<bool, GitError> {
     if delta.status() != Delta::Modified {
         return Ok(false);
     }
     let Some(path) = delta.new_file().path() else { return Ok(false) };
-    let blob = repo
-        .find_blob(delta.old_file().id())
-        .map_err(|error| failed(repo, format!("read `{}` at HEAD", path.display()), error))?;
-    let Some(pointer) = lfs_pointer(blob.content()) else { return Ok(false) };
+    let shown = path.display().to_string();
+    let content = small_blob(repo, delta.old_file().id(), LFS_LIMIT, &shown)?;
+    let Some(pointer) = content.and_then(|content| lfs_pointer(&content)) else { return Ok(false) };
     let on_disk = work_dir.join(path);
     let same_size = on_disk.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() == pointer.size);
+    *hashed = hashed.saturating_add(pointer.size);
+    if *hashed > HASHED {
+        return Ok(same_size);
+    }
     // A file that cannot be read is no proof of sameness.
     Ok(same_size && file_sha256(&on_disk).is_ok_and(|digest| digest.as_str() == pointer.sha256))
 }

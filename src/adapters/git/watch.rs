@@ -11,6 +11,9 @@ use globset::GlobMatcher;
 use globset::GlobSet;
 use globset::GlobSetBuilder;
 
+/// So many parts of a glob are used to leave out folders: each is compiled, and more of them gain little.
+const PRUNED: usize = 8;
+
 /// Watched paths, compiled.
 pub(super) struct Selector {
     /// Everything is watched.
@@ -131,6 +134,10 @@ fn parts(text: &str) -> Result<Vec<Part>, GitError> {
     let mut parts = Vec::new();
     let opaque = text.contains(['{', '[', '\\']);
     for part in text.split('/') {
+        if parts.len() == PRUNED {
+            parts.push(Part::Deep);
+            return Ok(parts);
+        }
         if part == "**" || (opaque && (is_glob(part) || part.contains('\\'))) {
             parts.push(Part::Deep);
             if opaque {

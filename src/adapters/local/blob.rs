@@ -6,6 +6,8 @@ use crate::model::digest::Sha256Digest;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use sha2::Digest as _;
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -17,6 +19,9 @@ use std::path::PathBuf;
 
 /// How much is copied between two signs of life.
 const CHUNK: u64 = 8 << 20;
+
+/// From so many files on, one request makes all of them durable.
+const FEW: usize = 8;
 
 /// The content of a file is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +96,41 @@ impl Blobs {
         Ok(Stored { digest, size })
     }
 
+    /// Copies many files in, as [`store`](Self::store) does each of them, and makes them durable together: all contents
+    /// before the first name, so that a stored file is whole even after a power failure.
+    pub(super) fn store_all(&self, files: &[PathBuf]) -> Result<Vec<Stored>, PortError> {
+        if files.len() < FEW {
+            return files.iter().map(|file| self.store(file, None, &mut |_| {})).collect();
+        }
+        let copying = |error| storage_error("copy the files", &self.folder, error);
+        // Dropping the folder removes it, whatever fails from here on.
+        let batch = tempfile::Builder::new().prefix("blob-").tempdir_in(&self.temporary).map_err(copying)?;
+        let (mut all, mut fresh) = (Vec::new(), BTreeMap::new());
+        for (index, from) in files.iter().enumerate() {
+            let mut source = File::open(from).map_err(|error| storage_error("read the file", from, error))?;
+            let aside = batch.path().join(index.to_string());
+            let mut copy = File::options().read(true).write(true).create_new(true).open(&aside).map_err(copying)?;
+            let (digest, size) = copy_hashed(&mut source, &mut copy, &mut |_| {}).map_err(copying)?;
+            if !self.path(&digest).exists() {
+                seal(&copy).map_err(copying)?;
+                fresh.insert(digest.clone(), aside);
+            }
+            all.push(Stored { digest, size });
+        }
+        sync_all_below(batch.path(), fresh.values()).map_err(copying)?;
+        let mut folders = BTreeSet::new();
+        for (digest, aside) in &fresh {
+            let path = self.path(digest);
+            let folder = path.parent().unwrap_or(&self.folder);
+            if folders.insert(folder.to_owned()) {
+                fs::create_dir_all(folder).map_err(copying)?;
+            }
+            fs::rename(aside, &path).map_err(copying)?;
+        }
+        sync_all_below(&self.folder, folders.iter()).map_err(copying)?;
+        Ok(all)
+    }
+
     /// Reads a stored file and compares its content with its name. Returns its size.
     pub(super) fn check(&self, digest: &Sha256Digest, on_bytes: &mut dyn FnMut(u64)) -> Result<u64, PortError> {
         check_file(&self.path(digest), digest, on_bytes)
@@ -141,6 +181,26 @@ impl Blobs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(storage_error("remove the file", &path, error)),
         }
+    }
+}
+
+/// Makes files or folders durable: with one request for the whole file system where there is one, else each by itself.
+fn sync_all_below<'a>(folder: &Path, each: impl Iterator<Item = &'a PathBuf>) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        drop(each);
+        rustix::fs::syncfs(File::open(folder)?).map_err(io::Error::from)
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = folder;
+        for path in each {
+            // Windows opens no folders.
+            if cfg!(unix) || path.is_file() {
+                File::open(path)?.sync_all()?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! large folder share what did not change. Deliberately absent: finding out what lies where (`datasets`).
 
 use crate::adapters::local::blob::Blobs;
+use crate::adapters::local::files::files_of;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
@@ -52,17 +53,56 @@ impl DataStore {
     }
 
     /// Tells whether a file's content is stored.
-    pub(super) fn has(&self, digest: &Sha256Digest) -> bool {
+    fn has(&self, digest: &Sha256Digest) -> bool {
         self.blobs.path(digest).is_file()
     }
 
-    /// Stores a file's content and returns its digest.
-    pub(super) fn put(&self, file: &Path) -> Result<Sha256Digest, PortError> {
-        self.blobs.store(file, None, &mut |_| {}).map(|stored| stored.digest)
+    /// Keeps a copy of data that were identified: a file, or the files of a folder with their list. Where a copy is kept
+    /// already, the data are not even looked for. Fails where they are other data by now.
+    pub(super) fn keep(
+        &self,
+        digest: &str,
+        find: impl FnOnce() -> Result<PathBuf, PortError>,
+        shown: &str,
+    ) -> Result<(), PortError> {
+        let doing = || format!("keep a copy of the data {shown}");
+        let unusable = |why: String| PortError::because(PortErrorKind::Configuration, doing(), why);
+        let parsed = digest.strip_prefix("sha256:").and_then(|hex| Sha256Digest::parse(hex).ok());
+        let parsed = parsed.ok_or_else(|| unusable(format!("{digest} is not a SHA-256 digest")))?;
+        if self.holds(&parsed)? {
+            return Ok(());
+        }
+        let from = find()?;
+        let found = if from.is_dir() {
+            let files = files_of(&from, shown).map_err(unusable)?;
+            let places: Vec<PathBuf> = files.iter().map(|file| file.at.clone()).collect();
+            let stored = self.blobs.store_all(&places)?;
+            let entries = files.into_iter().zip(stored);
+            let entries: Vec<FolderEntry> = entries
+                .map(|(file, stored)| FolderEntry { path: file.path, digest: stored.digest, size: stored.size })
+                .collect();
+            self.put_folder(&entries)?
+        } else {
+            self.blobs.store(&from, None, &mut |_| {})?.digest
+        };
+        if found == parsed {
+            return Ok(());
+        }
+        Err(unusable(format!(
+            "the data changed after this run identified them: sha256:{found} now, sha256:{parsed} then"
+        ))
+        .hint("Run again when nothing writes to the data any more: Branchline identifies them anew."))
+    }
+
+    fn holds(&self, digest: &Sha256Digest) -> Result<bool, PortError> {
+        Ok(match self.list(digest)? {
+            Some(entries) => entries.iter().all(|entry| self.has(&entry.digest)),
+            None => self.has(digest),
+        })
     }
 
     /// Stores the list of a folder whose files are stored already, and returns the folder's digest.
-    pub(super) fn put_folder(&self, entries: &[FolderEntry]) -> Result<Sha256Digest, PortError> {
+    fn put_folder(&self, entries: &[FolderEntry]) -> Result<Sha256Digest, PortError> {
         let digest = folder_digest(entries);
         let path = self.list_path(&digest);
         if path.exists() {

@@ -1,21 +1,30 @@
-//! Which local data are there, now? A digest of their content, remembered so that an unchanged file is not read again,
-//! and a stored copy, so that training sees exactly what was identified.
+//! Which local data are there, now? A digest of their content, remembered so that an unchanged file is not read again.
 //!
-//! Deliberately absent: data that Git tracks, pointer files and `version:`; the commit tells those.
+//! Identifying only reads. What trains keeps a copy of exactly that content (`data_store`), and `remember` writes the
+//! memory down. Deliberately absent: data that Git tracks, pointer files and `version:`; the commit tells those.
 
-use crate::adapters::local::blob::hash_file;
-use crate::adapters::local::data_store::DataStore;
 use crate::adapters::local::data_store::FolderEntry;
+use crate::adapters::local::data_store::folder_digest;
+use crate::adapters::local::files::files_of;
+use crate::adapters::local::files::hash_data;
+use crate::adapters::local::files::unreadable;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
+use crate::adapters::local::pointed;
+use crate::adapters::local::reach::DataPlaces;
+use crate::adapters::local::reach::DataReach;
+use crate::adapters::local::reach::PlaceError;
 use crate::adapters::system;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::digest::Sha256Digest;
+use crate::model::pointer::LFS_LIMIT;
+use crate::model::pointer::PointedData;
 use crate::model::settings::DataSource;
 use crate::ports::datasets::Datasets;
+use crate::ports::datasets::Unusable;
 use crate::ports::error::PortError;
 use serde::Deserialize;
 use serde::Serialize;
@@ -23,6 +32,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// A file that changed this recently is not remembered: it might change again within the same tick of its time.
@@ -32,7 +45,8 @@ const SETTLED: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct LocalDatasets {
     home: Home,
-    root: PathBuf,
+    places: DataPlaces,
+    memory: Arc<Mutex<Option<Memory>>>,
 }
 
 /// What a file looked like when its content was read.
@@ -60,146 +74,99 @@ struct Memory {
     is_new: bool,
 }
 
-/// Data that cannot be identified: a sentence for people. Or the store failed.
-enum Missing {
-    Data(String),
-    Store(PortError),
-}
-
 impl LocalDatasets {
-    /// Identifies paths relative to `root`, the root of the main working tree.
+    /// Identifies paths relative to `root`, the root of the main working tree, on a person's own machine.
     pub fn new(home: Home, root: PathBuf) -> Self {
-        Self { home, root }
+        let places = DataPlaces::new(&home, root, DataReach::Machine);
+        Self { home, places, memory: Arc::default() }
     }
 
-    fn find(&self, source: &DataSource) -> Result<Dataset, Missing> {
+    /// Reads only in these places.
+    pub fn within(self, places: DataPlaces) -> Self {
+        Self { places, ..self }
+    }
+
+    fn find(&self, source: &DataSource) -> Result<Dataset, String> {
         let uri = &source.uri;
         let remote = |uri: &str| {
             let (scheme, _) = uri.split_once("://")?;
             let backend =
                 if scheme == "s3" { "the S3 backend".to_owned() } else { format!("a backend for {scheme}://") };
-            Some(Missing::Data(format!("{uri} needs {backend}: with `backend: local` data are paths on this machine")))
+            Some(format!("{uri} needs {backend}: with `backend: local` data are paths on this machine"))
         };
         if let Some(missing) = remote(uri).or_else(|| source.version_from.as_deref().and_then(remote)) {
             return Err(missing);
         }
-        let path = self.root.join(uri);
-        let mut memory = Memory::read(&self.home);
+        let path = self.resolved(uri)?;
         let digest = match &source.version_from {
             // The data are taken as they lie there when training starts: the manifest says which they are.
-            Some(manifest) => {
-                exists(&path, uri)?;
-                self.manifest(&self.root.join(manifest), manifest)?
-            }
+            Some(manifest) => self.manifest(manifest)?,
             None => {
-                let about = exists(&path, uri)?;
-                self.home.ensure().map_err(Missing::Store)?;
+                let about = fs::metadata(&path).map_err(|error| unreadable(uri, &error))?;
                 if about.is_dir() {
-                    self.folder(&path, uri, &mut memory)?
+                    self.folder(&path, uri)?
                 } else if about.is_file() {
-                    self.file(&path, uri, &mut memory)?
+                    self.file(&path, uri)?.0
                 } else {
-                    return Err(Missing::Data(format!("{uri} is neither a file nor a folder")));
+                    return Err(format!("{uri} is neither a file nor a folder"));
                 }
             }
         };
-        // Without the shortcut the next run is slower, not wrong.
-        let _ = memory.write(&self.home);
         Ok(Dataset { uri: uri.clone(), kind: DatasetKind::Local, digest: format!("sha256:{digest}") })
     }
 
-    fn manifest(&self, path: &Path, shown: &str) -> Result<Sha256Digest, Missing> {
-        let about = exists(path, shown)?;
-        if !about.is_file() {
-            return Err(Missing::Data(format!("{shown}, named by `version_from`, is not a file")));
-        }
-        hash_file(path, &mut |_| {}).map(|(digest, _)| digest).map_err(|error| unreadable(shown, &error))
+    fn resolved(&self, shown: &str) -> Result<PathBuf, String> {
+        self.places.resolve(shown).map_err(|error| match error {
+            PlaceError::Refused(why) => why,
+            PlaceError::Io(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                format!("{shown} does not exist (looked for {})", self.places.looked_for(shown).display())
+            }
+            PlaceError::Io(error) => unreadable(shown, &error),
+        })
     }
 
-    fn file(&self, path: &Path, shown: &str, memory: &mut Memory) -> Result<Sha256Digest, Missing> {
-        let store = DataStore::new(&self.home);
+    fn manifest(&self, shown: &str) -> Result<Sha256Digest, String> {
+        let path = self.resolved(shown)?;
+        if !fs::metadata(&path).map_err(|error| unreadable(shown, &error))?.is_file() {
+            return Err(format!("{shown}, named by `version_from`, is not a file"));
+        }
+        hash_data(&path, shown).map(|(digest, _)| digest)
+    }
+
+    fn file(&self, path: &Path, shown: &str) -> Result<(Sha256Digest, u64), String> {
         let before = Look::at(path).map_err(|error| unreadable(shown, &error))?;
         let key = path.display().to_string();
-        if let Some(known) = memory.files.get(&key)
+        // A small file is read in any case: it may be a pointer.
+        if before.size >= LFS_LIMIT as u64
+            && let Some(known) = self.memory().get_or_insert_with(|| Memory::read(&self.home)).files.get(&key)
             && known.look == before
-            && store.has(&known.digest)
         {
-            return Ok(known.digest.clone());
+            return Ok((known.digest.clone(), before.size));
         }
-        // Told apart from a failing store: what cannot be read is the data's fault.
-        fs::File::open(path).map_err(|error| unreadable(shown, &error))?;
-        let digest = store.put(path).map_err(Missing::Store)?;
+        let (digest, size) = hash_data(path, shown)?;
         let after = Look::at(path).map_err(|error| unreadable(shown, &error))?;
-        if before == after && before.is_settled() {
+        if before == after && before.is_settled() && before.size >= LFS_LIMIT as u64 {
+            let mut memory = self.memory();
+            let memory = memory.get_or_insert_with(|| Memory::read(&self.home));
             memory.is_new = true;
             memory.files.insert(key, Remembered { look: before, digest: digest.clone() });
         }
-        Ok(digest)
+        Ok((digest, size))
     }
 
-    fn folder(&self, dir: &Path, shown: &str, memory: &mut Memory) -> Result<Sha256Digest, Missing> {
-        let root = fs::canonicalize(dir).map_err(|error| unreadable(shown, &error))?;
+    fn folder(&self, dir: &Path, shown: &str) -> Result<Sha256Digest, String> {
         let mut entries = Vec::new();
-        for found in walkdir::WalkDir::new(dir).min_depth(1).follow_root_links(true).sort_by_file_name() {
-            let found = found.map_err(|error| Missing::Data(format!("{shown} cannot be read: {error}")))?;
-            let relative = found.path().strip_prefix(dir).unwrap_or(found.path());
-            let Some(path) = slashed(relative) else {
-                let name = relative.display();
-                return Err(Missing::Data(format!("{shown} has a file whose name is not valid text: {name}")));
-            };
-            let named = format!("{}/{path}", shown.trim_end_matches('/'));
-            if found.file_type().is_dir() {
-                continue;
-            }
-            if found.path_is_symlink() {
-                check_link(found.path(), &root, &named)?;
-            } else if !found.file_type().is_file() {
-                return Err(Missing::Data(format!("{named} is neither a file, a folder nor a link")));
-            }
-            let digest = self.file(found.path(), &named, memory)?;
-            let size = fs::metadata(found.path()).map_err(|error| unreadable(&named, &error))?.len();
-            entries.push(FolderEntry { path, digest, size });
+        for file in files_of(dir, shown)? {
+            let (digest, size) = self.file(&file.at, &file.shown)?;
+            entries.push(FolderEntry { path: file.path, digest, size });
         }
-        if entries.is_empty() {
-            return Err(Missing::Data(format!("{shown} is an empty folder")));
-        }
-        DataStore::new(&self.home).put_folder(&entries).map_err(Missing::Store)
+        Ok(folder_digest(&entries))
     }
-}
 
-/// A link counts as the file that it points at, if that file is in the same folder.
-fn check_link(link: &Path, root: &Path, shown: &str) -> Result<(), Missing> {
-    let target = fs::canonicalize(link)
-        .map_err(|error| Missing::Data(format!("{shown} is a link that leads nowhere: {error}")))?;
-    if !target.starts_with(root) {
-        let target = target.display();
-        return Err(Missing::Data(format!(
-            "{shown} is a link to {target}, outside of the data: copy the file, or name that place in `data`"
-        )));
+    /// A panic of another holder left a memory that is only a shortcut.
+    fn memory(&self) -> MutexGuard<'_, Option<Memory>> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    if !target.is_file() {
-        return Err(Missing::Data(format!("{shown} is a link to something other than a file: copy the files instead")));
-    }
-    Ok(())
-}
-
-fn exists(path: &Path, shown: &str) -> Result<fs::Metadata, Missing> {
-    fs::metadata(path).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            Missing::Data(format!("{shown} does not exist (looked for {})", path.display()))
-        } else {
-            unreadable(shown, &error)
-        }
-    })
-}
-
-fn unreadable(shown: &str, error: &std::io::Error) -> Missing {
-    Missing::Data(format!("{shown} cannot be read: {error}"))
-}
-
-fn slashed(path: &Path) -> Option<String> {
-    let parts: Option<Vec<&str>> = path.components().map(|part| part.as_os_str().to_str()).collect();
-    parts.map(|parts| parts.join("/"))
 }
 
 impl Look {
@@ -228,9 +195,6 @@ impl Memory {
     }
 
     fn write(&self, home: &Home) -> Result<(), PortError> {
-        if !self.is_new {
-            return Ok(());
-        }
         let path = home.data_cache();
         let failed = |error| storage_error("remember the data", &path, error);
         let text = serde_json::to_vec(self).map_err(|error| failed(error.into()))?;
@@ -240,12 +204,53 @@ impl Memory {
 
 #[async_trait::async_trait]
 impl Datasets for LocalDatasets {
+    async fn refused(&self, source: &DataSource) -> Result<Option<String>, PortError> {
+        let (places, source) = (self.places.clone(), source.clone());
+        blocking(move || {
+            let named = std::iter::once(&source.uri).chain(&source.version_from);
+            Ok(named.filter(|uri| !uri.contains("://")).find_map(|uri| places.refused(uri)))
+        })
+        .await
+    }
+
     async fn identify(&self, source: &DataSource) -> Result<Result<Dataset, String>, PortError> {
         let (datasets, source) = (self.clone(), source.clone());
-        blocking(move || match datasets.find(&source) {
-            Ok(dataset) => Ok(Ok(dataset)),
-            Err(Missing::Data(why)) => Ok(Err(why)),
-            Err(Missing::Store(error)) => Err(error),
+        blocking(move || Ok(datasets.find(&source))).await
+    }
+
+    async fn unusable(
+        &self,
+        source: &DataSource,
+        dataset: &Dataset,
+        pointed: &[PointedData],
+    ) -> Result<Option<Unusable>, PortError> {
+        // Nothing is trained for a fork, so nothing has to be there.
+        if self.places.is_checkout_only() {
+            return Ok(None);
+        }
+        let (places, source, dataset, pointed) =
+            (self.places.clone(), source.clone(), dataset.clone(), pointed.to_vec());
+        blocking(move || {
+            if dataset.kind == DatasetKind::Stated
+                && let Some(why) =
+                    Some(&source.uri).filter(|uri| !uri.contains("://")).and_then(|uri| places.refused(uri))
+            {
+                return Ok(Some(Unusable::Refused(why)));
+            }
+            Ok(pointed.iter().find_map(|one| pointed::unusable(one, &places)))
+        })
+        .await
+    }
+
+    async fn remember(&self) -> Result<(), PortError> {
+        let datasets = self.clone();
+        blocking(move || {
+            let mut memory = datasets.memory();
+            let Some(memory) = memory.as_mut().filter(|memory| memory.is_new) else { return Ok(()) };
+            datasets.home.ensure()?;
+            memory.write(&datasets.home)?;
+            memory.is_new = false;
+            Ok(())
         })
         .await
     }

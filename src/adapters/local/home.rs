@@ -1,6 +1,6 @@
 //! The home of the local backend: one folder, its layout, and how a failing disk is told.
 //!
-//! It is `.branchline/` of the main working tree or what `BRANCHLINE_HOME` names; the caller decides which.
+//! It is `branchline/` of the Git directory or what `BRANCHLINE_HOME` names; the caller decides which.
 //! Reading never creates it.
 //!
 //! ```text
@@ -28,6 +28,8 @@ use tokio::runtime::RuntimeFlavor;
 #[derive(Debug, Clone)]
 pub struct Home {
     root: PathBuf,
+    /// Where people find it in the main working tree.
+    link: Option<PathBuf>,
 }
 
 impl Home {
@@ -35,7 +37,12 @@ impl Home {
     pub fn at(root: PathBuf) -> Self {
         // A relative path would mean another folder to the worker, which runs elsewhere.
         let root = std::path::absolute(&root).unwrap_or(root);
-        Self { root }
+        Self { root, link: None }
+    }
+
+    /// Adds a link for people, which is made with the folder and never followed.
+    pub fn with_link(self, link: PathBuf) -> Self {
+        Self { link: Some(link), ..self }
     }
 
     /// Names a home and makes sure that it exists.
@@ -55,7 +62,25 @@ impl Home {
                 private_folder(&folder).map_err(|error| failed(&folder, error))?;
             }
         }
+        self.link();
         Ok(())
+    }
+
+    /// Makes the link, and lets Git ignore it, where nothing is in its place. Without it everything works, too.
+    pub fn link(&self) {
+        let Some(link) = &self.link else { return };
+        let (Some(work_dir), Some(git_dir)) = (link.parent(), self.root.parent()) else { return };
+        let Some(name) = link.file_name().and_then(|name| name.to_str()) else { return };
+        if fs::symlink_metadata(link).is_ok() || exclude(git_dir, &format!("/{name}")).is_err() {
+            return;
+        }
+        #[cfg(unix)]
+        {
+            let target = self.root.strip_prefix(work_dir).unwrap_or(&self.root);
+            let _ = std::os::unix::fs::symlink(target, link);
+        }
+        #[cfg(not(unix))]
+        let _ = work_dir;
     }
 
     /// Tells whether the home was ever made.
@@ -113,6 +138,22 @@ impl Home {
             || fs::read_dir(&self.root)?.next().is_none();
         if ours { write_atomically(&path, b"*\n") } else { Ok(()) }
     }
+}
+
+/// Adds a pattern to what Git ignores in every working tree of this repository.
+fn exclude(git_dir: &Path, pattern: &str) -> io::Result<()> {
+    let path = git_dir.join("info").join("exclude");
+    let old = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    if old.lines().any(|line| line == pattern) {
+        return Ok(());
+    }
+    fs::create_dir_all(git_dir.join("info"))?;
+    let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+    fs::write(&path, format!("{old}{end}{pattern}\n"))
 }
 
 /// Creates a folder, and those above it, that only its owner can enter.

@@ -1,21 +1,26 @@
 //! Preparing a training: everything that its command will find, put together aside and then given its name at once.
 
-use crate::adapters::local::blob::hash_file;
 use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::data_store::DataStore;
+use crate::adapters::local::files::DataFile;
+use crate::adapters::local::files::files_of;
+use crate::adapters::local::files::refuse_pointer;
 use crate::adapters::local::folder::Card;
 use crate::adapters::local::folder::TrainingFolder;
 use crate::adapters::local::folder::write_json_aside;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
+use crate::adapters::local::pointed;
+use crate::adapters::local::reach::DataPlaces;
+use crate::adapters::local::reach::PlaceError;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::name::ChannelName;
+use crate::model::pointer::PointedData;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
-use md5::Digest as _;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -34,14 +39,17 @@ pub trait SourceMaterial: Send + Sync {
     /// tracked only points at them (DVC, LFS).
     fn git_data(&self, spec: &TrainingSpec, channel: &ChannelName, to: &Path)
     -> Result<Option<Vec<String>>, PortError>;
+
+    /// Returns what the commit only points at of a channel's data: all of it, or single files of a folder.
+    fn pointed(&self, spec: &TrainingSpec, channel: &ChannelName) -> Result<Vec<PointedData>, PortError>;
 }
 
 /// Prepares trainings in a home.
 pub struct Preparation<'a> {
     /// The home.
     pub home: &'a Home,
-    /// The root of the main working tree: where relative local paths begin.
-    pub root: &'a Path,
+    /// Where data may be read.
+    pub places: &'a DataPlaces,
     /// What a commit holds.
     pub material: &'a dyn SourceMaterial,
     /// What is prepared.
@@ -117,117 +125,90 @@ impl Preparation<'_> {
         };
         let by_manifest = self.spec.settings.data.get(channel).is_some_and(|source| source.version_from.is_some());
         match dataset.kind {
-            DatasetKind::Git => self
-                .material
-                .git_data(self.spec, channel, to)?
-                .ok_or_else(|| unusable("the commit does not hold it any more")),
-            DatasetKind::Local if !by_manifest => {
-                DataStore::new(self.home).place(&dataset.digest, file_name(&dataset.uri), to).map(|()| Vec::new())
+            DatasetKind::Git => {
+                let notes = self.material.git_data(self.spec, channel, to)?;
+                let notes = notes.ok_or_else(|| unusable("the commit does not hold it any more"))?;
+                let pointed = self.material.pointed(self.spec, channel)?;
+                self.place_inside(dataset, &pointed, to).map(|()| notes)
             }
-            DatasetKind::Local => self.place_as_it_lies(dataset, to).map(|()| Vec::new()),
-            DatasetKind::Pointer | DatasetKind::Stated => match self.material.git_data(self.spec, channel, to)? {
-                Some(notes) => Ok(notes),
-                None => self.place_as_it_lies(dataset, to).map(|()| Vec::new()),
-            },
+            DatasetKind::Local if !by_manifest => {
+                let store = DataStore::new(self.home);
+                store.keep(&dataset.digest, || self.resolve(&dataset.uri), &dataset.uri)?;
+                store.place(&dataset.digest, file_name(&dataset.uri), to).map(|()| Vec::new())
+            }
+            DatasetKind::Pointer => {
+                let pointed = self.material.pointed(self.spec, channel)?;
+                if pointed.is_empty() {
+                    return Err(unusable("the commit has no pointer to it any more"));
+                }
+                self.place_pointed(dataset, pointed, to).map(|()| Vec::new())
+            }
+            DatasetKind::Local | DatasetKind::Stated => self.place_as_it_lies(dataset, to).map(|()| Vec::new()),
             DatasetKind::Remote => Err(unusable("the local trainer reads no object store")
                 .hint("Name a path on this machine in `data`, or use the SageMaker trainer.")),
         }
     }
 
-    /// Copies data from the working tree's side, and compares them with the hash that a pointer file records.
+    /// Copies data as they lie on this machine: what says which they are (`version`, a manifest) is believed.
     fn place_as_it_lies(&self, dataset: &Dataset, to: &Path) -> Result<(), PortError> {
-        let uri = dataset.uri.strip_suffix(".dvc").unwrap_or(&dataset.uri);
-        let from = self.root.join(uri);
-        let reading = |error| {
-            PortError::because(PortErrorKind::NotFound, format!("read the data {}", from.display()), error)
-                .hint(format!("Put the data there (`dvc pull`, `git lfs pull`, or a copy), then run again: {uri}"))
-        };
-        if !fs::metadata(&from).map_err(reading)?.is_dir() {
-            let copy = to.join(file_name(uri));
-            fs::copy(&from, &copy).map_err(|error| storage_error("copy the data", &copy, error))?;
-            return check_pointer(dataset, &copy);
-        }
-        for found in walkdir::WalkDir::new(&from).min_depth(1).follow_links(true).sort_by_file_name() {
-            let found = found.map_err(|error| reading(error.into()))?;
-            let copy = to.join(found.path().strip_prefix(&from).unwrap_or(found.path()));
-            let copied = if found.file_type().is_dir() {
-                fs::create_dir_all(&copy)
-            } else {
-                fs::copy(found.path(), &copy).map(|_| ())
-            };
-            copied.map_err(|error| storage_error("copy the data", &copy, error))?;
-        }
-        check_pointer(dataset, to)
-    }
-}
-
-/// Compares what was copied with the hash in a pointer file. A stated version (`version:`) is believed.
-fn check_pointer(dataset: &Dataset, copy: &Path) -> Result<(), PortError> {
-    if dataset.kind != DatasetKind::Pointer {
-        return Ok(());
-    }
-    let reading = |error| storage_error("read the data", copy, error);
-    let found = if dataset.digest.starts_with("sha256:") {
-        hash_file(copy, &mut |_| {}).map(|(digest, _)| format!("sha256:{digest}")).map_err(reading)?
-    } else if dataset.digest.starts_with("md5:") && dataset.digest.ends_with(".dir") {
-        format!("md5:{}.dir", dvc_folder_hash(copy).map_err(reading)?)
-    } else if dataset.digest.starts_with("md5:") {
-        format!("md5:{}", md5_of(copy).map_err(reading)?)
-    } else {
-        return Ok(());
-    };
-    if found == dataset.digest {
-        return Ok(());
-    }
-    Err(PortError::because(
-        PortErrorKind::Configuration,
-        format!("use the data {}", dataset.uri),
-        format!("they are {found} here, but the commit's pointer file says {}", dataset.digest),
-    )
-    .hint(
-        "Bring the data to the state of the commit (`dvc checkout`, `git lfs pull`), or commit the new pointer file.",
-    ))
-}
-
-fn md5_of(path: &Path) -> io::Result<String> {
-    let mut hasher = md5::Md5::new();
-    io::copy(&mut File::open(path)?, &mut hasher)?;
-    Ok(hex::encode(hasher.finalize()))
-}
-
-/// Hashes a folder as DVC does for its `.dir` files: the MD5 of the JSON list of its files, as Python writes it,
-/// sorted by path (`dvc-data`, `hashfile/tree.py`).
-fn dvc_folder_hash(dir: &Path) -> io::Result<String> {
-    let mut files = Vec::new();
-    for found in walkdir::WalkDir::new(dir).min_depth(1) {
-        let found = found?;
-        if found.file_type().is_file() {
-            let relative = found.path().strip_prefix(dir).unwrap_or(found.path()).to_owned();
-            let parts: Vec<String> = relative.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-            files.push((parts.join("/"), md5_of(found.path())?));
-        }
-    }
-    files.sort();
-    let list: Vec<String> =
-        files.iter().map(|(path, md5)| format!("{{\"md5\": \"{md5}\", \"relpath\": {}}}", python_json(path))).collect();
-    Ok(hex::encode(md5::Md5::digest(format!("[{}]", list.join(", ")))))
-}
-
-/// Writes text as Python's `json.dumps` does: ASCII only.
-fn python_json(text: &str) -> String {
-    let quoted = serde_json::Value::String(text.to_owned()).to_string();
-    let mut ascii = String::new();
-    for unit in quoted.chars() {
-        if unit.is_ascii() {
-            ascii.push(unit);
+        let uri = &dataset.uri;
+        let unusable =
+            |why: String| PortError::because(PortErrorKind::Configuration, format!("use the data {uri}"), why);
+        let from = self.resolve(uri)?;
+        let files = if from.is_dir() {
+            files_of(&from, uri).map_err(unusable)?
         } else {
-            let mut units = [0; 2];
-            for code in unit.encode_utf16(&mut units) {
-                ascii.push_str(&format!("\\u{code:04x}"));
-            }
+            vec![DataFile { path: file_name(uri).to_owned(), shown: uri.clone(), at: from }]
+        };
+        for file in files {
+            refuse_pointer(&file.at, &file.shown).map_err(unusable)?;
+            let copy = to.join(&file.path);
+            let copying = |error| storage_error("copy the data", &copy, error);
+            fs::create_dir_all(copy.parent().unwrap_or(to)).map_err(copying)?;
+            fs::copy(&file.at, &copy).map_err(copying)?;
         }
+        Ok(())
     }
-    ascii
+
+    /// Puts data that the commit only points at into `to`, verified: one file under its own name, the content of one
+    /// folder, or several outputs beside each other.
+    fn place_pointed(&self, dataset: &Dataset, mut pointed: Vec<PointedData>, to: &Path) -> Result<(), PortError> {
+        let uri = dataset.uri.trim_start_matches("./").trim_end_matches('/');
+        if let [only] = pointed.as_mut_slice() {
+            // A pointer that `version_from` names says which data lie at the place of `uri`.
+            let describes = only.path == uri || uri.ends_with(".dvc") || uri.ends_with("dvc.lock");
+            let below = uri.strip_prefix(only.path.as_str()).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned);
+            if !describes && below.is_none() {
+                only.path = uri.to_owned();
+            }
+            let to = if only.is_folder { to.to_owned() } else { to.join(file_name(&only.path)) };
+            return pointed::place(only, below.as_deref(), &to, self.places);
+        }
+        for one in &pointed {
+            pointed::place(one, None, &to.join(file_name(&one.path)), self.places)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the files into a folder of Git that the commit only points at, in place of their pointers.
+    fn place_inside(&self, dataset: &Dataset, pointed: &[PointedData], to: &Path) -> Result<(), PortError> {
+        let uri = dataset.uri.trim_start_matches("./").trim_end_matches('/');
+        for one in pointed {
+            let inside = one.path.strip_prefix(uri).map_or(file_name(&one.path), |rest| rest.trim_start_matches('/'));
+            let inside = if inside.is_empty() { file_name(uri) } else { inside };
+            pointed::place(one, None, &to.join(inside), self.places)?;
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, uri: &str) -> Result<PathBuf, PortError> {
+        let doing = || format!("read the data {uri}");
+        self.places.resolve(uri).map_err(|error| match error {
+            PlaceError::Refused(why) => PortError::because(PortErrorKind::Configuration, doing(), why),
+            PlaceError::Io(error) => PortError::because(PortErrorKind::NotFound, doing(), error)
+                .hint(format!("Put the data there (`dvc pull`, `git lfs pull`, or a copy), then run again: {uri}")),
+        })
+    }
 }
 
 fn file_name(uri: &str) -> &str {
@@ -267,17 +248,6 @@ fn make_writable(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_folder_hashes_as_dvc_hashes_it() {
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        fs::create_dir(folder.path().join("sub")).expect("it can be made");
-        fs::write(folder.path().join("b.csv"), "2\n").expect("it can be written");
-        fs::write(folder.path().join("sub/ä.csv"), "1\n").expect("it can be written");
-        // python3: hashlib.md5(json.dumps([{"md5": hashlib.md5(b"2\n").hexdigest(), "relpath": "b.csv"},
-        //          {"md5": hashlib.md5(b"1\n").hexdigest(), "relpath": "sub/ä.csv"}]).encode()).hexdigest()
-        assert_eq!(dvc_folder_hash(folder.path()).expect("it can be read"), "b3ab983b3c0b98018509b732613a7223");
-    }
 
     #[test]
     fn a_channel_file_keeps_its_name() {

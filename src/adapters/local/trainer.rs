@@ -19,6 +19,8 @@ use crate::adapters::local::prepare::SourceMaterial;
 use crate::adapters::local::prepare::remove_folder;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Firmness;
+use crate::adapters::local::reach::DataPlaces;
+use crate::adapters::local::reach::DataReach;
 use crate::adapters::local::workers::Heard;
 use crate::adapters::local::workers::Workers;
 use crate::adapters::system;
@@ -60,7 +62,7 @@ const ORPHAN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct LocalTrainer {
     home: Home,
-    root: PathBuf,
+    places: DataPlaces,
     worker: PathBuf,
     material: Arc<dyn SourceMaterial>,
     workers: Workers,
@@ -70,7 +72,13 @@ impl LocalTrainer {
     /// Trains in a home. `root` is the root of the main working tree, where relative local paths begin; `worker` is
     /// the program that has the command `train-worker`: our own; `material` gives what a commit holds.
     pub fn new(home: Home, root: PathBuf, worker: PathBuf, material: Arc<dyn SourceMaterial>) -> Self {
-        Self { home, root, worker, material, workers: Workers::default() }
+        let places = DataPlaces::new(&home, root, DataReach::Machine);
+        Self { home, places, worker, material, workers: Workers::default() }
+    }
+
+    /// Reads data only in these places.
+    pub fn within(self, places: DataPlaces) -> Self {
+        Self { places, ..self }
     }
 
     /// Returns what a person should know of the checkout, such as a submodule that was left out.
@@ -140,7 +148,7 @@ impl LocalTrainer {
             }
             None => {
                 let preparation =
-                    Preparation { home: &self.home, root: &self.root, material: self.material.as_ref(), spec };
+                    Preparation { home: &self.home, places: &self.places, material: self.material.as_ref(), spec };
                 if preparation.run(&folder)? { StartedTraining::Fresh } else { StartedTraining::Found }
             }
         };

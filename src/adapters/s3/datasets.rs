@@ -13,8 +13,10 @@ use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::digest::CanonicalFields;
 use crate::model::digest::Sha256Digest;
+use crate::model::pointer::PointedData;
 use crate::model::settings::DataSource;
 use crate::ports::datasets::Datasets;
+use crate::ports::datasets::Unusable;
 use crate::ports::error::PortError;
 use sha2::Digest as _;
 use std::sync::Arc;
@@ -41,6 +43,10 @@ impl S3Datasets {
 
 #[async_trait::async_trait]
 impl Datasets for S3Datasets {
+    async fn refused(&self, source: &DataSource) -> Result<Option<String>, PortError> {
+        self.local.refused(source).await
+    }
+
     async fn identify(&self, source: &DataSource) -> Result<Result<Dataset, String>, PortError> {
         let uri = &source.uri;
         let manifest = source.version_from.as_deref().filter(|manifest| manifest.contains("://"));
@@ -55,6 +61,21 @@ impl Datasets for S3Datasets {
         } else {
             self.local.identify(source).await
         }
+    }
+
+    async fn unusable(
+        &self,
+        source: &DataSource,
+        dataset: &Dataset,
+        pointed: &[PointedData],
+    ) -> Result<Option<Unusable>, PortError> {
+        // What is not on this machine may lie in the bucket already, where an earlier training run uploaded it.
+        let unusable = self.local.unusable(source, dataset, pointed).await?;
+        Ok(unusable.filter(|unusable| matches!(unusable, Unusable::Refused(_))))
+    }
+
+    async fn remember(&self) -> Result<(), PortError> {
+        self.local.remember().await
     }
 }
 

@@ -9,6 +9,7 @@
 //! sees a job whose end nobody has written down as open.
 
 use crate::adapters::aws::Accounts;
+use crate::adapters::local::DataPlaces;
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::s3::CopySizes;
@@ -45,7 +46,6 @@ use crate::ports::trainer::StartedTraining;
 use crate::ports::trainer::Trainer;
 use crate::ports::trainer::TrainingSpec;
 use crate::ports::trainer::WatchedTraining;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -83,8 +83,8 @@ pub struct Setting {
     pub stages: Vec<StageName>,
     /// Where files may lie for a moment, and where local data are kept.
     pub home: Home,
-    /// The root of the main working tree, where relative local paths begin.
-    pub root: PathBuf,
+    /// Where data may be read.
+    pub places: DataPlaces,
     /// What a commit holds.
     pub material: Arc<dyn SourceMaterial>,
     /// How often a training is looked at.
@@ -248,7 +248,7 @@ impl Trainer for SageMakerTrainer {
             repository: &setting.repository,
             machine: Machine {
                 home: &setting.home,
-                root: &setting.root,
+                places: &setting.places,
                 material: &setting.material,
                 sizes: self.sizes,
             },

@@ -1,6 +1,7 @@
 //! Data of a training that do not lie in a bucket already: uploaded once by their digest, as plain files, large ones in
 //! parts. What lies there already is compared by its checksum, never written again, and never used because of its name.
 
+use crate::adapters::local::DataPlaces;
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::local::prepare::Preparation;
@@ -31,8 +32,8 @@ type PlainFile = (String, PathBuf, u64);
 #[derive(Clone, Copy)]
 pub(super) struct Machine<'a> {
     pub(super) home: &'a Home,
-    /// The root of the main working tree.
-    pub(super) root: &'a PathBuf,
+    /// Where data may be read.
+    pub(super) places: &'a DataPlaces,
     pub(super) material: &'a Arc<dyn SourceMaterial>,
     /// Where one request ends and parts begin.
     pub(super) sizes: CopySizes,
@@ -95,11 +96,11 @@ impl Machine<'_> {
         channel: &ChannelName,
         dataset: &Dataset,
     ) -> Result<(tempfile::TempDir, Vec<PlainFile>), PortError> {
-        let (home, root, material) = (self.home.clone(), self.root.clone(), Arc::clone(self.material));
+        let (home, places, material) = (self.home.clone(), self.places.clone(), Arc::clone(self.material));
         let (spec, channel, dataset) = (spec.clone(), channel.clone(), dataset.clone());
         off_the_runtime(move || {
             let folder = temporary(&home, "data-")?;
-            let preparation = Preparation { home: &home, root: &root, material: material.as_ref(), spec: &spec };
+            let preparation = Preparation { home: &home, places: &places, material: material.as_ref(), spec: &spec };
             preparation.place(&channel, &dataset, folder.path())?;
             let listing =
                 |why: String| PortError::because(PortErrorKind::Storage, format!("list the data {}", dataset.uri), why);

@@ -218,6 +218,25 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "put the data where the settings say, or correct `data:` in branchline.yaml",
     ],
     [
+        "data-refused",
+        "nothing was trained: the data may not be read",
+        "the place is a folder of the system, of Git or of Branchline itself; or it is outside of the repository, and \
+         the rules do not allow that for CI jobs or for forks",
+        "name data in the repository, or allow their folder on the default branch: `data_roots: [/mnt/datasets]`",
+    ],
+    [
+        "data-not-here",
+        "nothing was trained: the commit points at data that are not on this machine",
+        "the commit holds pointers of Git LFS or DVC, and the files that they stand for were not pulled",
+        "run `git lfs pull` or `dvc pull`; in a workflow, set `lfs: true` on actions/checkout",
+    ],
+    [
+        "left-out",
+        "a watched path is not part of the training run",
+        "it is a submodule, a Git LFS pointer, or a link to something that the commit does not have",
+        "commit the files themselves, or name what the model needs under `data:`",
+    ],
+    [
         "missing-image",
         "the training image could not be identified",
         "there is no image of that name, or it cannot be read: a training belongs to the digest of its image",

@@ -8,6 +8,7 @@ mod by_hand;
 mod ci;
 mod cloud;
 mod cloud_input;
+mod data_places;
 mod demo;
 mod doctor;
 mod elsewhere;

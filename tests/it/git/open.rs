@@ -122,6 +122,78 @@ fn a_repository_of_another_user_is_refused_until_the_named_line_is_run() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the child ran the test");
 }
 
+/// Opens a repository of another user, trusted on each way that Git knows. When `open-this` lies in the current folder,
+/// this is the child process that the other half of the test started.
+#[test]
+fn what_git_trusts_is_trusted_however_git_is_told() {
+    const NAME: &str = "git::open::what_git_trusts_is_trusted_however_git_is_told";
+    if let Ok(path) = fs::read_to_string("open-this") {
+        let found = GitRepository::discover(Path::new(&path)).expect("trusted");
+        let told = [found.work_dir(), found.main_work_dir(), Some(found.common_dir().to_owned())];
+        fs::write("found", format!("{told:?}")).expect("a file");
+        return;
+    }
+    let repo = Repo::new();
+    repo.commit_files(&[("a/b", "x")], "first");
+    repo.git(&["worktree", "add", "-q", "-b", "feature/x", "../linked"]);
+    let linked = repo.root.path().join("linked");
+    for path in [&repo.dir, &linked] {
+        let given_away = Command::new("chown").arg("-R").arg("12345").arg(path).status().expect("chown is installed");
+        if !given_away.success() {
+            // Only root can give a file away. An own one opens without being trusted.
+            open(path);
+            return;
+        }
+    }
+    let (dir, root) = (real(&repo.dir).display().to_string(), real(repo.root.path()).display().to_string());
+    let probe = repo.root.path().join("probe");
+    fs::create_dir(&probe).expect("a folder");
+    let file = |directory: &str| {
+        let path = probe.join("config-file");
+        fs::write(&path, format!("[safe]\n\tdirectory = {directory}\n")).expect("a file");
+        path.display().to_string()
+    };
+    let child = |start: &Path, variables: &[(&str, &str)]| {
+        fs::write(probe.join("open-this"), start.display().to_string()).expect("a file");
+        let _ = fs::remove_file(probe.join("found"));
+        let output = Command::new(std::env::current_exe().expect("this test"))
+            .args(["--exact", NAME])
+            .current_dir(&probe)
+            .env_clear()
+            .env("PATH", crate::world::repository::path())
+            .env("HOME", &probe)
+            .envs(variables.iter().copied())
+            .output()
+            .expect("this test runs again");
+        output.status.success().then(|| fs::read_to_string(probe.join("found")).expect("it wrote what it found"))
+    };
+    assert_eq!(child(&repo.dir, &[]), None, "an empty home trusts nobody");
+    let main = format!("{:?}", [Some(real(&repo.dir)), Some(real(&repo.dir)), Some(real(&repo.dir.join(".git")))]);
+    let count = |value: &'static str| {
+        [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "safe.directory"), ("GIT_CONFIG_VALUE_0", value)]
+    };
+    for directory in ["*", &dir, &format!("{root}/*")] {
+        let path = file(directory);
+        for variable in ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"] {
+            assert_eq!(
+                child(&repo.dir.join("a"), &[(variable, &path)]).as_ref(),
+                Some(&main),
+                "{variable} {directory}"
+            );
+        }
+    }
+    assert_eq!(child(&repo.dir, &count("*")).as_ref(), Some(&main));
+    assert_eq!(child(&repo.dir, &count("/elsewhere")), None);
+    let path = file("*");
+    let worktree = child(&linked, &[("GIT_CONFIG_GLOBAL", &path)]).expect("a linked worktree is trusted, too");
+    let told = format!("{:?}", [Some(real(&linked)), Some(real(&repo.dir)), Some(real(&repo.dir.join(".git")))]);
+    assert_eq!(worktree, told);
+    // What the home trusts, Git does not where another file stands in its place: neither does this program.
+    fs::write(probe.join(".gitconfig"), "[safe]\n\tdirectory = *\n").expect("a file");
+    assert_eq!(child(&repo.dir, &[]).as_ref(), Some(&main));
+    assert_eq!(child(&repo.dir, &[("GIT_CONFIG_GLOBAL", "/dev/null")]), None);
+}
+
 #[test]
 fn a_foreign_bare_repository_names_its_own_folder() {
     let repo = Repo::new();

@@ -6,6 +6,7 @@ use crate::git::paths;
 use branchline::adapters::git::GitError;
 use branchline::adapters::git::GitRepository;
 use branchline::adapters::git::ObjectKind;
+use branchline::adapters::git::StandIn;
 use branchline::adapters::git::WatchError;
 use branchline::model::git::ObjectId;
 use branchline::model::settings::Watched;
@@ -161,22 +162,27 @@ fn pointers_fix_data_that_git_does_not_hold() {
     let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
     let lfs = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
     let dvc = "outs:\n- md5: a304afb96060aad90176268345e10355\n  size: 37\n  hash: md5\n  path: train.csv\n";
-    let folder = "wdir: ..\nouts:\n- md5: 0a0b.dir\n  nfiles: 2\n  path: data/images\n";
-    let lock = "schema: '2.0'\nstages:\n  prepare:\n    cmd: python prepare.py\n    deps:\n    - path: data/train.csv\n      \
-                md5: ffff\n    outs:\n    - path: out/a.csv\n      md5: '1111'\n    - path: out/b\n      md5: 2222.dir\n";
+    let (ones, twos, threes) = ("1".repeat(32), "2".repeat(32), "3".repeat(32));
+    let folder = format!("wdir: ..\nouts:\n- md5: {threes}.dir\n  nfiles: 2\n  path: data/images\n");
+    let stages = format!(
+        "prepare:\n    cmd: python prepare.py\n    deps:\n    - path: data/train.csv\n      md5: ffff\n    outs:\n    - \
+         path: out/a.csv\n      md5: '{ones}'\n    - path: out/b\n      md5: {twos}.dir\n"
+    );
+    let lock = format!("schema: '2.0'\nstages:\n  {stages}");
     let commit = repo.commit_files(
         &[
             ("data/big.bin", &lfs),
             ("data/plain.csv", "1,2\n"),
             ("data/train.csv.dvc", dvc),
-            ("data/images.dvc", folder),
-            ("dvc.lock", lock),
+            ("data/images.dvc", &folder),
+            ("dvc.lock", &lock),
+            ("old/dvc.lock", &stages),
             ("bad.dvc", "outs:\n- path: x\n"),
         ],
         "first",
     );
     let git = repo.open();
-    let pointer = |path: &str| git.pointer(&commit, path).expect("readable").map(|hash| hash.to_string());
+    let pointer = |path: &str| git.pointer(&commit, path).expect("readable").map(|found| found.hash.to_string());
     assert_eq!(pointer("data/big.bin"), Some(format!("sha256:{oid}")));
     assert_eq!(pointer("data/plain.csv"), None);
     assert_eq!(pointer("data"), None);
@@ -184,12 +190,74 @@ fn pointers_fix_data_that_git_does_not_hold() {
     let train = Some("md5:a304afb96060aad90176268345e10355".to_owned());
     assert_eq!(pointer("data/train.csv"), train);
     assert_eq!(pointer("data/train.csv.dvc"), train);
-    assert_eq!(pointer("data/images"), Some("md5:0a0b.dir".to_owned()));
-    assert_eq!(pointer("data/images/one.png"), Some("md5:0a0b.dir".to_owned()));
-    assert_eq!(pointer("out/a.csv"), Some("md5:1111".to_owned()));
-    assert_eq!(pointer("out/b/part-0"), Some("md5:2222.dir".to_owned()));
+    assert_eq!(pointer("data/images"), Some(format!("md5:{threes}.dir")));
+    assert_eq!(pointer("data/images/one.png"), Some(format!("md5:{threes}.dir")));
+    assert_eq!(pointer("out/a.csv"), Some(format!("md5:{ones}")));
+    assert_eq!(pointer("out/b/part-0"), Some(format!("md5:{twos}.dir")));
+    assert_eq!(pointer("old/out/a.csv"), Some(format!("md5:{ones}")), "dvc.lock before schema 2.0");
     let whole = pointer("dvc.lock").expect("a lock");
     assert!(whole.starts_with("sha256:") && whole.len() == 71, "{whole}");
     let error = git.pointer(&commit, "bad.dvc").expect_err("no hash");
-    assert_eq!(error.to_string(), "cannot identify the data of `bad.dvc`");
+    let told = error.to_string();
+    assert!(told.starts_with("cannot read `bad.dvc` as a file of DVC: it records no hash for x"), "{told}");
+}
+
+#[test]
+fn a_pointer_file_without_bounds_ends_soon_and_says_why() {
+    let repo = Repo::new();
+    let deep = format!("outs: {}", "[".repeat(300_000));
+    let bomb = "a: &a [x, x, x]\nouts: [*a, *a]\n";
+    let large = format!("outs:\n- md5: {}\n  path: x\n# {}\n", "1".repeat(32), "x".repeat(5 << 20));
+    let leaving = format!("outs:\n- md5: {}\n  path: ../../etc/passwd\n", "1".repeat(32));
+    let odd = "outs:\n- md5: 1234\n  path: x\n";
+    let files = [("deep", deep.as_str()), ("bomb", bomb), ("large", &large), ("leaving", &leaving), ("odd", odd)];
+    let named: Vec<(String, &str)> = files.iter().map(|(name, text)| (format!("data/{name}.dvc"), *text)).collect();
+    let named: Vec<(&str, &str)> = named.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let commit = repo.commit_files(&named, "first");
+    let git = repo.open();
+    for (name, words) in [
+        ("deep", "limit"),
+        ("bomb", "reference"),
+        ("large", "larger than"),
+        ("leaving", "leaves the repository"),
+        ("odd", "no MD5 hash"),
+    ] {
+        for path in [format!("data/{name}"), format!("data/{name}.dvc")] {
+            let error = git.pointer(&commit, &path).expect_err("it is refused");
+            assert!(matches!(&error, GitError::Pointer { why, .. } if why.contains(words)), "{path}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_for_content_is_found_inside_of_folders() {
+    let repo = Repo::new();
+    let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+    let lfs = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 12345\n");
+    let dvc = format!("outs:\n- md5: {}\n  path: b.csv\n", "1".repeat(32));
+    repo.commit_files(&[("data/deep/a.bin", &lfs), ("data/deep/b.csv.dvc", &dvc), ("train.py", "x\n")], "first");
+    let head = repo.git(&["rev-parse", "HEAD"]);
+    repo.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},data/sub", head.trim())]);
+    repo.git(&["commit", "-q", "-m", "a submodule"]);
+    let commit = ObjectId::parse(repo.git(&["rev-parse", "HEAD"]).trim()).expect("an id");
+    let git = repo.open();
+    let told = |found: Vec<StandIn>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let inside = git.data_stand_ins(&commit, "data").expect("readable");
+    let pointed: Vec<String> = inside
+        .iter()
+        .cloned()
+        .flat_map(StandIn::into_pointed)
+        .map(|one| format!("{} {}", one.path, one.hash))
+        .collect();
+    assert_eq!(pointed, [format!("data/deep/a.bin {oid}"), format!("data/deep/b.csv {}", "1".repeat(32))]);
+    assert!(told(inside).contains(&"data/sub is a submodule, which is not included".to_owned()));
+    for watched in [Watched::All, Watched::Paths(vec!["data".to_owned()]), Watched::Paths(vec!["data/**".to_owned()])] {
+        let found = told(git.watched_stand_ins(&commit, &watched).expect("readable"));
+        let lfs = "data/deep/a.bin is a Git LFS pointer: the training run gets the pointer".to_owned();
+        assert!(found.contains(&lfs), "{watched:?}: {found:?}");
+        assert!(found.contains(&"data/sub is a submodule, which is not included".to_owned()), "{watched:?}: {found:?}");
+    }
+    let code = Watched::Paths(vec!["train.py".to_owned()]);
+    assert_eq!(git.watched_stand_ins(&commit, &code).expect("readable"), []);
+    assert!(git.pointer(&commit, "data/sub").expect("a submodule is no pointer").is_none());
 }

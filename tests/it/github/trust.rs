@@ -27,6 +27,33 @@ fn forks_and_dependabot_cause_no_write_and_get_their_plan_in_the_summary() {
 }
 
 #[test]
+fn an_event_of_a_fork_reads_the_checkout_only_and_leaves_no_trace() {
+    let outside = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(outside.path().join("sets")).expect("a folder");
+    std::fs::write(outside.path().join("sets/key"), "topsecret").expect("a file");
+    let sets = outside.path().join("sets").display().to_string();
+    for (data, words) in [
+        (format!("{{ train: {sets} }}"), "Branchline reads nothing there for an event of a fork"),
+        (format!("{{ train: {sets}/no-such-file }}"), "Branchline reads nothing there for an event of a fork"),
+        ("{ train: /proc/self/environ }".to_owned(), "a folder of the system"),
+        ("{ train: train.sh }".to_owned(), "Merging trains churn"),
+    ] {
+        // Not even what the rules allow for this repository's own pushes.
+        let team = Team::with_rules(&format!("data_roots: [{sets}]\n"));
+        let rules = format!("{}data_roots: [{sets}]\n", configuration(""));
+        let head = team.commit("feature-a", "branchline.yaml", &rules.replace("data: none", &format!("data: {data}")));
+        team.open(7, "feature-a", "dev");
+        let mut payload = team.pull_payload(7);
+        payload["pull_request"]["head"]["repo"] = json!({ "id": 99, "full_name": "eve/churn", "fork": true });
+        let done = team.job("pull_request", &head, &payload);
+        assert!(done.summary.contains(words), "{data}: {}", done.summary);
+        assert_eq!(done.writes(), 0, "{:#?}", done.sent);
+        assert!(!team.home().exists(), "{data}: something was written");
+        team.world.finish();
+    }
+}
+
+#[test]
 fn an_event_with_our_rights_and_foreign_code_is_refused() {
     let team = Team::with_rules("");
     let head = team.change("feature-a", "one");

@@ -12,6 +12,8 @@ use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::adapters::git::GitRepository;
+use branchline::adapters::local::DataPlaces;
+use branchline::adapters::local::DataReach;
 use branchline::adapters::local::LocalDatasets;
 use branchline::adapters::local::home::Home;
 use branchline::adapters::material::GitMaterial;
@@ -122,7 +124,7 @@ pub async fn adapters(
         accounts: accounts.clone(),
         stages: trains.map(|stage| stage.name.clone()).collect(),
         home: home.clone(),
-        root: root.clone(),
+        places: DataPlaces::new(&home, root.clone(), DataReach::Machine),
         material: Arc::new(GitMaterial::new(Arc::clone(git))),
         pace: Pace {
             first: Duration::from_millis(10),

@@ -29,6 +29,8 @@ use branchline::adapters::aws::Accounts;
 use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
+use branchline::adapters::local::DataPlaces;
+use branchline::adapters::local::DataReach;
 use branchline::adapters::local::Home;
 use branchline::adapters::local::LocalDatasets;
 use branchline::adapters::s3::S3Datasets;
@@ -90,8 +92,8 @@ impl Machine {
             accounts: Accounts::one(Arc::clone(&self.session)),
             stages: vec![StageName::parse("dev").expect("a name")],
             home: self.home(),
-            root: self.folder.path().to_owned(),
-            material: Arc::new(FolderMaterial { folder: self.folder.path().to_owned() }),
+            places: DataPlaces::new(&self.home(), self.folder.path().to_owned(), DataReach::Machine),
+            material: Arc::new(FolderMaterial { folder: self.folder.path().to_owned(), pointed: Vec::new() }),
             pace: Pace {
                 first: Duration::from_millis(10),
                 longest: Duration::from_millis(40),

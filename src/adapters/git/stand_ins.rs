@@ -1,0 +1,228 @@
+//! What a commit holds in place of content: Git LFS pointers, files of DVC, submodules, and links that lead nowhere
+//! in a checkout. Found for watched paths and for data alike, also inside of folders.
+//!
+//! Whether any of it matters is not known here. The look is bounded, and what an object id names is remembered.
+
+use crate::adapters::git::error::GitError;
+use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::pointer::dvc_data;
+use crate::adapters::git::pointer::is_dvc_file;
+use crate::adapters::git::pointer::lfs_data;
+use crate::adapters::git::pointer::small_blob;
+use crate::adapters::git::tree::Budget;
+use crate::adapters::git::tree::SUBMODULE;
+use crate::adapters::git::tree::SYMLINK;
+use crate::adapters::git::tree::blob;
+use crate::adapters::git::tree::lookup;
+use crate::adapters::git::tree::tree_id;
+use crate::adapters::git::tree::walk;
+use crate::adapters::git::watch::Selector;
+use crate::adapters::git::watch::plain;
+use crate::model::git::ObjectId;
+use crate::model::pointer::LFS_LIMIT;
+use crate::model::pointer::PointedData;
+use crate::model::pointer::lfs_pointer;
+use crate::model::settings::Watched;
+use git2::Oid;
+use git2::Repository;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// Most files of watched paths that are looked at for pointers: a plan is not worth more. Checking them out looks at all.
+const LOOKED_AT: usize = 5_000;
+
+/// Most folders and files whose stand-ins are remembered.
+const REMEMBERED: usize = 20_000;
+
+/// Something that is not the content that its path promises.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandIn {
+    /// A Git LFS pointer.
+    Lfs(PointedData),
+    /// A file of DVC, and the data that it describes.
+    Dvc {
+        /// The file.
+        file: String,
+        /// The data.
+        data: Vec<PointedData>,
+    },
+    /// Another repository, which is not included.
+    Submodule(String),
+    /// A link that leads out of the repository, or to a path that the commit does not have.
+    Link {
+        /// The link.
+        path: String,
+        /// Where it leads.
+        target: String,
+    },
+}
+
+impl StandIn {
+    /// Returns the data that it points at.
+    pub fn into_pointed(self) -> Vec<PointedData> {
+        match self {
+            Self::Lfs(data) => vec![data],
+            Self::Dvc { data, .. } => data,
+            Self::Submodule(_) | Self::Link { .. } => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for StandIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lfs(data) => write!(f, "{} is a Git LFS pointer: the training run gets the pointer", data.path),
+            Self::Dvc { file, .. } => write!(f, "{file} is a file of DVC: the training run gets no data of it"),
+            Self::Submodule(path) => write!(f, "{path} is a submodule, which is not included"),
+            Self::Link { path, target } => write!(f, "{path} links to {target}, which is not included"),
+        }
+    }
+}
+
+/// What stands in for content below folders, remembered by the ids of the root and of the folder.
+pub(super) type Known = HashMap<String, Arc<Vec<StandIn>>>;
+
+impl GitRepository {
+    /// Finds what stands in for content among the watched paths of a commit. Files of DVC do not count: code that
+    /// reads them is as good as any. A look at many files ends before all of them were looked at.
+    pub fn watched_stand_ins(&self, commit: &ObjectId, watched: &Watched) -> Result<Vec<StandIn>, GitError> {
+        let selector = Selector::new(watched)?;
+        let repo = self.repo();
+        let root = tree_id(&repo, commit)?;
+        let mut found = Vec::new();
+        let mut left = LOOKED_AT;
+        // Globs name single files; their walk is the same as that of the watched entries.
+        let walks = selector.all || !selector.is_plain();
+        if walks {
+            let mut budget = Budget::new("list the watched files");
+            self.once_bounded(root, || {
+                walk(&repo, root, &mut budget, &mut |folder| selector.may_contain(folder), &mut |path, mode, id| {
+                    if selector.covers(path) {
+                        found.extend(stand_in(&repo, root, path, mode, id, &mut left, false)?);
+                    }
+                    Ok(())
+                })
+            })?;
+            return Ok(found);
+        }
+        for literal in &selector.literals {
+            let Some(entry) = lookup(&repo, root, literal)? else { continue };
+            if entry.is_folder() {
+                found.extend(self.below(&repo, root, literal, entry.id, &mut left, false)?);
+            } else {
+                let one = stand_in(&repo, root, literal.as_bytes(), entry.mode, entry.id, &mut left, false)?;
+                found.extend(one);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Finds what stands in for content in a folder of data that Git tracks, or in one file of data. Complete: data are
+    /// right only where every file of them is.
+    pub fn data_stand_ins(&self, commit: &ObjectId, path: &str) -> Result<Vec<StandIn>, GitError> {
+        let repo = self.repo();
+        let root = tree_id(&repo, commit)?;
+        let path = plain(path);
+        let Some(entry) = lookup(&repo, root, path)?.filter(|entry| entry.is_folder()) else { return Ok(Vec::new()) };
+        let mut all = usize::MAX;
+        self.below(&repo, root, path, entry.id, &mut all, true)
+    }
+
+    fn below(
+        &self,
+        repo: &Repository,
+        root: Oid,
+        folder: &str,
+        id: Oid,
+        left: &mut usize,
+        is_data: bool,
+    ) -> Result<Vec<StandIn>, GitError> {
+        // A link may lead out of the folder, so what it comes to depends on the root; the rest does not.
+        let key = format!("{root} {id} {is_data} {folder}");
+        if let Some(known) = self.stand_ins().get(&key) {
+            return Ok(known.as_ref().clone());
+        }
+        let mut found = Vec::new();
+        let mut budget = Budget::new("look at the files of a folder");
+        self.once_bounded(id, || {
+            walk(repo, id, &mut budget, &mut |_| true, &mut |path, mode, id| {
+                let whole = [folder.as_bytes(), b"/", path].concat();
+                let whole = if folder.is_empty() { path } else { whole.as_slice() };
+                found.extend(stand_in(repo, root, whole, mode, id, left, is_data)?);
+                Ok(())
+            })
+        })?;
+        let mut known = self.stand_ins();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(key, Arc::new(found.clone()));
+        Ok(found)
+    }
+}
+
+fn stand_in(
+    repo: &Repository,
+    root: Oid,
+    path: &[u8],
+    mode: i32,
+    id: Oid,
+    left: &mut usize,
+    is_data: bool,
+) -> Result<Option<StandIn>, GitError> {
+    let shown = String::from_utf8_lossy(path).into_owned();
+    match mode {
+        SUBMODULE => return Ok(Some(StandIn::Submodule(shown))),
+        SYMLINK => {
+            let target = String::from_utf8_lossy(&blob(repo, id, &shown)?).into_owned();
+            let leads = leads_to(&shown, &target);
+            let is_there = match leads {
+                Some(path) => lookup(repo, root, &path)?.is_some(),
+                None => false,
+            };
+            return Ok((!is_there).then_some(StandIn::Link { path: shown, target }));
+        }
+        _ => {}
+    }
+    if is_data && is_dvc_file(&shown) && !shown.ends_with("dvc.lock") {
+        let data = dvc_data(repo, id, &shown)?;
+        return Ok(Some(StandIn::Dvc { file: shown, data }));
+    }
+    if *left == 0 {
+        return Ok(None);
+    }
+    *left -= 1;
+    let content = small_blob(repo, id, LFS_LIMIT, &shown)?;
+    Ok(content.and_then(|bytes| lfs_pointer(&bytes)).map(|lfs| StandIn::Lfs(lfs_data(&shown, lfs.sha256, lfs.size))))
+}
+
+/// Returns where a link leads, read as text. None: out of the repository.
+fn leads_to(link: &str, target: &str) -> Option<String> {
+    if target.starts_with('/') || target.is_empty() {
+        return None;
+    }
+    let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = Vec::new();
+    for part in folder.split('/').chain(target.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_as_text() {
+        assert_eq!(leads_to("a/l", "../top").as_deref(), Some("top"));
+        assert_eq!(leads_to("l", "a/b").as_deref(), Some("a/b"));
+        assert_eq!(leads_to("a/l", "../../top"), None);
+        assert_eq!(leads_to("l", "/etc/passwd"), None);
+    }
+}
