@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod pack;
 pub mod prepare;
 pub mod registry;
+pub mod regular;
 pub mod reviews;
 pub mod trainer;
 pub mod worker;
