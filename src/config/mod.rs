@@ -11,6 +11,7 @@
 
 mod changes;
 mod cloud;
+mod contract;
 mod duration;
 mod lookup;
 mod models;

@@ -61,6 +61,10 @@ pub struct RawFile {
     /// Stages that live in an account of their own, by stage. What is absent is as in `backend`.
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"prod": {"id": "222222222222", "assume_role_arn": "arn:aws:iam::222222222222:role/branchline-prod", "bucket": "acme-models-prod"}})]))]
     pub accounts: Option<BTreeMap<String, RawAccount>>,
+    /// Variables of the machine that local training commands get beside the documented ones, by name. Names that hold
+    /// secrets or belong to CI, a cloud account or Branchline are refused. Default: none.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [["OMP_NUM_THREADS"]]))]
+    pub pass_env: Option<Vec<String>>,
     /// How long a run waits for training: `done` (until it ends, the default with the local backend), `0`
     /// (not at all), or a time such as `30m` (the default in the cloud). What is still open then is finished by a
     /// later event.

@@ -31,7 +31,11 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
         return Some(empty());
     }
     for (index, line) in text.lines().enumerate() {
-        let found = line.chars().enumerate().find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}');
+        let odd = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{feff}' | char::REPLACEMENT_CHARACTER);
+        let found = line.chars().enumerate().find(|(_, c)| odd(*c));
+        if let Some((column, char::REPLACEMENT_CHARACTER)) = found {
+            return Some(not_utf8(Place { line: index + 1, column: column + 1, width: 1 }));
+        }
         if let Some((column, c)) = found {
             return Some(problem(
                 Place { line: index + 1, column: column + 1, width: 1 },
@@ -41,6 +45,16 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
         }
     }
     None
+}
+
+/// Says that bytes were lost. Whoever reads a file puts U+FFFD in place of bytes that are not UTF-8; two texts that
+/// differ only there would have one identity, so neither is taken.
+fn not_utf8(place: Place) -> Problem {
+    problem(
+        place,
+        "the file is not UTF-8 text here, or a program that could not read it wrote U+FFFD in place of a character",
+        Some("save the file as UTF-8; the character U+FFFD itself is written as `\\ufffd` inside double quotes"),
+    )
 }
 
 /// Says that there is nothing in the file.

@@ -12,6 +12,7 @@ use crate::config::raw::RawTrain;
 use crate::config::resolve::Inquiry;
 use crate::config::route::Route;
 use crate::config::shape::name;
+use crate::model::contract;
 use crate::model::metric::MetricName;
 use crate::model::name::ChannelName;
 use crate::model::settings::DataSource;
@@ -120,11 +121,12 @@ fn hyperparameters(
     let raw = raw.cloned().unwrap_or_default();
     for (key, value) in &raw {
         let below = at.key(key);
-        if key.trim().is_empty() || key.chars().any(char::is_control) || key.chars().count() > 256 {
+        let illegal = |c: char| c.is_control() || c == '=';
+        if key.trim().is_empty() || key.chars().any(illegal) || key.chars().count() > 256 {
             inquiry.say_of_key(
                 &below,
                 format!("{} cannot be the name of a hyperparameter", quoted(key)),
-                "a name has 1 to 256 characters, none of them a control character",
+                "a name has 1 to 256 characters, none of them a control character or `=`",
             );
         }
         if value.contains('\0') {
@@ -142,20 +144,30 @@ fn environment(
     let raw = raw.cloned().unwrap_or_default();
     for (key, value) in &raw {
         let below = at.key(key);
-        let mut chars = key.chars();
-        let legal = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !legal {
+        let owner = contract::owner(key);
+        if !contract::is_variable(key) {
             inquiry.say_of_key(
                 &below,
                 format!("{} cannot be the name of an environment variable", quoted(key)),
                 "a name has letters, digits and `_`, and does not begin with a digit",
             );
-        } else if key.starts_with("SM_") {
+        } else if owner == Some(contract::Owner::Contract) {
             inquiry.say_of_key(
                 &below,
                 format!("{} is set for every training and cannot be declared", quoted(key)),
-                "variables that begin with `SM_` belong to the training contract: choose another name",
+                "variables that begin with `SM_` or `TRAINING_JOB_` belong to the training contract: choose another name",
+            );
+        } else if owner == Some(contract::Owner::Shell) {
+            inquiry.say_of_key(
+                &below,
+                format!("{} is set by the shell that runs the command, so no declared value arrives", quoted(key)),
+                "choose another name, or set it in the command itself",
+            );
+        } else if key == "PATH" && value.contains('$') {
+            inquiry.say(
+                &below,
+                format!("{} is passed as it is written: `$` is replaced by nothing", name(&below)),
+                "set it in the command, as in `command: PATH=/opt/bin:$PATH python3 train.py`",
             );
         }
         if value.contains('\0') {

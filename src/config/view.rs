@@ -60,6 +60,8 @@ pub(in crate::config) struct RulesView {
     cloud: Option<PlaceView>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     accounts: BTreeMap<String, PlaceView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pass_env: Vec<String>,
     wait: String,
     parallel: usize,
     limits: LimitsView,
@@ -82,6 +84,7 @@ impl RulesView {
             backend: config.backend,
             cloud: config.cloud.as_ref().map(PlaceView::of),
             accounts: config.accounts.iter().map(|(stage, at)| (stage.to_string(), PlaceView::of(at))).collect(),
+            pass_env: config.pass_env.clone(),
             wait: match config.wait() {
                 Wait::Done => "done".to_owned(),
                 Wait::Leave(longest) => duration::display(longest),

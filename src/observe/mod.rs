@@ -192,6 +192,7 @@ impl Observer {
             settings: settings.clone(),
             entries,
             required_metrics: step.required_metrics.clone(),
+            pass_env: config.pass_env.clone(),
         })
     }
 

@@ -194,6 +194,7 @@ fn spec(command: &str) -> TrainingSpec {
         },
         entries: Vec::new(),
         required_metrics: Vec::new(),
+        pass_env: Vec::new(),
     }
 }
 
@@ -242,7 +243,7 @@ async fn a_training_makes_a_model_and_metrics() {
     spec.settings.metrics = [(metric("loss"), "loss=([0-9.]+)".to_owned())].into();
     spec.required_metrics = vec![metric("accuracy"), metric("loss")];
     let training = world.train_spec(&spec).await;
-    let TrainingState::Succeeded { metrics, artifacts, data_moved } = &training.state else {
+    let TrainingState::Succeeded { metrics, artifacts, data_moved, .. } = &training.state else {
         panic!("{:?}", training.state);
     };
     assert_eq!((metrics[&metric("accuracy")], metrics[&metric("loss")], *data_moved), (0.87, 0.125, false));

@@ -20,7 +20,7 @@ impl GitRepository {
         let repo = self.repo();
         let head = repo.find_reference("refs/remotes/origin/HEAD").ok()?;
         let target = head.symbolic_target_bytes()?;
-        let name = String::from_utf8_lossy(target).into_owned();
+        let name = std::str::from_utf8(target).ok()?;
         BranchName::parse(name.strip_prefix("refs/remotes/origin/")?).ok()
     }
 }

@@ -9,6 +9,7 @@ use crate::adapters::local::folder::write_json_aside;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
+use crate::adapters::local::python_path;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::name::ChannelName;
@@ -100,6 +101,7 @@ impl Preparation<'_> {
             attempt: self.spec.attempt,
             origin: self.spec.origin.clone(),
         };
+        python_path::write(aside, self.root).map_err(|error| storage_error("prepare the training", aside, error))?;
         write_json_aside(&aside.join("notes.json"), &notes)?;
         write_json_aside(&aside.join("spec.json"), self.spec)?;
         write_json_aside(&aside.join("training.json"), &card)?;

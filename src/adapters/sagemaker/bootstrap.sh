@@ -46,6 +46,11 @@ gpus=0
 for device in /dev/nvidia[0-9]*; do
     if [ -e "$device" ]; then gpus=$((gpus + 1)); fi
 done
+group=$(field current_group_name)
+# The source comes first on Python's module path, as it does on a laptop.
+modules="$ml/code"
+if [ -d "$ml/code/src" ]; then modules="$modules:$ml/code/src"; fi
+modules="$modules${PYTHONPATH:+:$PYTHONPATH}"
 
 set --
 known='{'
@@ -55,7 +60,8 @@ machine="$machine,\"num_cpus\":$cpus,\"num_gpus\":$gpus,\"network_interface_name
 machine="$machine,\"current_instance_type\":\"$kind\",\"resource_config\":$resource"
 set -- "$@" "SM_CURRENT_HOST=$host" "SM_HOSTS=$hosts" "SM_MASTER=$first" "SM_NUM_CPUS=$cpus" "SM_NUM_GPUS=$gpus" \
     "SM_CURRENT_INSTANCE_TYPE=$kind" "SM_NETWORK_INTERFACE_NAME=$network" "SM_RESOURCE_CONFIG=$resource" \
-    "SM_TRAINING_ENV=$known,$machine}" "PYTHONUNBUFFERED=${PYTHONUNBUFFERED:-1}"
+    "SM_TRAINING_ENV=$known,$machine}" "PYTHONUNBUFFERED=${PYTHONUNBUFFERED:-1}" "PYTHONPATH=$modules" \
+    "SM_CURRENT_INSTANCE_GROUP=${group:-homogeneousCluster}"
 command=$(cat "$run/command") || fail "the command of the training cannot be read" 1
 
 # Not `exec`: a process that is the first of a container ignores SIGTERM unless it asks for it, and training has 120

@@ -6,6 +6,7 @@
 use crate::adapters::local::hyperparameters::as_text;
 use crate::adapters::local::hyperparameters::decode;
 use crate::model::cloud::Entrypoint;
+use crate::model::contract;
 use crate::model::name::ChannelName;
 use crate::ports::trainer::TrainingSpec;
 use serde_json::Map;
@@ -128,10 +129,14 @@ pub(super) fn environment_file(spec: &TrainingSpec, ml: &str, notes: &[String]) 
     set("SM_USER_ARGS", &json!(arguments).to_string());
     set("TRAINING_JOB_NAME", spec.name.as_str());
     for channel in spec.settings.data.keys() {
-        set(&format!("SM_CHANNEL_{}", channel.as_str().to_uppercase()), &folder(channel));
+        for variable in contract::variables(contract::CHANNEL, channel.as_str()) {
+            set(&variable, &folder(channel));
+        }
     }
     for (name, value) in &decoded {
-        set(&format!("SM_HP_{}", name.to_uppercase()), &as_text(value));
+        for variable in contract::variables(contract::HYPERPARAMETER, name) {
+            set(&variable, &as_text(value));
+        }
     }
     text
 }

@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 /// How much of the archive is read in search of the metrics, packed and unpacked, in bytes.
 const PACKED_LIMIT: u64 = 512 << 20;
 const UNPACKED_LIMIT: u64 = 4 << 30;
-/// An archive with nothing in it is no larger than this.
-pub(super) const NOTHING: u64 = 1024;
+/// An archive with no byte in its files is no larger than this, in bytes. A larger one is not fetched to be sure.
+pub(super) const NOTHING: u64 = 64 << 10;
 
 /// A file of metrics as it was found.
 pub(super) struct MetricsFile {
@@ -56,11 +56,11 @@ pub(super) async fn metrics(session: &Session, place: &S3Place) -> Result<Search
     })
 }
 
-/// Tells whether an archive holds any file. An archive that cannot be read is not called empty.
+/// Tells whether the files of an archive have no byte at all. An archive that cannot be read is not called empty.
 pub(super) async fn is_empty(session: &Session, place: &S3Place) -> Result<bool, PortError> {
     let failed = |refused: Refused| refused.into_port(format!("read {}", place.uri()));
     let Some(body) = open(session, place).await.map_err(failed)? else { return Ok(true) };
-    Ok(through(body, has_file).await?.is_ok_and(|any| !any))
+    Ok(through(body, has_content).await?.is_ok_and(|any| !any))
 }
 
 async fn open(session: &Session, place: &S3Place) -> Result<Option<ByteStream>, Refused> {
@@ -148,14 +148,15 @@ fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
     let mut of_machine = None;
     for entry in tar::Archive::new(unpacked).entries()? {
         let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
         let path = entry.path()?.into_owned();
         let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
         let is_top = path == Path::new("metrics.json");
         if !is_top && path != Path::new("algo-1/metrics.json") {
             continue;
+        }
+        // As on this machine, only a regular file is read.
+        if !entry.header().entry_type().is_file() {
+            return Err(io::Error::other("metrics.json in it is not a regular file"));
         }
         let size = entry.size();
         let mut content = Vec::new();
@@ -171,9 +172,10 @@ fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
     Ok(of_machine)
 }
 
-fn has_file(unpacked: Box<dyn Read>) -> io::Result<bool> {
+fn has_content(unpacked: Box<dyn Read>) -> io::Result<bool> {
     for entry in tar::Archive::new(unpacked).entries()? {
-        if entry?.header().entry_type().is_file() {
+        let entry = entry?;
+        if entry.header().entry_type().is_file() && entry.size() > 0 {
             return Ok(true);
         }
     }
@@ -239,7 +241,9 @@ mod tests {
         assert!(streamed(cut).await.is_err());
         assert!(streamed(b"no archive".to_vec()).await.is_err());
         assert_eq!(streamed(archive(&[])).await.expect("readable"), None);
-        let any = has_file(Box::new(MultiGzDecoder::new(io::Cursor::new(archive(&[])))));
-        assert!(!any.expect("readable"));
+        for files in [vec![], vec![("model.pkl", "")]] {
+            let any = has_content(Box::new(MultiGzDecoder::new(io::Cursor::new(archive(&files)))));
+            assert!(!any.expect("readable"));
+        }
     }
 }

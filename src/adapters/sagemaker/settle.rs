@@ -9,6 +9,7 @@ use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::LogScan;
+use crate::adapters::local::metrics::Measured;
 use crate::adapters::local::metrics::MetricsError;
 use crate::adapters::s3::CopyOptions;
 use crate::adapters::s3::S3Place;
@@ -31,6 +32,7 @@ use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::system;
 use crate::model::artifact::Artifact;
 use crate::model::dataset::DatasetKind;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::training::Cause;
 use crate::model::training::Training;
@@ -124,7 +126,7 @@ impl Ended<'_> {
         if about <= output::NOTHING && output::is_empty(self.session, &model).await? {
             return Err(no_model());
         }
-        let metrics = self.metrics(&model).await?;
+        let (metrics, notes) = self.metrics(&model).await?;
         let to = self.keys.training(&self.spec.name, MODEL);
         let to = Objects::of(self.session).place(&to);
         let copied = copy_object(self.session, self.session, &model, &to, &CopyOptions::default()).await;
@@ -132,7 +134,8 @@ impl Ended<'_> {
             copied.map_err(|failure| failure.into_port(format!("keep the model of training {}", self.spec.name)))?;
         let artifact =
             Artifact { name: MODEL.to_owned(), digest: copied.digest, size: copied.size, location: to.uri() };
-        Ok(TrainingState::Succeeded { metrics, artifacts: vec![artifact], data_moved: self.data_moved().await? })
+        let data_moved = self.data_moved().await?;
+        Ok(TrainingState::Succeeded { metrics, artifacts: vec![artifact], data_moved, notes })
     }
 
     /// Returns the size of an object. `None`: there is none.
@@ -146,35 +149,32 @@ impl Ended<'_> {
         }
     }
 
-    async fn metrics(&self, model: &S3Place) -> Result<Metrics, Bad> {
+    async fn metrics(&self, model: &S3Place) -> Result<(Metrics, Vec<MetricNote>), Bad> {
         let bad = |error: MetricsError| Bad::Failed(Cause::Code, error.to_string());
         let folder = model.key.rsplit_once('/').map_or("", |(folder, _)| folder);
         let archive = S3Place::new(model.bucket.clone(), format!("{folder}/output.tar.gz"));
         let file = match output::metrics(self.session, &archive).await? {
-            Search::Found(file) => metrics::parse_file(file.size, &file.content).map_err(bad)?,
-            Search::Absent => Metrics::new(),
-            Search::Unusable(why) => return Err(Bad::Failed(Cause::Code, why)),
+            Search::Found(file) => metrics::parse_file("metrics.json", file.size, &file.content),
+            Search::Absent => Measured::default(),
+            Search::Unusable(why) => Measured::unusable("metrics.json", why),
         };
         let log = self.of_log().await?.map_err(bad)?;
-        metrics::complete(file, log, &self.spec.required_metrics).map_err(bad)
+        metrics::complete([file, log], &self.spec.required_metrics).map_err(bad)
     }
 
     /// Returns the declared metrics: as SageMaker found them, else from the log itself. Its own list may come later
     /// than the end of the job.
-    async fn of_log(&self) -> Result<Result<Metrics, MetricsError>, PortError> {
+    async fn of_log(&self) -> Result<Result<Measured, MetricsError>, PortError> {
         let declared = &self.spec.settings.metrics;
-        let mut found = Metrics::new();
+        let mut found = Measured::default();
         for data in self.job.final_metric_data_list() {
             let (Some(name), Some(value)) = (data.metric_name(), data.value()) else { continue };
             if let Some((name, _)) = declared.iter().find(|(declared, _)| declared.as_str() == name) {
-                match metrics::of_single(name, value) {
-                    Ok(value) => drop(found.insert(name.clone(), value)),
-                    Err(error) => return Ok(Err(error)),
-                }
+                found.set(name, metrics::of_single(value));
             }
         }
         let mut missing = declared.clone();
-        missing.retain(|name, _| !found.contains_key(name));
+        missing.retain(|name, _| !found.metrics.contains_key(name) && !found.others.contains_key(name.as_str()));
         if missing.is_empty() {
             return Ok(Ok(found));
         }
@@ -191,10 +191,10 @@ impl Ended<'_> {
             }
             scan.feed(&lines.join("\n"));
         }
-        Ok(scan.metrics().map(|more| {
-            found.extend(more);
-            found
-        }))
+        let more = scan.measured();
+        found.metrics.extend(more.metrics);
+        found.others.extend(more.others);
+        Ok(Ok(found))
     }
 
     /// Identifies the data in buckets again: what they are now, the training may have read.

@@ -94,6 +94,7 @@ fn spec() -> TrainingSpec {
         },
         entries: Vec::new(),
         required_metrics: Vec::new(),
+        pass_env: Vec::new(),
     }
 }
 
