@@ -59,6 +59,13 @@ pub struct SourceText {
     pub text: String,
 }
 
+impl SourceText {
+    /// Takes the bytes of a file. What is not UTF-8 in them is a problem of the file, with its place.
+    pub fn of_bytes(file: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { file: file.into(), text: syntax::decode(bytes) }
+    }
+}
+
 /// Loads a configuration: rules from one file, settings from another, often the same one.
 ///
 /// Both files are checked whole, also the part that does not count: whoever changes rules wants to hear now

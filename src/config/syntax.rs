@@ -31,9 +31,8 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
         return Some(empty());
     }
     for (index, line) in text.lines().enumerate() {
-        let odd = |c: char| (c.is_control() && c != '\t') || matches!(c, '\u{feff}' | char::REPLACEMENT_CHARACTER);
-        let found = line.chars().enumerate().find(|(_, c)| odd(*c));
-        if let Some((column, char::REPLACEMENT_CHARACTER)) = found {
+        let found = line.chars().enumerate().find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}');
+        if let Some((column, NOT_UTF8)) = found {
             return Some(not_utf8(Place { line: index + 1, column: column + 1, width: 1 }));
         }
         if let Some((column, c)) = found {
@@ -47,14 +46,24 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
     None
 }
 
-/// Says that bytes were lost. Whoever reads a file puts U+FFFD in place of bytes that are not UTF-8; two texts that
-/// differ only there would have one identity, so neither is taken.
 fn not_utf8(place: Place) -> Problem {
-    problem(
-        place,
-        "the file is not UTF-8 text here, or a program that could not read it wrote U+FFFD in place of a character",
-        Some("save the file as UTF-8; the character U+FFFD itself is written as `\\ufffd` inside double quotes"),
-    )
+    problem(place, "the bytes here are not UTF-8 text", Some("save the file as UTF-8, then commit it again"))
+}
+
+/// What stands in a decoded text in place of bytes that are not UTF-8: a control character that no file may have.
+const NOT_UTF8: char = '\u{80}';
+
+/// Decodes the bytes of a file. What is not UTF-8 stays recognizable and is refused with its place: two files that differ
+/// only there must never have one identity.
+pub fn decode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(NOT_UTF8);
+        }
+    }
+    text
 }
 
 /// Says that there is nothing in the file.

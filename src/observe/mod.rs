@@ -415,8 +415,7 @@ pub fn read_config(
 ) -> Result<Option<SourceText>, crate::adapters::git::GitError> {
     for path in FILE_NAMES {
         if let Some(bytes) = git.read_file(commit, path)? {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok(Some(SourceText { file: path.to_owned(), text }));
+            return Ok(Some(SourceText::of_bytes(path, &bytes)));
         }
     }
     Ok(None)

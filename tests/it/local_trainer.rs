@@ -1,6 +1,8 @@
 //! Stories about local training, with real processes: how each kind of command ends, and that a training survives
 //! whatever happens to those around it.
 
+mod leftovers;
+
 use branchline::adapters::local::Home;
 use branchline::adapters::local::LocalDatasets;
 use branchline::adapters::local::LocalTrainer;
@@ -187,6 +189,7 @@ fn spec(command: &str) -> TrainingSpec {
             environment: BTreeMap::new(),
             data: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            outputs: branchline::model::settings::Outputs::default(),
             signature: None,
             max_runtime: None,
             cloud: CloudSettings::default(),
@@ -390,12 +393,12 @@ async fn each_bad_end_has_its_cause() {
 }
 
 #[tokio::test]
-async fn metrics_that_are_no_numbers_fail_the_training() {
+async fn metrics_that_are_no_numbers_fail_the_gate_that_names_them() {
     let world = World::new();
     for (json, words) in [
         (r#"{"accuracy": NaN}"#, "metric `accuracy` is NaN"),
         (r#"{"accuracy": "high"}"#, "metric `accuracy` is the text \"high\""),
-        (r#"{"acc": 1}"#, "metric `accuracy` is missing: the training wrote acc"),
+        (r#"{"acc": 1}"#, "metric `accuracy` is missing: the training run wrote acc"),
         ("nonsense", "not a JSON object"),
     ] {
         let mut spec = spec(&format!("{MODEL}; echo '{json}' > $SM_OUTPUT_DATA_DIR/metrics.json"));

@@ -352,7 +352,7 @@ mod tests {
         for (text, place) in [
             ("{\"acc\": 0,93}", "key must be a string at line 1 column 11"),
             ("{\"a\": NaN, \"acc\": 0,93}", "key must be a string at line 1 column 21"),
-            ("{\"a\": 1e999,\n \"b\": Infinity, \"c\" 1}", "expected `:` at line 2 column 20"),
+            ("{\"a\": 1e999,\n \"b\": Infinity, \"c\" 1}", "expected `:` at line 2 column 21"),
             ("{\"é\": 1, }", "trailing comma at line 1 column 10"),
             ("{\"acc\": nan}", "column 9 (`nan` is no JSON value)"),
             ("{\"acc\": inf}", "line 1 column 9 (`inf` is no JSON value)"),

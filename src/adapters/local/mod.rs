@@ -11,6 +11,7 @@ pub mod home;
 pub mod hyperparameters;
 pub mod metrics;
 pub mod model_files;
+pub mod outputs;
 pub mod pack;
 pub mod prepare;
 pub mod registry;

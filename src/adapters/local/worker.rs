@@ -27,7 +27,10 @@ use crate::adapters::local::joblog::LineCutter;
 use crate::adapters::local::joblog::LogWriter;
 use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::LogScan;
+use crate::adapters::local::metrics::Measured;
 use crate::adapters::local::model_files;
+use crate::adapters::local::outputs;
+use crate::adapters::local::outputs::Before;
 use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::pack_directory;
 use crate::adapters::local::process;
@@ -38,8 +41,6 @@ use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
 use crate::model::artifact::Artifact;
 use crate::model::artifact::ObjectDigest;
-use crate::model::metric::MetricNote;
-use crate::model::metric::Metrics;
 use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::ports::error::PortError;
@@ -197,6 +198,7 @@ impl Run<'_> {
 
         let (reader, writer) = io::pipe().map_err(|error| disk("open a pipe", error))?;
         let drained = pump(reader, Arc::clone(&output));
+        let before = Before::of(&self.folder.code());
         let group = self.begin(command, writer, lock)?;
         let outcome = self.wait(group, &drained).map_err(|error| disk("supervise the command", error))?;
         // Whoever left the group on purpose may hold the pipe open for ever; the log ends here all the same.
@@ -205,7 +207,7 @@ impl Run<'_> {
         match outcome {
             Outcome::Stopped(cause) => Ok(End::Stopped { cause }),
             Outcome::TimeLimit(limit) => Ok(self.failed(Cause::TimeLimit, ending::too_long(command, limit))),
-            Outcome::Exited(Exit::Code(0)) => self.success(&output),
+            Outcome::Exited(Exit::Code(0)) => self.success(&output, &before),
             Outcome::Exited(exit) => Ok(self.explain(command, exit, &output)),
         }
     }
@@ -281,10 +283,14 @@ impl Run<'_> {
         asked.or_else(|| self.interrupted.load(Ordering::Relaxed).then_some(StopCause::Cancelled))
     }
 
-    fn success(&self, output: &Mutex<Output>) -> Result<End, End> {
+    fn success(&self, output: &Mutex<Output>, before: &Before) -> Result<End, End> {
         let model = self.paths.model();
-        self.check_model(&model)?;
-        let (metrics, notes) = self.metrics(output)?;
+        let measured = self.measured(output);
+        outputs::collect(&self.spec.settings.outputs, &self.folder.code(), &model)
+            .map_err(|why| self.failed(Cause::Code, format!("{why}{}", self.written(before))))?;
+        self.check_model(&model, before)?;
+        let (metrics, notes) = metrics::complete(measured, &self.spec.required_metrics)
+            .map_err(|error| self.failed(Cause::Code, error.to_string()))?;
         let archive = self.folder.model_archive();
         let told = Stopwatch::start();
         let mut tells = 0;
@@ -311,7 +317,7 @@ impl Run<'_> {
     }
 
     /// Refuses what is no model before anything else is read.
-    fn check_model(&self, model: &Path) -> Result<(), End> {
+    fn check_model(&self, model: &Path, before: &Before) -> Result<(), End> {
         let what = match model_files::content(model) {
             Ok(content) if content.bytes > 0 => return Ok(()),
             Ok(content) if content.files > 0 => "the files in $SM_MODEL_DIR are all empty".to_owned(),
@@ -322,18 +328,27 @@ impl Run<'_> {
             }
             Err(error) => return Err(self.not_packed(&error)),
         };
-        Err(self.failed(Cause::Code, format!("wrote no model: {what}")))
+        Err(self.failed(Cause::Code, format!("wrote no model: {what}{}", self.written(before))))
     }
 
     fn not_packed(&self, error: &PackError) -> End {
         self.failed(packing_cause(error), format!("could not pack the model: {}", chain(error)))
     }
 
-    fn metrics(&self, output: &Mutex<Output>) -> Result<(Metrics, Vec<MetricNote>), End> {
-        let file = measured(&self.paths.output_data().join(METRICS), METRICS);
-        let log = locked(output).scan.measured();
-        metrics::complete([file, log], &self.spec.required_metrics)
-            .map_err(|error| self.failed(Cause::Code, error.to_string()))
+    /// Reads all that measured something, the later over the earlier.
+    fn measured(&self, output: &Mutex<Output>) -> Vec<Measured> {
+        let mut parts = vec![measured(&self.paths.output_data().join(METRICS), METRICS)];
+        parts.extend(outputs::metrics(&self.spec.settings.outputs, &self.folder.code()));
+        parts.push(locked(output).scan.measured());
+        parts
+    }
+
+    /// Says what the command wrote instead, as a clause of its own.
+    fn written(&self, before: &Before) -> String {
+        match before.written(&self.folder.code()) {
+            text if text.is_empty() => String::new(),
+            text => format!("; in its working folder it wrote {text} (`outputs` collects from there)"),
+        }
     }
 
     fn explain(&self, command: &str, exit: Exit, output: &Mutex<Output>) -> End {

@@ -141,6 +141,21 @@ pub(super) fn environment_file(spec: &TrainingSpec, ml: &str, notes: &[String]) 
     text
 }
 
+/// How the line begins by which the bootstrap lists what a command without a model wrote in its working folder.
+pub(super) const WROTE: &str = "branchline: no model; the command wrote in its working folder: ";
+
+/// The folder in `output/data` that the bootstrap keeps declared files of metrics in.
+pub(super) const OUTPUTS: &str = "branchline-outputs";
+
+/// Writes the list of declared outputs that `bootstrap.sh` reads: a kind, a tab and a path on each line. `None`: there
+/// are none. No path has a control character.
+pub(super) fn outputs_file(spec: &TrainingSpec) -> Option<String> {
+    let outputs = &spec.settings.outputs;
+    let files = outputs.files().into_iter().map(|path| format!("file\t{path}\n"));
+    let model = outputs.model.iter().map(|pattern| format!("model\t{pattern}\n"));
+    (!outputs.is_empty()).then(|| files.chain(model).collect())
+}
+
 /// Puts text into single quotes for a POSIX shell. A NUL cannot stand in a variable; it is left out.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', "'\\''"))

@@ -12,6 +12,7 @@ use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use aws_sdk_s3::primitives::ByteStream;
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -31,6 +32,9 @@ pub(super) struct MetricsFile {
     pub(super) content: Vec<u8>,
 }
 
+/// Files by their paths in an archive.
+pub(super) type Files = BTreeMap<String, MetricsFile>;
+
 /// What a search in an archive came to.
 pub(super) enum Search<T> {
     /// It was found.
@@ -41,14 +45,14 @@ pub(super) enum Search<T> {
     Unusable(String),
 }
 
-/// Looks for `metrics.json` in an archive. `Absent`: there is no archive, or it holds none.
-pub(super) async fn metrics(session: &Session, place: &S3Place) -> Result<Search<MetricsFile>, PortError> {
+/// Looks for files in an archive, by their paths in it. `Absent`: there is no archive, or it holds none of them.
+pub(super) async fn files(session: &Session, place: &S3Place, wanted: Vec<String>) -> Result<Search<Files>, PortError> {
     let failed = |refused: Refused| refused.into_port(format!("read {}", place.uri()));
     let Some(body) = open(session, place).await.map_err(failed)? else { return Ok(Search::Absent) };
-    let found = through(body, find_metrics).await?;
+    let found = through(body, move |unpacked| find(unpacked, &wanted)).await?;
     Ok(match found {
-        Ok(Some(file)) => Search::Found(file),
-        Ok(None) => Search::Absent,
+        Ok(files) if !files.is_empty() => Search::Found(files),
+        Ok(_) => Search::Absent,
         Err(error) => match lost(&error) {
             Some(why) => return Err(failed(broken("s3:GetObject", &io::Error::other(why)))),
             None => Search::Unusable(format!("output.tar.gz cannot be read: {error}")),
@@ -143,20 +147,24 @@ impl Read for Arriving {
     }
 }
 
-/// Finds the file at the top of the archive, or that of the first machine, where every machine has a folder.
-fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
-    let mut of_machine = None;
+/// Finds each file from the top of the archive, or from the folder of the first machine, where every machine has one.
+/// Reads no further than needed.
+fn find(unpacked: Box<dyn Read>, wanted: &[String]) -> io::Result<Files> {
+    let (mut top, mut of_machine) = (Files::new(), Files::new());
     for entry in tar::Archive::new(unpacked).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
-        let is_top = path == Path::new("metrics.json");
-        if !is_top && path != Path::new("algo-1/metrics.json") {
+        let below = path.strip_prefix("algo-1").ok();
+        let Some(name) = wanted.iter().find(|name| {
+            let name = Path::new(name.as_str());
+            path == name || below == Some(name)
+        }) else {
             continue;
-        }
+        };
         // As on this machine, only a regular file is read.
         if !entry.header().entry_type().is_file() {
-            return Err(io::Error::other("metrics.json in it is not a regular file"));
+            return Err(io::Error::other(format!("{name} in it is not a regular file")));
         }
         let size = entry.size();
         let mut content = Vec::new();
@@ -164,11 +172,16 @@ fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
             entry.read_to_end(&mut content)?;
         }
         let file = MetricsFile { size, content };
-        if is_top {
-            return Ok(Some(file));
+        if path == Path::new(name.as_str()) {
+            top.insert(name.clone(), file);
+            if top.len() == wanted.len() {
+                return Ok(top);
+            }
+        } else {
+            of_machine.insert(name.clone(), file);
         }
-        of_machine = Some(file);
     }
+    of_machine.extend(top);
     Ok(of_machine)
 }
 
@@ -201,13 +214,15 @@ mod tests {
     }
 
     fn found(bytes: Vec<u8>) -> io::Result<Option<String>> {
-        let file = find_metrics(Box::new(MultiGzDecoder::new(io::Cursor::new(bytes))))?;
-        Ok(file.map(|file| String::from_utf8(file.content).expect("text")))
+        let files = find(Box::new(MultiGzDecoder::new(io::Cursor::new(bytes))), &["metrics.json".to_owned()])?;
+        Ok(files.into_values().next().map(|file| String::from_utf8(file.content).expect("text")))
     }
 
     async fn streamed(bytes: Vec<u8>) -> io::Result<Option<String>> {
-        let read = through(ByteStream::from(bytes), find_metrics).await.expect("no panic")?;
-        Ok(read.map(|file| String::from_utf8(file.content).expect("text")))
+        let wanted = ["metrics.json".to_owned()];
+        let read =
+            through(ByteStream::from(bytes), move |unpacked| find(unpacked, &wanted)).await.expect("no panic")?;
+        Ok(read.into_values().next().map(|file| String::from_utf8(file.content).expect("text")))
     }
 
     #[test]

@@ -138,7 +138,10 @@ impl Start<'_> {
         inputs.source = source.upload(&objects, keys).await?;
         if let Command::Bootstrap(line) = command {
             let environment = contract::environment_file(spec, ML, &source.notes);
-            for (name, text) in [("environment.sh", environment.as_str()), ("command", line.as_str())] {
+            let outputs = contract::outputs_file(spec);
+            let mut files = vec![("environment.sh", environment.as_str()), ("command", line.as_str())];
+            files.extend(outputs.as_deref().map(|text| ("outputs", text)));
+            for (name, text) in files {
                 let key = keys.training(&spec.name, &format!("input/{name}"));
                 objects.create(&key, text.as_bytes().to_vec(), &self.doing()).await?;
             }

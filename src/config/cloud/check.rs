@@ -76,6 +76,16 @@ pub(in crate::config) fn settings(
         let hint = "shorten it to at most `28d`";
         at.say(inquiry, &["max_runtime"], |route| format!("{} is longer than SageMaker trains", name(route)), hint);
     }
+    let bootstrap = settings.command.is_some() && settings.cloud.entrypoint == Entrypoint::Bootstrap;
+    if !settings.outputs.is_empty() && !bootstrap {
+        let key = if settings.outputs.values.is_empty() { "outputs" } else { "metrics" };
+        at.say(
+            inquiry,
+            &[key],
+            |route| format!("{} needs a command that Branchline runs in the container", name(route)),
+            "write to $SM_MODEL_DIR and $SM_OUTPUT_DATA_DIR, or use `entrypoint: bootstrap` with a command",
+        );
+    }
     if let Some(command) = &settings.command
         && settings.cloud.entrypoint == Entrypoint::Toolkit
         && !is_program(command)

@@ -132,7 +132,7 @@ async fn every_bad_end_has_its_cause() {
         (
             Script::completed().model("w", "1").data("metrics.json", "{\"acc\": 1}"),
             Cause::Code,
-            "metric `auc` is missing: the training wrote acc",
+            "metric `auc` is missing: the training run wrote acc",
         ),
     ] {
         let lab = Lab::new();
