@@ -352,6 +352,7 @@ fn child_watch(folder: &Path, paths: &str) {
         environment: BTreeMap::new(),
         data: BTreeMap::new(),
         metrics: BTreeMap::new(),
+        outputs: branchline::model::settings::Outputs::default(),
         signature: None,
         max_runtime: None,
         cloud: CloudSettings::default(),

@@ -49,15 +49,50 @@ impl Stopwatch {
 /// The variables that local training keeps of the environment of whoever starts it. Those of CI and of cloud
 /// accounts are not among them, so that training cannot depend on them and cannot read a secret from them.
 #[cfg(not(windows))]
-pub const KEPT_VARIABLES: &[&str] = &["PATH", "HOME", "VIRTUAL_ENV", "LANG"];
+pub const KEPT_VARIABLES: &[&str] = &[
+    "PATH",
+    "HOME",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    // The devices that a scheduler gave to the job stay the job's.
+    "CUDA_DEVICE_ORDER",
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+];
 
 /// The variables that local training keeps, and those without which Windows starts no process at all.
 #[cfg(windows)]
-pub const KEPT_VARIABLES: &[&str] =
-    &["PATH", "HOME", "VIRTUAL_ENV", "LANG", "SystemRoot", "PATHEXT", "COMSPEC", "TEMP", "TMP", "USERPROFILE"];
+pub const KEPT_VARIABLES: &[&str] = &[
+    "PATH",
+    "HOME",
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "LANG",
+    "CUDA_DEVICE_ORDER",
+    "CUDA_VISIBLE_DEVICES",
+    "SystemRoot",
+    "PATHEXT",
+    "COMSPEC",
+    "TEMP",
+    "TMP",
+    "USERPROFILE",
+];
 
 /// Returns those of [`KEPT_VARIABLES`] that are set.
-#[expect(clippy::disallowed_methods, reason = "one of the two places that read the environment")]
 pub fn kept_environment() -> Vec<(OsString, OsString)> {
-    KEPT_VARIABLES.iter().filter_map(|name| std::env::var_os(name).map(|value| (OsString::from(name), value))).collect()
+    environment_with(&[])
+}
+
+/// Returns those of [`KEPT_VARIABLES`] that are set, and those of `more`, which the rules name.
+#[expect(clippy::disallowed_methods, reason = "one of the two places that read the environment")]
+pub fn environment_with(more: &[String]) -> Vec<(OsString, OsString)> {
+    let names = KEPT_VARIABLES.iter().copied().chain(more.iter().map(String::as_str));
+    names.filter_map(|name| std::env::var_os(name).map(|value| (OsString::from(name), value))).collect()
 }

@@ -39,7 +39,7 @@ pub fn check(
             let path = directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
-            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
+            SourceText::of_bytes(path.display().to_string(), &bytes)
         }
         None => on_disk(&compose::Place::find(directory, false)?)?,
     };

@@ -136,8 +136,7 @@ impl Place {
             }
             match std::fs::read(&path) {
                 Ok(bytes) => {
-                    let text = String::from_utf8_lossy(&bytes).into_owned();
-                    return Ok(Some(SourceText { file: name.to_owned(), text }));
+                    return Ok(Some(SourceText::of_bytes(name, &bytes)));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Failure::io(&format!("read {}", path.display()), &error)),

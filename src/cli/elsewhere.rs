@@ -27,6 +27,7 @@ use crate::cli::signals::Signals;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
+use crate::model::metric::MetricName;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::TargetName;
@@ -48,7 +49,10 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
     let model = one_model(&composed, &args.model)?;
     let origin = origin(&place, &composed, &model, args.commit.as_deref())?;
     let (target, group) = choose_group(&place, &composed, &model, args.group.as_deref())?;
-    let metrics = bring_metrics(&within(directory, &args.metrics)).map_err(|error| refused(&error))?;
+    let gated: Vec<MetricName> =
+        composed.config.model(&model).iter().flat_map(|model| &model.gates).map(|gate| gate.metric.clone()).collect();
+    let (metrics, metric_notes) =
+        bring_metrics(&within(directory, &args.metrics), &gated).map_err(|error| refused(&error))?;
     let home = (!args.by_hand.dry_run).then(|| place.state());
     let brought =
         bring(&within(directory, &args.artifact), home.as_ref(), &mut |_, _| {}).map_err(|error| refused(&error))?;
@@ -58,6 +62,7 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
         source: source.clone(),
         artifact: artifact.clone(),
         metrics,
+        metric_notes,
         unknown_tree: origin.unknown_tree,
     };
     let aim = Aim::RegisterElsewhere { target, commit: origin.commit, branch: origin.branch, result: Box::new(result) };
@@ -190,6 +195,12 @@ fn refused(error: &BringError) -> Failure {
     match error {
         BringError::Missing { .. } | BringError::Kind { .. } | BringError::Empty { .. } => {
             Failure::usage(text).hint("--artifact takes the model's file or folder, --metrics a JSON file")
+        }
+        BringError::NotWhole { .. } => {
+            Failure::usage(text).hint("write or download the model again, and register it when it is whole")
+        }
+        BringError::Changed { .. } | BringError::Pack { source: PackError::Changed { .. }, .. } => {
+            Failure::usage(text).hint("wait until the program that writes it has ended, then register again")
         }
         BringError::Pack { source: PackError::Unsupported { .. }, .. } => {
             Failure::usage(text).hint("take it out of the folder, or pack the model yourself")

@@ -4,6 +4,7 @@
 
 use crate::adapters::local::artifacts::LocalArtifacts;
 use crate::adapters::local::home::Home;
+use crate::adapters::local::model_files;
 use crate::adapters::local::registry::LocalRegistry;
 use crate::adapters::system::SystemClock;
 use crate::cli::args::ImportArgs;
@@ -21,6 +22,7 @@ use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
 use crate::facts::group::GroupLook;
+use crate::model::approval::Approval;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::verdict::Verdict;
@@ -137,11 +139,38 @@ async fn read_source(
     versions.reverse();
     if let Some(home) = home {
         let artifacts = LocalArtifacts::new(home);
-        for artifact in versions.iter_mut().flat_map(|version| &mut version.content.artifacts) {
-            *artifact = artifacts.as_file(artifact).map_err(|error| Failure::port(&error))?;
+        for version in &mut versions {
+            for artifact in &mut version.content.artifacts {
+                *artifact = artifacts.as_file(artifact).map_err(|error| Failure::port(&error))?;
+            }
+        }
+        for version in &versions {
+            check_whole(version)?;
         }
     }
     Ok((facts.owner, versions))
+}
+
+/// Refuses a version whose file is no model: the same rule as for what is trained or registered. One that was rejected
+/// is taken over as rejected. A file that is missing is reported by the copy.
+fn check_whole(version: &Version) -> Result<(), Failure> {
+    if version.approval == Approval::Rejected {
+        return Ok(());
+    }
+    for artifact in &version.content.artifacts {
+        let Some(path) = artifact.location.strip_prefix("file:").map(Path::new) else { continue };
+        match model_files::check_file(path, &artifact.name) {
+            Err(error) if path.exists() => {
+                let reference = version.reference();
+                return Err(Failure::usage(format!("could not import {reference}: its {}: {error}", artifact.name))
+                    .hint(format!(
+                        "reject it where it is registered: branchline reject {reference} --reason \"...\""
+                    )));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 async fn nothing_in(registry: &dyn Registry, source: &GroupName) -> Failure {

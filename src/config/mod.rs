@@ -11,6 +11,7 @@
 
 mod changes;
 mod cloud;
+mod contract;
 mod duration;
 mod lookup;
 mod models;
@@ -56,6 +57,13 @@ pub struct SourceText {
     pub file: String,
     /// What it says.
     pub text: String,
+}
+
+impl SourceText {
+    /// Takes the bytes of a file. What is not UTF-8 in them is a problem of the file, with its place.
+    pub fn of_bytes(file: impl Into<String>, bytes: &[u8]) -> Self {
+        Self { file: file.into(), text: syntax::decode(bytes) }
+    }
 }
 
 /// Loads a configuration: rules from one file, settings from another, often the same one.

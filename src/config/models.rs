@@ -26,6 +26,7 @@ use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TargetName;
+use crate::model::settings::Outputs;
 use crate::model::settings::TrainingSettings;
 use crate::model::settings::Watched;
 use std::collections::BTreeMap;
@@ -184,7 +185,12 @@ impl ModelDraft {
                 hyperparameters: training.hyperparameters,
                 environment: training.environment,
                 data: data.into_channels(),
-                metrics: training.metrics,
+                metrics: training.metrics.of_log,
+                outputs: Outputs {
+                    model: training.output_model.unwrap_or_default(),
+                    metrics: training.output_metrics,
+                    values: training.metrics.of_file,
+                },
                 signature: self.signature.clone(),
                 max_runtime: training.max_runtime.or(limit),
                 cloud,

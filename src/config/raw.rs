@@ -61,6 +61,10 @@ pub struct RawFile {
     /// Stages that live in an account of their own, by stage. What is absent is as in `backend`.
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"prod": {"id": "222222222222", "assume_role_arn": "arn:aws:iam::222222222222:role/branchline-prod", "bucket": "acme-models-prod"}})]))]
     pub accounts: Option<BTreeMap<String, RawAccount>>,
+    /// Variables of the machine that local training commands get beside the documented ones, by name. Names that hold
+    /// secrets or belong to CI, a cloud account or Branchline are refused. Default: none.
+    #[schemars(extend("x-branchline" = "rule", "examples" = [["OMP_NUM_THREADS"]]))]
+    pub pass_env: Option<Vec<String>>,
     /// How long a run waits for training: `done` (until it ends, the default with the local backend), `0`
     /// (not at all), or a time such as `30m` (the default in the cloud). What is still open then is finished by a
     /// later event.
@@ -250,8 +254,12 @@ pub struct RawTrain {
     pub environment: Option<BTreeMap<String, String>>,
     /// Metrics that are read from the log: a regular expression each, with one group around the number. The
     /// last match counts. Metrics that are not named here come from `metrics.json`.
-    #[schemars(extend("examples" = [json!({"loss": "loss=([0-9.]+)"})]))]
-    pub metrics: Option<BTreeMap<String, String>>,
+    /// Or a JSON file that the command writes in its working folder, and the keys to the value joined by dots.
+    #[schemars(extend("examples" = [json!({"loss": "loss=([0-9.]+)", "accuracy": {"json": "metrics/eval.json", "path": "test.acc"}})]))]
+    pub metrics: Option<BTreeMap<String, RawMetric>>,
+    /// What the command leaves in its working folder. For scripts that do not write to `$SM_MODEL_DIR`.
+    #[schemars(extend("examples" = [json!({"model": ["model.pkl"], "metrics": "metrics.json"})]))]
+    pub outputs: Option<RawOutputs>,
     /// The longest that one training may take, such as `2h`.
     #[schemars(extend("examples" = ["2h"]), with = "Option<Text>")]
     pub max_runtime: Option<String>,
@@ -287,6 +295,42 @@ pub struct RawTrain {
     /// Tags of the training job.
     #[schemars(extend("examples" = [json!({"team": "growth"})]), with = "Option<TextMap>")]
     pub tags: Option<BTreeMap<String, String>>,
+}
+
+/// Where a metric comes from.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum RawMetric {
+    /// A regular expression over the log.
+    Expression(String),
+    /// A value of a JSON file.
+    Json(RawJsonMetric),
+}
+
+/// A value of a JSON file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+pub struct RawJsonMetric {
+    /// The file, from the working folder of the command: the root of the checkout.
+    #[schemars(required, extend("examples" = ["metrics/eval.json"]))]
+    pub json: Option<String>,
+    /// The keys to the value, joined by dots. Default: the name of the metric.
+    #[schemars(extend("examples" = ["test.acc"]), with = "Option<Text>")]
+    pub path: Option<String>,
+}
+
+/// What the command leaves in its working folder.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+pub struct RawOutputs {
+    /// Files, folders and globs that become the model, each under its own name. Globs know `*`, `?` and `[a-z]`.
+    #[schemars(extend("examples" = [["model.pkl"]]))]
+    pub model: Option<Vec<String>>,
+    /// A JSON file of metrics, instead of `metrics.json` in `$SM_OUTPUT_DATA_DIR`.
+    #[schemars(extend("examples" = ["metrics.json"]))]
+    pub metrics: Option<String>,
 }
 
 /// What the training gets to see.

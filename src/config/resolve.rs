@@ -2,6 +2,7 @@
 //! two files put together.
 
 use crate::config::cloud;
+use crate::config::contract;
 use crate::config::duration;
 use crate::config::duration::DurationError;
 use crate::config::lookup::Places;
@@ -233,6 +234,7 @@ fn trained(
                 if trainer == BackendKind::Cloud {
                     cloud::check::settings(inquiry, model, &stage.name, &trained);
                 }
+                contract::names(inquiry, model, &stage.name, &trained);
                 settings.insert(stage.name.clone(), trained);
             }
             Err(keys) => keys.into_iter().for_each(|key| missing.entry(key).or_default().push(stage.name.as_str())),

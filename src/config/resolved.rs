@@ -40,6 +40,8 @@ pub struct Config {
     pub accounts: BTreeMap<StageName, AccountPlace>,
     /// What every training in the cloud must keep to.
     pub cloud_limits: CloudLimits,
+    /// Variables of the machine that local training commands get beside the documented ones.
+    pub pass_env: Vec<String>,
     /// How long a run waits for training; `None` where the file leaves it to the backend.
     pub wait: Option<Wait>,
     /// How many models a run works on at the same time: 1 to 64.

@@ -33,6 +33,7 @@ use crate::config::stages;
 use crate::config::stages::Names;
 use crate::config::stages::Stages;
 use crate::model::cloud::CloudLimits;
+use crate::model::contract;
 use crate::model::git::BranchName;
 use crate::model::name::ModelName;
 use crate::model::name::ProjectName;
@@ -56,6 +57,7 @@ pub(in crate::config) struct Rules {
     pub(in crate::config) names: Names,
     pub(in crate::config) places: cloud::place::Places,
     cloud_limits: CloudLimits,
+    pass_env: Vec<String>,
     wait: Option<Wait>,
     parallel: usize,
     pub(in crate::config) limits: Limits,
@@ -82,6 +84,7 @@ impl Rules {
             cloud: self.places.cloud.clone(),
             accounts: self.places.accounts.clone(),
             cloud_limits: self.cloud_limits.clone(),
+            pass_env: self.pass_env.clone(),
             wait: self.wait,
             parallel: self.parallel,
             limits: self.limits,
@@ -150,6 +153,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         limits,
         require_review: raw.require_review.unwrap_or(false),
         permissions: permissions(raw.permissions.as_ref()),
+        pass_env: pass_env(inquiry, raw),
         approvers: approvers(inquiry, raw),
         not_author: raw.not_author.unwrap_or(false),
         report: match raw.report {
@@ -220,6 +224,41 @@ fn permissions(raw: Option<&RawPermissions>) -> BTreeMap<Action, Role> {
         RawRole::Admin => Role::Admin,
     };
     Action::ALL.into_iter().map(|action| (action, written(action).map_or(action.default_role(), role))).collect()
+}
+
+fn pass_env(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Vec<String> {
+    let at = Route::of(&["pass_env"]);
+    let mut names: Vec<String> = Vec::new();
+    for (index, text) in raw.pass_env.iter().flatten().enumerate() {
+        let item = at.item(index);
+        if !contract::is_variable(text) {
+            inquiry.say(
+                &item,
+                format!("{} cannot be the name of an environment variable", quoted(text)),
+                "a name has letters, digits and `_`, and does not begin with a digit",
+            );
+        } else if contract::owner(text).is_some() {
+            inquiry.say(
+                &item,
+                format!("{} is set for every training run and cannot be passed", quoted(text)),
+                "take it out of the list",
+            );
+        } else if contract::may_hold_a_secret(text) {
+            inquiry.say(
+                &item,
+                format!(
+                    "{} may hold a secret, or belongs to CI or a cloud account: no training command gets it",
+                    quoted(text)
+                ),
+                "let the training command read the secret from a file or a service that its own machine may use",
+            );
+        } else if names.contains(text) {
+            inquiry.say(&item, format!("{} is written twice", quoted(text)), "keep one of the two");
+        } else {
+            names.push(text.clone());
+        }
+    }
+    names
 }
 
 fn approvers(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Vec<String> {

@@ -92,6 +92,8 @@ models:
       # Run in a checkout of exactly the commit. Write the model to $SM_MODEL_DIR, and metrics.json to
       # $SM_OUTPUT_DATA_DIR.
       command: {command}
+      # For a script that writes both beside itself instead:
+      # outputs: {{ model: [model.pkl], metrics: metrics.json }}
 {checkout}      # {data_note}
       data:{data}
       # Each arrives as text, exactly as it is written here.

@@ -32,6 +32,9 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
     }
     for (index, line) in text.lines().enumerate() {
         let found = line.chars().enumerate().find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}');
+        if let Some((column, NOT_UTF8)) = found {
+            return Some(not_utf8(Place { line: index + 1, column: column + 1, width: 1 }));
+        }
         if let Some((column, c)) = found {
             return Some(problem(
                 Place { line: index + 1, column: column + 1, width: 1 },
@@ -41,6 +44,26 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
         }
     }
     None
+}
+
+fn not_utf8(place: Place) -> Problem {
+    problem(place, "the bytes here are not UTF-8 text", Some("save the file as UTF-8, then commit it again"))
+}
+
+/// What stands in a decoded text in place of bytes that are not UTF-8: a control character that no file may have.
+const NOT_UTF8: char = '\u{80}';
+
+/// Decodes the bytes of a file. What is not UTF-8 stays recognizable and is refused with its place: two files that differ
+/// only there must never have one identity.
+pub fn decode(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            text.push(NOT_UTF8);
+        }
+    }
+    text
 }
 
 /// Says that there is nothing in the file.

@@ -7,14 +7,18 @@ use crate::config::problem::quoted;
 use crate::config::raw::RawChannel;
 use crate::config::raw::RawCheckout;
 use crate::config::raw::RawData;
+use crate::config::raw::RawJsonMetric;
+use crate::config::raw::RawMetric;
 use crate::config::raw::RawSource;
 use crate::config::raw::RawTrain;
 use crate::config::resolve::Inquiry;
 use crate::config::route::Route;
 use crate::config::shape::name;
+use crate::model::contract;
 use crate::model::metric::MetricName;
 use crate::model::name::ChannelName;
 use crate::model::settings::DataSource;
+use crate::model::settings::JsonMetric;
 use regex::RegexBuilder;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,9 +42,29 @@ pub(in crate::config) struct Training {
     pub(in crate::config) data: Option<Data>,
     pub(in crate::config) hyperparameters: BTreeMap<String, String>,
     pub(in crate::config) environment: BTreeMap<String, String>,
-    pub(in crate::config) metrics: BTreeMap<MetricName, String>,
+    pub(in crate::config) metrics: Declared,
+    pub(in crate::config) output_model: Option<Vec<String>>,
+    pub(in crate::config) output_metrics: Option<String>,
     pub(in crate::config) max_runtime: Option<Duration>,
     pub(in crate::config) cloud: CloudDraft,
+}
+
+/// Metrics by where they come from.
+#[derive(Debug, Clone, Default)]
+pub(in crate::config) struct Declared {
+    pub(in crate::config) of_log: BTreeMap<MetricName, String>,
+    pub(in crate::config) of_file: BTreeMap<MetricName, JsonMetric>,
+}
+
+impl Declared {
+    /// Lays a stage's words over these: one name comes from one place.
+    fn laid_over(mut self, over: Self) -> Self {
+        self.of_log.retain(|name, _| !over.of_file.contains_key(name));
+        self.of_file.retain(|name, _| !over.of_log.contains_key(name));
+        self.of_log.extend(over.of_log);
+        self.of_file.extend(over.of_file);
+        self
+    }
 }
 
 /// The data, said in words or by channel.
@@ -65,7 +89,6 @@ impl Training {
         let over = over.clone();
         self.hyperparameters.extend(over.hyperparameters);
         self.environment.extend(over.environment);
-        self.metrics.extend(over.metrics);
         Self {
             command: over.command.or(self.command),
             image: over.image.or(self.image),
@@ -79,7 +102,9 @@ impl Training {
             },
             hyperparameters: self.hyperparameters,
             environment: self.environment,
-            metrics: self.metrics,
+            metrics: self.metrics.laid_over(over.metrics),
+            output_model: over.output_model.or(self.output_model),
+            output_metrics: over.output_metrics.or(self.output_metrics),
             max_runtime: over.max_runtime.or(self.max_runtime),
             cloud: self.cloud.laid_over(over.cloud),
         }
@@ -96,6 +121,15 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, route: &Route, raw: 
         hyperparameters: hyperparameters(inquiry, &route.key("hyperparameters"), raw.hyperparameters.as_ref()),
         environment: environment(inquiry, &route.key("environment"), raw.environment.as_ref()),
         metrics: metrics(inquiry, &route.key("metrics"), raw.metrics.as_ref()),
+        output_model: raw.outputs.as_ref().and_then(|raw| {
+            let at = route.key("outputs").key("model");
+            let texts = raw.model.as_ref()?.iter().enumerate();
+            Some(texts.filter_map(|(index, text)| output(inquiry, &at.item(index), text, true)).collect())
+        }),
+        output_metrics: raw
+            .outputs
+            .as_ref()
+            .and_then(|raw| output(inquiry, &route.key("outputs").key("metrics"), raw.metrics.as_deref()?, false)),
         max_runtime: raw.max_runtime.as_deref().and_then(|text| {
             let at = route.key("max_runtime");
             let longest = inquiry.duration(&at, text)?;
@@ -127,11 +161,12 @@ fn hyperparameters(
     let raw = raw.cloned().unwrap_or_default();
     for (key, value) in &raw {
         let below = at.key(key);
-        if key.trim().is_empty() || key.chars().any(char::is_control) || key.chars().count() > 256 {
+        let illegal = |c: char| c.is_control() || c == '=';
+        if key.trim().is_empty() || key.chars().any(illegal) || key.chars().count() > 256 {
             inquiry.say_of_key(
                 &below,
                 format!("{} cannot be the name of a hyperparameter", quoted(key)),
-                "a name has 1 to 256 characters, none of them a control character",
+                "a name has 1 to 256 characters, none of them a control character or `=`",
             );
         }
         if value.contains('\0') {
@@ -149,20 +184,30 @@ fn environment(
     let raw = raw.cloned().unwrap_or_default();
     for (key, value) in &raw {
         let below = at.key(key);
-        let mut chars = key.chars();
-        let legal = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_');
-        if !legal {
+        let owner = contract::owner(key);
+        if !contract::is_variable(key) {
             inquiry.say_of_key(
                 &below,
                 format!("{} cannot be the name of an environment variable", quoted(key)),
                 "a name has letters, digits and `_`, and does not begin with a digit",
             );
-        } else if key.starts_with("SM_") {
+        } else if owner == Some(contract::Owner::Contract) {
             inquiry.say_of_key(
                 &below,
                 format!("{} is set for every training and cannot be declared", quoted(key)),
-                "variables that begin with `SM_` belong to the training contract: choose another name",
+                "variables that begin with `SM_` or `TRAINING_JOB_` belong to the training contract: choose another name",
+            );
+        } else if owner == Some(contract::Owner::Shell) {
+            inquiry.say_of_key(
+                &below,
+                format!("{} is set by the shell that runs the command, so no declared value arrives", quoted(key)),
+                "choose another name, or set it in the command itself",
+            );
+        } else if key == "PATH" && value.contains('$') {
+            inquiry.say(
+                &below,
+                format!("{} is passed as it is written: `$` is replaced by nothing", name(&below)),
+                "set it in the command, as in `command: PATH=/opt/bin:$PATH python3 train.py`",
             );
         }
         if value.contains('\0') {
@@ -172,12 +217,30 @@ fn environment(
     raw
 }
 
-fn metrics(
-    inquiry: &mut Inquiry<'_>,
-    at: &Route,
-    raw: Option<&BTreeMap<String, String>>,
-) -> BTreeMap<MetricName, String> {
-    let mut metrics = BTreeMap::new();
+/// Takes the path of something that a command leaves in its working folder.
+fn output(inquiry: &mut Inquiry<'_>, at: &Route, text: &str, may_be_glob: bool) -> Option<String> {
+    match paths::normalise(text) {
+        Err(error) => inquiry.say(at, format!("the path {} {}", quoted(text), error.why), error.hint),
+        Ok(path) if path.contains("**") || path.contains(['{', '}']) => inquiry.say(
+            at,
+            format!("the output {} is a glob that no shell has", quoted(&path)),
+            "globs of outputs know `*`, `?` and `[a-z]`; a folder is collected as a whole",
+        ),
+        Ok(path) if !may_be_glob && paths::is_glob(&path) => {
+            inquiry.say(at, format!("{} is a glob, and metrics come from one file", quoted(&path)), "name the file");
+        }
+        Ok(path) => return Some(path),
+    }
+    None
+}
+
+fn json_metric(inquiry: &mut Inquiry<'_>, at: &Route, name: &str, raw: &RawJsonMetric) -> Option<JsonMetric> {
+    let json = output(inquiry, &at.key("json"), raw.json.as_deref()?, false)?;
+    Some(JsonMetric { json, path: raw.path.clone().unwrap_or_else(|| name.to_owned()) })
+}
+
+fn metrics(inquiry: &mut Inquiry<'_>, at: &Route, raw: Option<&BTreeMap<String, RawMetric>>) -> Declared {
+    let mut metrics = Declared::default();
     if raw.is_some_and(|raw| raw.len() > EXPRESSIONS) {
         inquiry.say_of_key(
             at,
@@ -186,8 +249,25 @@ fn metrics(
         );
         return metrics;
     }
-    for (key, expression) in raw.into_iter().flatten() {
+    for (key, raw) in raw.into_iter().flatten() {
         let below = at.key(key);
+        let metric = MetricName::parse(key);
+        if metric.is_none() {
+            inquiry.say_of_key(
+                &below,
+                format!("{} cannot be the name of a metric", quoted(key)),
+                "a name has 1 to 128 characters, none of them a control character",
+            );
+        }
+        let expression = match raw {
+            RawMetric::Expression(expression) => expression,
+            RawMetric::Json(raw) => {
+                if let (Some(found), Some(metric)) = (json_metric(inquiry, &below, key, raw), metric) {
+                    metrics.of_file.insert(metric, found);
+                }
+                continue;
+            }
+        };
         inquiry.expressions = inquiry.expressions.saturating_add(cost(expression));
         if inquiry.expressions > EXPRESSION_BUDGET {
             inquiry.say(
@@ -196,14 +276,6 @@ fn metrics(
                 "write fewer or simpler expressions: large counted repetitions (`{1000}`) cost most",
             );
             return metrics;
-        }
-        let metric = MetricName::parse(key);
-        if metric.is_none() {
-            inquiry.say_of_key(
-                &below,
-                format!("{} cannot be the name of a metric", quoted(key)),
-                "a name has 1 to 128 characters, none of them a control character",
-            );
         }
         match RegexBuilder::new(expression).size_limit(EXPRESSION_LIMIT).build() {
             Err(error) => {
@@ -228,7 +300,7 @@ fn metrics(
             }
             Ok(_) => {
                 if let Some(metric) = metric {
-                    metrics.insert(metric, expression.clone());
+                    metrics.of_log.insert(metric, expression.clone());
                 }
             }
         }

@@ -23,6 +23,7 @@ use crate::model::gate::Tolerance;
 use crate::model::gate::WhenDataDiffers;
 use crate::model::name::StageName;
 use crate::model::settings::DataSource;
+use crate::model::settings::JsonMetric;
 use crate::model::settings::TrainingSettings;
 use crate::model::settings::Watched;
 use crate::model::stage::Does;
@@ -60,6 +61,8 @@ pub(in crate::config) struct RulesView {
     cloud: Option<PlaceView>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     accounts: BTreeMap<String, PlaceView>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pass_env: Vec<String>,
     wait: String,
     parallel: usize,
     limits: LimitsView,
@@ -84,6 +87,7 @@ impl RulesView {
             backend: config.backend,
             cloud: config.cloud.as_ref().map(PlaceView::of),
             accounts: config.accounts.iter().map(|(stage, at)| (stage.to_string(), PlaceView::of(at))).collect(),
+            pass_env: config.pass_env.clone(),
             wait: match config.wait() {
                 Wait::Done => "done".to_owned(),
                 Wait::Leave(longest) => duration::display(longest),
@@ -256,7 +260,9 @@ struct TrainingView {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     environment: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    metrics: BTreeMap<String, String>,
+    metrics: BTreeMap<String, MetricView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<OutputsView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_runtime: Option<String>,
     #[serde(flatten)]
@@ -285,11 +291,41 @@ impl TrainingView {
             },
             hyperparameters: settings.hyperparameters.clone(),
             environment: settings.environment.clone(),
-            metrics: settings.metrics.iter().map(|(metric, text)| (metric.to_string(), text.clone())).collect(),
+            metrics: metrics(settings),
+            outputs: OutputsView::of(settings),
             max_runtime: settings.max_runtime.map(duration::display),
             cloud: CloudView::of(&settings.cloud),
             serve: settings.serve.as_ref().map(ServeView::of),
         }
+    }
+}
+
+/// Where a metric comes from, as it is written.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MetricView {
+    Expression(String),
+    Json(JsonMetric),
+}
+
+fn metrics(settings: &TrainingSettings) -> BTreeMap<String, MetricView> {
+    let of_log = settings.metrics.iter().map(|(name, text)| (name.to_string(), MetricView::Expression(text.clone())));
+    let of_file = settings.outputs.values.iter().map(|(name, at)| (name.to_string(), MetricView::Json(at.clone())));
+    of_log.chain(of_file).collect()
+}
+
+#[derive(Serialize)]
+struct OutputsView {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    model: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
+}
+
+impl OutputsView {
+    fn of(settings: &TrainingSettings) -> Option<Self> {
+        let (model, metrics) = (settings.outputs.model.clone(), settings.outputs.metrics.clone());
+        (!model.is_empty() || metrics.is_some()).then_some(Self { model, metrics })
     }
 }
 

@@ -82,7 +82,7 @@ pub struct WatchedEntry {
 /// Computes the code id of the settings over the watched entries.
 ///
 /// Fields, in this order: `command`, `image`, `signature` is *not* one (it changes the semantic version, not
-/// the result), each hyperparameter, environment variable, metric declaration and channel name in byte order
+/// the result), each hyperparameter, environment variable, metric declaration, declared output and channel name in byte order
 /// of its name, `checkout` where it is `all`, then each entry sorted by path. Absent values write no field.
 pub fn code_id(settings: &TrainingSettings, entries: &[WatchedEntry]) -> CodeId {
     CodeId(code_id_fields(settings, entries).digest())
@@ -105,6 +105,16 @@ pub fn code_id_fields(settings: &TrainingSettings, entries: &[WatchedEntry]) -> 
     }
     for (name, pattern) in &settings.metrics {
         fields.field("metric", name.as_str().as_bytes()).field("pattern", pattern.as_bytes());
+    }
+    for pattern in &settings.outputs.model {
+        fields.field("output", pattern.as_bytes());
+    }
+    if let Some(file) = &settings.outputs.metrics {
+        fields.field("output-metrics", file.as_bytes());
+    }
+    for (name, at) in &settings.outputs.values {
+        let (json, path) = (at.json.as_bytes(), at.path.as_bytes());
+        fields.field("output-metric", name.as_str().as_bytes()).field("json", json).field("at", path);
     }
     for channel in settings.data.keys() {
         fields.field("channel", channel.as_str().as_bytes());

@@ -5,6 +5,7 @@ use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::git::ObjectId;
 use crate::model::git::RepositoryId;
+use crate::model::metric::MetricNote;
 use crate::model::name::ChannelName;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
@@ -83,6 +84,9 @@ pub struct Lineage {
     /// What it was before it was taken over from another group or another home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
+    /// What stood beside the metrics and is not a number, such as a text or a list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metric_notes: Vec<MetricNote>,
 }
 
 /// What a version was before it was taken over.

@@ -34,6 +34,19 @@ impl fmt::Display for MetricName {
 /// Metric values by name; every value is finite.
 pub type Metrics = BTreeMap<MetricName, f64>;
 
+/// Something that stands beside the metrics and is not a finite number: a text, a list, NaN, a file that is not JSON.
+/// It is kept for people, and decides nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricNote {
+    /// Its name, nested names joined by dots; untrusted text.
+    pub name: String,
+    /// What it is, as the end of a sentence: `a list of 4`, `the text "xgboost"`; untrusted text.
+    pub value: String,
+}
+
+/// Most notes that are kept of one training run.
+pub const METRIC_NOTES: usize = 50;
+
 /// Reads metric values that are numbers or text that spells one: a registry keeps them as text, to the last bit.
 pub fn numbers_or_texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Metrics, D::Error> {
     let values = BTreeMap::<MetricName, NumberOrText>::deserialize(deserializer)?;

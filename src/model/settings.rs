@@ -30,6 +30,39 @@ pub struct DataSource {
     pub version_from: Option<String>,
 }
 
+/// A metric that a training command writes into a JSON file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JsonMetric {
+    /// The file, relative to the working folder.
+    pub json: String,
+    /// The keys to the value, joined by dots; empty where the file is the value.
+    pub path: String,
+}
+
+/// What a training command leaves in its working folder, for scripts that do not write to `$SM_MODEL_DIR`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outputs {
+    /// Files, folders and globs that become the model, each under its own name.
+    pub model: Vec<String>,
+    /// A JSON file of metrics.
+    pub metrics: Option<String>,
+    /// Single metrics, by name.
+    pub values: BTreeMap<MetricName, JsonMetric>,
+}
+
+impl Outputs {
+    /// Tells whether nothing is declared.
+    pub fn is_empty(&self) -> bool {
+        self.model.is_empty() && self.metrics.is_none() && self.values.is_empty()
+    }
+
+    /// Returns the files that metrics are read from, each once.
+    pub fn files(&self) -> std::collections::BTreeSet<&str> {
+        self.metrics.iter().map(String::as_str).chain(self.values.values().map(|at| at.json.as_str())).collect()
+    }
+}
+
 /// How one model is trained. Per-stage settings are already laid over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrainingSettings {
@@ -47,6 +80,9 @@ pub struct TrainingSettings {
     pub data: BTreeMap<ChannelName, DataSource>,
     /// Metrics read from the log by a regular expression with one group; others come from `metrics.json`.
     pub metrics: BTreeMap<MetricName, String>,
+    /// What the command leaves in its working folder.
+    #[serde(default, skip_serializing_if = "Outputs::is_empty")]
+    pub outputs: Outputs,
     /// What callers of the model rely on. A change makes a major version.
     pub signature: Option<String>,
     /// The longest that one training may take.

@@ -10,6 +10,7 @@ use crate::model::git::ObjectId;
 use crate::model::identity::CodeId;
 use crate::model::identity::ContentId;
 use crate::model::identity::Fingerprint;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::name::ChannelName;
 use crate::model::name::ModelName;
@@ -125,6 +126,9 @@ pub enum TrainingState {
         artifacts: Vec<Artifact>,
         /// The data were not the same at the end as at the start.
         data_moved: bool,
+        /// What it wrote beside its metrics and what is not a number.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<MetricNote>,
     },
     /// Ended badly.
     Failed {

@@ -195,6 +195,7 @@ impl Observer {
             settings: settings.clone(),
             entries,
             required_metrics: step.required_metrics.clone(),
+            pass_env: config.pass_env.clone(),
         })
     }
 
@@ -456,8 +457,7 @@ pub fn read_config(
 ) -> Result<Option<SourceText>, crate::adapters::git::GitError> {
     for path in FILE_NAMES {
         if let Some(bytes) = git.read_file(commit, path)? {
-            let text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok(Some(SourceText { file: path.to_owned(), text }));
+            return Ok(Some(SourceText::of_bytes(path, &bytes)));
         }
     }
     Ok(None)

@@ -108,6 +108,9 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
     let semver = counted_on(rules, facts, &stage.name, &ids.code_id, content.signature.as_deref());
     let rule = stage.groups.get(target).copied().ok_or_else(|| broken("the stage does not feed the target"))?;
     let approval = entering(rule);
+    if !result.metric_notes.is_empty() {
+        reasons.push(Reason::MetricNotes { from: result.source.clone(), notes: result.metric_notes.clone() });
+    }
     reasons.push(Reason::Registering { group: group.name.clone(), semver: semver.clone(), approval });
     reasons.extend(result.unknown_tree.as_ref().map(|why| Reason::UnknownTree { why: why.clone() }));
     reasons.extend(approve::frozen(group));
@@ -240,5 +243,6 @@ fn lineage(
         trained_at: None,
         elsewhere: Some(result.source.clone()),
         imported: None,
+        metric_notes: result.metric_notes.clone(),
     })
 }

@@ -6,6 +6,7 @@ use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
 use crate::model::history::Attribution;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
@@ -234,6 +235,8 @@ pub struct TrainedElsewhere {
     pub artifact: Artifact,
     /// What was measured.
     pub metrics: Metrics,
+    /// What stood beside the metrics and is not a number.
+    pub metric_notes: Vec<MetricNote>,
     /// Why no commit is known that it was trained from, as a clause. `None`: it is the goal's.
     pub unknown_tree: Option<String>,
 }

@@ -208,6 +208,7 @@ impl Reason {
             | Self::FrozenButByHand { .. }
             | Self::RegisteredLate { .. }
             | Self::Unreadable { .. }
+            | Self::MetricNotes { .. }
             | Self::DataMoved { .. }
             | Self::Approving { .. }
             | Self::Rejecting { .. }

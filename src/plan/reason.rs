@@ -10,6 +10,7 @@ use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
 use crate::model::history::Freeze;
+use crate::model::metric::MetricNote;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
@@ -391,6 +392,13 @@ pub enum Reason {
     NotStarted {
         /// The branch.
         branch: BranchName,
+    },
+    /// Some of what stands beside the metrics is not a number. It is kept, and decides nothing.
+    MetricNotes {
+        /// What measured it: a training run, or a file.
+        from: String,
+        /// What is not a number.
+        notes: Vec<MetricNote>,
     },
     /// The data moved while training.
     DataMoved {

@@ -13,11 +13,13 @@ use crate::model::history::HistoryAction;
 use crate::model::identity::CodeId;
 use crate::model::lineage::LINEAGE_SCHEMA;
 use crate::model::lineage::Lineage;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::name::StageName;
 use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
 use crate::model::training::Training;
+use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
@@ -73,6 +75,10 @@ pub(super) fn plan(
         ));
     }
     let mut reasons = vec![if results.is_empty() { Reason::NoGates } else { Reason::GatesPassed { results } }];
+    if !lineage.metric_notes.is_empty() {
+        let from = format!("training {}", training.name);
+        reasons.push(Reason::MetricNotes { from, notes: lineage.metric_notes.clone() });
+    }
     if data_moved {
         reasons.push(Reason::DataMoved { training: training.name.clone() });
     }
@@ -276,6 +282,17 @@ fn baseline<'a>(push: &Push<'_>, rules: &'a ModelRules, facts: &'a Facts) -> Res
     })
 }
 
+/// What a training run that ended well wrote beside its metrics.
+fn notes(training: &Training) -> Vec<MetricNote> {
+    match &training.state {
+        TrainingState::Succeeded { notes, .. } => notes.clone(),
+        TrainingState::Prepared
+        | TrainingState::Open
+        | TrainingState::Failed { .. }
+        | TrainingState::Stopped { .. } => Vec::new(),
+    }
+}
+
 /// Where a version of this training comes from.
 pub(super) fn lineage(facts: &Facts, training: &Training) -> Lineage {
     let origin = &training.origin;
@@ -302,5 +319,6 @@ pub(super) fn lineage(facts: &Facts, training: &Training) -> Lineage {
         trained_at: training.ended_at,
         elsewhere: None,
         imported: None,
+        metric_notes: notes(training),
     }
 }

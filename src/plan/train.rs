@@ -369,7 +369,7 @@ fn after(
             reasons.extend(cloud::details(training));
             Ok((Decision::Wait(training.name.clone()), reasons))
         }
-        TrainingState::Succeeded { metrics, artifacts, data_moved } => {
+        TrainingState::Succeeded { metrics, artifacts, data_moved, .. } => {
             reasons.extend(cloud::details(training));
             register::plan(goal, rules, facts, push, training, metrics, artifacts, *data_moved).map(
                 |(decision, why)| {

@@ -75,6 +75,7 @@ impl Reason {
             Self::Unreadable { .. } => "unreadable",
             Self::TrainingFailed { .. } => "training-failed",
             Self::NotStarted { .. } => "not-started",
+            Self::MetricNotes { .. } => "metric-notes",
             Self::DataMoved { .. } => "data-moved",
             Self::Approving { .. } => "approving",
             Self::Rejecting { .. } => "rejecting",
@@ -303,6 +304,16 @@ impl Reason {
             }
             Self::NotStarted { branch } => {
                 format!("nothing was trained yet for the head of {branch}: reconcile starts no first attempt")
+            }
+            Self::MetricNotes { from, notes } => {
+                let shown: Vec<String> =
+                    notes.iter().take(5).map(|note| format!("`{}` is {}", note.name, note.value)).collect();
+                let more = if notes.len() > shown.len() {
+                    format!("; {} more", notes.len() - shown.len())
+                } else {
+                    String::new()
+                };
+                format!("{from} wrote more than numbers, which no gate uses: {}{more}", shown.join("; "))
             }
             Self::DataMoved { training } => {
                 format!("the data changed while {training} ran: its version is not promotable by default")

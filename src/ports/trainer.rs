@@ -32,6 +32,9 @@ pub struct TrainingSpec {
     pub entries: Vec<WatchedEntry>,
     /// Metrics that must be there and finite when it ends: those that gates name.
     pub required_metrics: Vec<crate::model::metric::MetricName>,
+    /// Variables of the machine that the rules hand on to a local training command, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_env: Vec<String>,
 }
 
 /// What starting came to.

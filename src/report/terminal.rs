@@ -226,6 +226,9 @@ pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> St
     for (name, value) in &lineage.hyperparameters {
         row("hyperparameter", format!("{} = {}", plain(name), plain(value)));
     }
+    for note in &lineage.metric_notes {
+        row("not a number", format!("{} is {}", plain(&note.name), plain(&note.value)));
+    }
     for artifact in &content.artifacts {
         row("artifact", format!("{}, {} bytes, {}", plain(&artifact.name), artifact.size, artifact.digest));
     }

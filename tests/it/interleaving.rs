@@ -257,6 +257,7 @@ impl Trainer for Stepped<AtOnce> {
                 metrics: [(accuracy, 0.9)].into(),
                 artifacts: vec![artifact],
                 data_moved: false,
+                notes: Vec::new(),
             },
             url: None,
             bill: None,

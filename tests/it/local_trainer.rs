@@ -1,6 +1,8 @@
 //! Stories about local training, with real processes: how each kind of command ends, and that a training survives
 //! whatever happens to those around it.
 
+mod leftovers;
+
 use branchline::adapters::local::Home;
 use branchline::adapters::local::LocalDatasets;
 use branchline::adapters::local::LocalTrainer;
@@ -199,6 +201,7 @@ fn spec(command: &str) -> TrainingSpec {
             environment: BTreeMap::new(),
             data: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            outputs: branchline::model::settings::Outputs::default(),
             signature: None,
             max_runtime: None,
             cloud: CloudSettings::default(),
@@ -206,6 +209,7 @@ fn spec(command: &str) -> TrainingSpec {
         },
         entries: Vec::new(),
         required_metrics: Vec::new(),
+        pass_env: Vec::new(),
     }
 }
 
@@ -254,7 +258,7 @@ async fn a_training_makes_a_model_and_metrics() {
     spec.settings.metrics = [(metric("loss"), "loss=([0-9.]+)".to_owned())].into();
     spec.required_metrics = vec![metric("accuracy"), metric("loss")];
     let training = world.train_spec(&spec).await;
-    let TrainingState::Succeeded { metrics, artifacts, data_moved } = &training.state else {
+    let TrainingState::Succeeded { metrics, artifacts, data_moved, .. } = &training.state else {
         panic!("{:?}", training.state);
     };
     assert_eq!((metrics[&metric("accuracy")], metrics[&metric("loss")], *data_moved), (0.87, 0.125, false));
@@ -453,12 +457,12 @@ async fn each_bad_end_has_its_cause() {
 }
 
 #[tokio::test]
-async fn metrics_that_are_no_numbers_fail_the_training() {
+async fn metrics_that_are_no_numbers_fail_the_gate_that_names_them() {
     let world = World::new();
     for (json, words) in [
         (r#"{"accuracy": NaN}"#, "metric `accuracy` is NaN"),
         (r#"{"accuracy": "high"}"#, "metric `accuracy` is the text \"high\""),
-        (r#"{"acc": 1}"#, "metric `accuracy` is missing: the training wrote acc"),
+        (r#"{"acc": 1}"#, "metric `accuracy` is missing: the training run wrote acc"),
         ("nonsense", "not a JSON object"),
     ] {
         let mut spec = spec(&format!("{MODEL}; echo '{json}' > $SM_OUTPUT_DATA_DIR/metrics.json"));

@@ -231,6 +231,7 @@ fn lineage(content: u8) -> Lineage {
         trained_at: None,
         elsewhere: None,
         imported: None,
+        metric_notes: Vec::new(),
     }
 }
 
@@ -290,6 +291,7 @@ fn any_state() -> impl Strategy<Value = TrainingState> {
             metrics: score.into_iter().map(|score| (accuracy(), score)).collect(),
             artifacts: vec![artifact(0)],
             data_moved,
+            notes: Vec::new(),
         }),
         (0usize..4).prop_map(|which| TrainingState::Failed {
             cause: [Cause::Code, Cause::LostWorker, Cause::Network, Cause::TimeLimit][which],
@@ -370,6 +372,7 @@ fn any_aim() -> impl Strategy<Value = Aim> {
                     source: "model.pkl".to_owned(),
                     artifact: artifact(0),
                     metrics: score.into_iter().map(|score| (accuracy(), score)).collect(),
+                    metric_notes: Vec::new(),
                     unknown_tree: unknown.then(|| "a dirty tree".to_owned()),
                 }),
             }

@@ -276,6 +276,7 @@ pub fn spec(command: &str) -> TrainingSpec {
             environment: BTreeMap::new(),
             data: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            outputs: branchline::model::settings::Outputs::default(),
             signature: None,
             max_runtime: Some(Duration::from_secs(3600)),
             cloud: CloudSettings { instance: Some(instance), ..CloudSettings::default() },

@@ -542,6 +542,7 @@ impl<'a> Teller<'a> {
             source: brought.source.clone(),
             artifact: brought.artifact.clone(),
             metrics: [(accuracy, register.accuracy)].into_iter().collect(),
+            metric_notes: Vec::new(),
             unknown_tree: register.unknown_tree.clone(),
         };
         let commit = self.resolve(register.commit.as_deref().unwrap_or("HEAD"));

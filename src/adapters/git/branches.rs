@@ -61,7 +61,10 @@ impl GitRepository {
         let Some(name) = named else {
             return Ok(Head::Detached { commit: commit_of(&repo, &head)? });
         };
-        let name = String::from_utf8_lossy(name).into_owned();
+        // Another branch could have the same name where the bytes that are not text are left out.
+        let name = std::str::from_utf8(name)
+            .map_err(|_| GitError::NotUtf8 { path: String::from_utf8_lossy(name).into_owned() })?
+            .to_owned();
         let branch = BranchName::parse(&name)
             .map_err(|error| GitError::Failed { doing: "read HEAD".to_owned(), source: Box::new(error) })?;
         match repo.find_reference(&format!("{LOCAL}{name}")) {
@@ -154,7 +157,8 @@ fn branches_of(repo: &Repository, spaces: &[&str]) -> Result<Vec<(BranchName, Co
             repo.references_glob(&format!("{space}*")).map_err(|error| failed(repo, "list the branches", error))?;
         for reference in references {
             let reference = reference.map_err(|error| failed(repo, "list the branches", error))?;
-            let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+            // No stage can name a branch whose name is not text.
+            let Ok(name) = std::str::from_utf8(reference.name_bytes()) else { continue };
             let Some(short) = name.strip_prefix(space) else { continue };
             // `origin/HEAD` points at the default branch and is none itself.
             if space == REMOTE && short == "HEAD" {

@@ -5,13 +5,20 @@
 
 use crate::adapters::local::blob::hash_file;
 use crate::adapters::local::home::Home;
+use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::METRICS_FILE_LIMIT;
 use crate::adapters::local::metrics::MetricsError;
-use crate::adapters::local::metrics::parse_metrics;
+use crate::adapters::local::model_files;
+use crate::adapters::local::model_files::NotWhole;
 use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::pack_directory;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
+use crate::adapters::local::regular::RegularError;
 use crate::model::artifact::Artifact;
 use crate::model::artifact::ObjectDigest;
+use crate::model::metric::MetricName;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::ports::error::PortError;
 use std::fs;
@@ -59,6 +66,20 @@ pub enum BringError {
     /// There is nothing in it.
     #[error("{path} is empty: there is no model in it")]
     Empty {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// It is a part of a model, or something that no model may be.
+    #[error("{path} cannot become a model: {source}")]
+    NotWhole {
+        /// What was named.
+        path: PathBuf,
+        /// Why.
+        source: NotWhole,
+    },
+    /// Somebody still writes it.
+    #[error("{path} changed while it was read: it is still being written")]
+    Changed {
         /// What was named.
         path: PathBuf,
     },
@@ -112,7 +133,15 @@ pub fn bring(path: &Path, home: Option<&Home>, progress: &mut dyn FnMut(u64, u64
             return Err(BringError::Empty { path: path.clone() });
         }
         let unreadable = |source| BringError::Read { path: path.clone(), source };
+        model_files::check_file(path, &source).map_err(|error| match error {
+            NotWhole::Empty => BringError::Empty { path: path.clone() },
+            other => BringError::NotWhole { path: path.clone(), source: other },
+        })?;
         let (digest, size) = hash_file(path, &mut |done| progress(done, about.len())).map_err(unreadable)?;
+        let after = fs::metadata(path).map_err(unreadable)?;
+        if size != about.len() || after.len() != size || after.modified().ok() != about.modified().ok() {
+            return Err(BringError::Changed { path: path.clone() });
+        }
         let artifact = Artifact {
             name: plain_name(&source),
             digest: ObjectDigest::Sha256(digest),
@@ -125,7 +154,7 @@ pub fn bring(path: &Path, home: Option<&Home>, progress: &mut dyn FnMut(u64, u64
     let archive = folder.path().join(ARCHIVE);
     let packed =
         pack_directory(path, &archive, progress).map_err(|source| BringError::Pack { path: path.clone(), source })?;
-    if packed.files == 0 {
+    if packed.content == 0 {
         return Err(BringError::Empty { path: path.clone() });
     }
     let artifact = Artifact {
@@ -137,19 +166,29 @@ pub fn bring(path: &Path, home: Option<&Home>, progress: &mut dyn FnMut(u64, u64
     Ok(Brought { source, artifact, _archive: Some(folder) })
 }
 
-/// Reads metrics under the rules of a training's own `metrics.json`.
-pub fn bring_metrics(path: &Path) -> Result<Metrics, BringError> {
-    let about = look(path, "a file")?;
-    if about.is_dir() {
-        return Err(BringError::Kind { path: path.to_owned(), what: "a folder", wanted: "a file" });
-    }
+/// Reads metrics under the rules of a training's own `metrics.json`. `required`: what gates name, which must be a number
+/// where it stands in the file at all; a gate itself says what is missing.
+pub fn bring_metrics(path: &Path, required: &[MetricName]) -> Result<(Metrics, Vec<MetricNote>), BringError> {
     let wrong = |source| BringError::Metrics { path: path.to_owned(), source };
-    if about.len() > METRICS_FILE_LIMIT {
-        let why = format!("it has {} bytes, and {METRICS_FILE_LIMIT} are read", about.len());
-        return Err(wrong(MetricsError::NotAnObject { why }));
+    let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let bytes = regular::read(path, Links::Follow, METRICS_FILE_LIMIT).map_err(|error| match error {
+        RegularError::Kind { what } => BringError::Kind { path: path.to_owned(), what, wanted: "a file" },
+        RegularError::TooLarge { .. } => {
+            wrong(MetricsError::NotAnObject { file: name.clone(), why: error.to_string() })
+        }
+        RegularError::Io(source) if source.kind() == io::ErrorKind::NotFound => {
+            BringError::Missing { path: path.to_owned() }
+        }
+        RegularError::Io(source) => BringError::Read { path: path.to_owned(), source },
+    })?;
+    let mut measured = metrics::parse_file(&name, bytes.len() as u64, &bytes);
+    match measured.unusable.take() {
+        Some(error) => Err(wrong(error)),
+        None => {
+            metrics::usable(&measured, required).map_err(wrong)?;
+            Ok(metrics::told(measured))
+        }
     }
-    let bytes = fs::read(path).map_err(|source| BringError::Read { path: path.to_owned(), source })?;
-    parse_metrics(&String::from_utf8_lossy(&bytes)).map_err(wrong)
 }
 
 /// Looks without opening: opening a pipe would wait for ever.
@@ -161,25 +200,7 @@ fn look(path: &Path, wanted: &'static str) -> Result<fs::Metadata, BringError> {
     if about.is_file() || about.is_dir() {
         return Ok(about);
     }
-    Err(BringError::Kind { path: path.to_owned(), what: kind(&about), wanted })
-}
-
-#[cfg(unix)]
-fn kind(about: &fs::Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    let kind = about.file_type();
-    if kind.is_socket() {
-        "a socket"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(_: &fs::Metadata) -> &'static str {
-    "something special"
+    Err(BringError::Kind { path: path.to_owned(), what: regular::kind(&about), wanted })
 }
 
 fn scratch(home: Option<&Home>) -> Result<TempDir, PortError> {

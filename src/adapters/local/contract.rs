@@ -7,6 +7,12 @@
 
 use crate::adapters::local::hyperparameters::as_text;
 use crate::adapters::local::hyperparameters::decode;
+use crate::adapters::local::metrics;
+use crate::adapters::local::metrics::METRICS_FILE_LIMIT;
+use crate::adapters::local::metrics::Measured;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
+use crate::model::contract;
 use crate::model::name::ChannelName;
 use crate::ports::trainer::TrainingSpec;
 use serde_json::Map;
@@ -18,8 +24,15 @@ use std::io;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// The file in `output/data` that metrics are read from.
+pub(super) const METRICS: &str = "metrics.json";
+
 /// The one host that trains.
 const HOST: &str = "algo-1";
+/// What the toolkit calls a machine that is none of SageMaker's, and the one group of machines that are all alike.
+const INSTANCE: &str = "local";
+const GROUP: &str = "homogeneousCluster";
+const NETWORK: &str = "lo";
 
 /// The paths of the contract.
 #[derive(Debug, Clone)]
@@ -54,6 +67,10 @@ impl MlPaths {
         self.output().join("failure")
     }
 
+    fn intermediate(&self) -> PathBuf {
+        self.output().join("intermediate")
+    }
+
     fn input(&self) -> PathBuf {
         self.ml.join("input")
     }
@@ -68,7 +85,8 @@ impl MlPaths {
 
     /// Creates the folders and the files of `input/config`.
     pub(super) fn create(&self, spec: &TrainingSpec) -> io::Result<()> {
-        for folder in [self.model(), self.output_data(), self.config(), self.input().join("data")] {
+        for folder in [self.model(), self.output_data(), self.intermediate(), self.config(), self.input().join("data")]
+        {
             fs::create_dir_all(folder)?;
         }
         for channel in spec.settings.data.keys() {
@@ -86,8 +104,8 @@ impl MlPaths {
         write("resourceconfig.json", &resource_config())
     }
 
-    /// Returns the variables of the contract.
-    pub(super) fn variables(&self, spec: &TrainingSpec) -> Vec<(OsString, OsString)> {
+    /// Returns the variables of the contract. `gpus`: how many graphics processors the command can use.
+    pub(super) fn variables(&self, spec: &TrainingSpec, gpus: usize) -> Vec<(OsString, OsString)> {
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let decoded: Map<String, Value> =
             spec.settings.hyperparameters.iter().map(|(name, text)| (name.clone(), decode(text))).collect();
@@ -102,6 +120,9 @@ impl MlPaths {
         let environment = json!({
             "channel_input_dirs": folders,
             "current_host": HOST,
+            "current_instance_group": GROUP,
+            "current_instance_group_hosts": [HOST],
+            "current_instance_type": INSTANCE,
             "hosts": [HOST],
             "hyperparameters": decoded,
             "input_config_dir": shown(self.config()),
@@ -112,8 +133,9 @@ impl MlPaths {
             "master_hostname": HOST,
             "model_dir": shown(self.model()),
             "module_dir": shown(self.code.clone()),
+            "network_interface_name": NETWORK,
             "num_cpus": cpus,
-            "num_gpus": 0,
+            "num_gpus": gpus,
             "output_data_dir": shown(self.output_data()),
             "output_dir": shown(self.output()),
             "resource_config": resource_config(),
@@ -130,6 +152,7 @@ impl MlPaths {
             ("SM_MODEL_DIR", self.model()),
             ("SM_OUTPUT_DIR", self.output()),
             ("SM_OUTPUT_DATA_DIR", self.output_data()),
+            ("SM_OUTPUT_INTERMEDIATE_DIR", self.intermediate()),
             ("SM_INPUT_DIR", self.input()),
             ("SM_INPUT_CONFIG_DIR", self.config()),
             ("SM_MODULE_DIR", self.code.clone()),
@@ -139,11 +162,16 @@ impl MlPaths {
         for (name, text) in [
             ("SM_CHANNELS", json!(channels).to_string()),
             ("SM_CURRENT_HOST", HOST.to_owned()),
+            ("SM_CURRENT_INSTANCE_GROUP", GROUP.to_owned()),
+            ("SM_CURRENT_INSTANCE_GROUP_HOSTS", json!([HOST]).to_string()),
+            ("SM_CURRENT_INSTANCE_TYPE", INSTANCE.to_owned()),
             ("SM_HOSTS", json!([HOST]).to_string()),
             ("SM_HPS", Value::Object(decoded.clone()).to_string()),
             ("SM_INPUT_DATA_CONFIG", input_data_config(spec).to_string()),
             ("SM_NUM_CPUS", cpus.to_string()),
-            ("SM_NUM_GPUS", "0".to_owned()),
+            ("SM_MASTER", HOST.to_owned()),
+            ("SM_NETWORK_INTERFACE_NAME", NETWORK.to_owned()),
+            ("SM_NUM_GPUS", gpus.to_string()),
             ("SM_RESOURCE_CONFIG", resource_config().to_string()),
             ("SM_TRAINING_ENV", environment.to_string()),
             ("SM_USER_ARGS", json!(arguments).to_string()),
@@ -152,10 +180,14 @@ impl MlPaths {
             set(name.to_owned(), text.into());
         }
         for channel in spec.settings.data.keys() {
-            set(format!("SM_CHANNEL_{}", channel.as_str().to_uppercase()), self.channel(channel).into_os_string());
+            for variable in contract::variables(contract::CHANNEL, channel.as_str()) {
+                set(variable, self.channel(channel).into_os_string());
+            }
         }
         for (name, value) in &decoded {
-            set(format!("SM_HP_{}", name.to_uppercase()), as_text(value).into());
+            for variable in contract::variables(contract::HYPERPARAMETER, name) {
+                set(variable, as_text(value).into());
+            }
         }
         variables
     }
@@ -179,14 +211,27 @@ fn input_data_config(spec: &TrainingSpec) -> Value {
 }
 
 fn resource_config() -> Value {
-    json!({ "current_host": HOST, "hosts": [HOST], "network_interface_name": "lo" })
+    json!({
+        "current_host": HOST,
+        "current_instance_type": INSTANCE,
+        "current_group_name": GROUP,
+        "hosts": [HOST],
+        "network_interface_name": NETWORK,
+    })
+}
+
+/// Reads a file of metrics that the command wrote. Nothing there: nothing was measured.
+pub(super) fn measured(path: &Path, name: &str) -> Measured {
+    match regular::read(path, Links::Refuse, METRICS_FILE_LIMIT) {
+        Ok(bytes) => metrics::parse_file(name, bytes.len() as u64, &bytes),
+        Err(error) if error.is_absent() => Measured::default(),
+        Err(error) => Measured::unusable(name, error.to_string()),
+    }
 }
 
 /// Reads what the command said about its failure: the first 1024 characters of `output/failure`, as the service does.
 pub(super) fn failure_text(path: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+    let bytes = regular::read_start(path, Links::Refuse, 4096).ok()?;
     let text: String = String::from_utf8_lossy(&bytes).chars().take(1024).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

@@ -27,6 +27,7 @@ use crate::adapters::local::home::write_whole;
 use crate::adapters::local::joblog;
 use crate::model::artifact::Artifact;
 use crate::model::metric::MetricName;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
@@ -100,6 +101,8 @@ pub(super) enum End {
         /// Values as shortest decimal text, which reads back exactly.
         metrics: BTreeMap<MetricName, String>,
         artifacts: Vec<Artifact>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        notes: Vec<MetricNote>,
     },
     /// It ended badly.
     Failed { cause: Cause, message: String, log_tail: Vec<String> },
@@ -109,14 +112,14 @@ pub(super) enum End {
 
 impl End {
     /// Stores metrics.
-    pub(super) fn succeeded(metrics: &Metrics, artifacts: Vec<Artifact>) -> Self {
+    pub(super) fn succeeded(metrics: &Metrics, notes: Vec<MetricNote>, artifacts: Vec<Artifact>) -> Self {
         let metrics = metrics.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
-        Self::Succeeded { metrics, artifacts }
+        Self::Succeeded { metrics, artifacts, notes }
     }
 
     fn state(self) -> TrainingState {
         match self {
-            Self::Succeeded { metrics, artifacts } => TrainingState::Succeeded {
+            Self::Succeeded { metrics, artifacts, notes } => TrainingState::Succeeded {
                 metrics: metrics
                     .into_iter()
                     .filter_map(|(name, text)| text.parse().ok().map(|value| (name, value)))
@@ -124,6 +127,7 @@ impl End {
                 artifacts,
                 // Training reads the stored copy of exactly what was identified; it cannot move under way.
                 data_moved: false,
+                notes,
             },
             Self::Failed { cause, message, log_tail } => TrainingState::Failed { cause, message, log_tail },
             Self::Stopped { cause } => TrainingState::Stopped { cause },
@@ -457,7 +461,7 @@ mod tests {
     fn an_end_reads_back_exactly() {
         let value = 0.1_f64 + 0.2;
         let metrics: Metrics = [(MetricName::parse("accuracy").expect("a name"), value)].into();
-        let text = serde_json::to_string(&End::succeeded(&metrics, Vec::new())).expect("it can be written");
+        let text = serde_json::to_string(&End::succeeded(&metrics, Vec::new(), Vec::new())).expect("it can be written");
         let end: End = serde_json::from_str(&text).expect("it can be read");
         match end.state() {
             TrainingState::Succeeded { metrics: read, .. } => assert_eq!(read, metrics),

@@ -1,28 +1,30 @@
-//! Metrics of a training, from `metrics.json` and from its log. Pure, but for the regular expressions' memory.
+//! Metrics of a training run: what its files and its log say, put together. Pure, but for the regular expressions'
+//! memory.
 //!
-//! A declared metric (one with a regular expression) is read from the log, line by line, and its last match wins,
-//! also over a value of the same name in `metrics.json`. Deliberately absent: gates, and which metrics they need.
+//! What nobody asked for cannot lose a finished run: a value that is not a finite number, or a file that is not JSON,
+//! is a note, unless a gate names the metric. A declared metric (one with a regular expression) is read from the log,
+//! line by line, and its last match wins, also over a value of the same name in a file. Deliberately absent: the text of
+//! a file (`metrics_file`), and which metrics the gates need.
 
+use crate::adapters::local::metrics_file;
+use crate::model::metric::METRIC_NOTES;
 use crate::model::metric::MetricName;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use regex::Regex;
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt;
 
-/// The largest `metrics.json` that is read, in bytes.
+/// The largest file of metrics that is read, in bytes.
 pub const METRICS_FILE_LIMIT: u64 = 1 << 20;
 
 /// Why metrics cannot be used. Each says which, and what it is instead of a finite number.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MetricsError {
     /// The file is not a JSON object.
-    #[error("metrics.json is not a JSON object of names and numbers: {why}")]
+    #[error("{file} is not a JSON object of names and numbers: {why}")]
     NotAnObject {
+        /// The file.
+        file: String,
         /// What it is.
         why: String,
     },
@@ -34,17 +36,6 @@ pub enum MetricsError {
         /// What it is.
         what: String,
     },
-    /// The same name twice.
-    #[error("metric `{name}` stands twice in metrics.json")]
-    Twice {
-        /// Which.
-        name: String,
-    },
-    /// A name that is none.
-    #[error(
-        "metrics.json has a metric with an unusable name (empty, longer than 128 characters, or with control characters)"
-    )]
-    Name,
     /// A declared pattern is no regular expression, or has no group.
     #[error("the pattern of metric `{name}` {why}")]
     Pattern {
@@ -54,7 +45,7 @@ pub enum MetricsError {
         why: String,
     },
     /// Something that a gate needs was not measured.
-    #[error("metric `{name}` is missing: the training wrote {found}")]
+    #[error("metric `{name}` is missing: the training run wrote {found}")]
     Missing {
         /// Which.
         name: String,
@@ -63,52 +54,123 @@ pub enum MetricsError {
     },
 }
 
-/// Reads the text of `metrics.json`: a flat object of finite numbers.
-pub fn parse_metrics(text: &str) -> Result<Metrics, MetricsError> {
-    let marked = mark_special_numbers(text);
-    let Pairs(pairs) =
-        serde_json::from_str(&marked).map_err(|error| MetricsError::NotAnObject { why: error.to_string() })?;
-    let mut metrics = Metrics::new();
-    for (name, value) in pairs {
-        let key = MetricName::parse(&name).ok_or(MetricsError::Name)?;
-        let number = finite(&value).map_err(|what| MetricsError::NotANumber { name: name.clone(), what })?;
-        if metrics.insert(key, number).is_some() {
-            return Err(MetricsError::Twice { name });
+/// What one file or one log says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    /// The values that can be used.
+    pub metrics: Metrics,
+    /// What else has a name there, and what it is: `NaN`, `a list of 4`.
+    pub others: BTreeMap<String, String>,
+    /// Why the file as a whole cannot be used.
+    pub unusable: Option<MetricsError>,
+}
+
+impl Measured {
+    /// A file that cannot be used.
+    pub fn unusable(file: &str, why: impl Into<String>) -> Self {
+        Self { unusable: Some(MetricsError::NotAnObject { file: file.to_owned(), why: why.into() }), ..Self::default() }
+    }
+
+    /// Takes a value that was found, or what it is instead of one. The newest word for a name wins.
+    pub fn set(&mut self, name: &MetricName, value: Result<f64, String>) {
+        match value {
+            Ok(value) => {
+                self.others.remove(name.as_str());
+                self.metrics.insert(name.clone(), value);
+            }
+            Err(what) => {
+                self.metrics.remove(name);
+                self.others.insert(name.as_str().to_owned(), what);
+            }
         }
     }
-    Ok(metrics)
-}
 
-/// Puts what the file and the log say together, and checks that nothing is missing.
-pub fn complete(mut file: Metrics, log: Metrics, required: &[MetricName]) -> Result<Metrics, MetricsError> {
-    file.extend(log);
-    if let Some(name) = required.iter().find(|name| !file.contains_key(*name)) {
-        let found = if file.is_empty() {
-            "none (a metric comes from metrics.json in $SM_OUTPUT_DATA_DIR, or from the log by a declared pattern)"
-                .to_owned()
-        } else {
-            let names: Vec<&str> = file.keys().take(10).map(MetricName::as_str).collect();
-            let more = if file.len() > names.len() { ", …" } else { "" };
-            format!("{}{more}", names.join(", "))
-        };
-        return Err(MetricsError::Missing { name: name.as_str().to_owned(), found });
+    /// Lays what was read later over this.
+    fn laid_over(mut self, over: Self) -> Self {
+        for (name, value) in over.metrics {
+            self.set(&name, Ok(value));
+        }
+        for (name, what) in over.others {
+            if let Some(name) = MetricName::parse(&name) {
+                self.metrics.remove(&name);
+            }
+            self.others.insert(name, what);
+        }
+        self.unusable = self.unusable.or(over.unusable);
+        self
     }
-    Ok(file)
 }
 
-/// Reads what `metrics.json` holds: its size in bytes, and its content, which is not looked at where it is too large.
-pub fn parse_file(size: u64, content: &[u8]) -> Result<Metrics, MetricsError> {
+/// Puts what the files and the log say together, the later over the earlier, and checks that nothing is missing which a
+/// gate needs.
+pub fn complete(
+    parts: impl IntoIterator<Item = Measured>,
+    required: &[MetricName],
+) -> Result<(Metrics, Vec<MetricNote>), MetricsError> {
+    let all = parts.into_iter().fold(Measured::default(), Measured::laid_over);
+    usable(&all, required)?;
+    if let Some(name) = required.iter().find(|name| !all.metrics.contains_key(*name)) {
+        // A file that could not be read is the likelier reason than a name that was never written.
+        return Err(match &all.unusable {
+            Some(error) => error.clone(),
+            None => MetricsError::Missing { name: name.as_str().to_owned(), found: found(&all.metrics, name) },
+        });
+    }
+    Ok(told(all))
+}
+
+/// Refuses a required metric that is there and is not a finite number.
+pub fn usable(measured: &Measured, required: &[MetricName]) -> Result<(), MetricsError> {
+    match required.iter().find_map(|name| Some((name, measured.others.get(name.as_str())?))) {
+        Some((name, what)) => Err(MetricsError::NotANumber { name: name.as_str().to_owned(), what: what.clone() }),
+        None => Ok(()),
+    }
+}
+
+/// Parts the values from what is only worth a note.
+pub fn told(measured: Measured) -> (Metrics, Vec<MetricNote>) {
+    let of_file = measured.unusable.map(|error| match error {
+        MetricsError::NotAnObject { file, why } => MetricNote { name: file, value: format!("not used: {why}") },
+        other => MetricNote { name: "metrics".to_owned(), value: other.to_string() },
+    });
+    let mut notes: Vec<MetricNote> = of_file.into_iter().collect();
+    let count = measured.others.len();
+    notes.extend(measured.others.into_iter().map(|(name, value)| MetricNote { name, value }).take(METRIC_NOTES));
+    if count > METRIC_NOTES {
+        let value = format!("{} more values that are not numbers", count - METRIC_NOTES);
+        notes.push(MetricNote { name: "…".to_owned(), value });
+    }
+    (measured.metrics, notes)
+}
+
+fn found(metrics: &Metrics, wanted: &MetricName) -> String {
+    if metrics.is_empty() {
+        return "none (a metric comes from metrics.json in $SM_OUTPUT_DATA_DIR, or from the log by a declared pattern)"
+            .to_owned();
+    }
+    let tail = format!(".{wanted}");
+    if let Some(nested) = metrics.keys().find(|name| name.as_str().ends_with(&tail)) {
+        return format!("`{nested}`: a gate names a nested metric by its whole path");
+    }
+    let names: Vec<&str> = metrics.keys().take(10).map(MetricName::as_str).collect();
+    let more = if metrics.len() > names.len() { ", …" } else { "" };
+    format!("{}{more}", names.join(", "))
+}
+
+/// Reads what a file of metrics holds: its size in bytes, and its content, which is not looked at where it is too large.
+pub fn parse_file(file: &str, size: u64, content: &[u8]) -> Measured {
     if size > METRICS_FILE_LIMIT {
-        let why = format!("it has {size} bytes, and {METRICS_FILE_LIMIT} are read");
-        return Err(MetricsError::NotAnObject { why });
+        return Measured::unusable(file, format!("it has {size} bytes, and at most {METRICS_FILE_LIMIT} are read"));
     }
-    parse_metrics(&String::from_utf8_lossy(content))
+    match metrics_file::parse(content) {
+        Ok(measured) => measured,
+        Err(why) => Measured::unusable(file, why),
+    }
 }
 
 /// Takes a metric that a service found in the log and keeps in single precision.
-pub fn of_single(name: &MetricName, value: f32) -> Result<f64, MetricsError> {
+pub fn of_single(value: f32) -> Result<f64, String> {
     single_precision(&value.to_string())
-        .map_err(|what| MetricsError::NotANumber { name: name.as_str().to_owned(), what })
 }
 
 /// Finds declared metrics in a log as it is written.
@@ -147,16 +209,14 @@ impl LogScan {
     }
 
     /// Returns the last value of each pattern that matched, in single precision.
-    pub fn metrics(&self) -> Result<Metrics, MetricsError> {
-        let mut metrics = Metrics::new();
+    pub fn measured(&self) -> Measured {
+        let mut measured = Measured::default();
         for (name, _, last) in &self.patterns {
             if let Some(text) = last {
-                let value = single_precision(text)
-                    .map_err(|what| MetricsError::NotANumber { name: name.as_str().to_owned(), what })?;
-                metrics.insert(name.clone(), value);
+                measured.set(name, single_precision(text));
             }
         }
-        Ok(metrics)
+        measured
     }
 }
 
@@ -174,102 +234,6 @@ fn single_precision(text: &str) -> Result<f64, String> {
     value.to_string().parse().map_err(|_| quoted())
 }
 
-fn finite(value: &Value) -> Result<f64, String> {
-    match value {
-        Value::String(text) => match text.strip_prefix(MARK) {
-            Some(literal) => match literal.parse::<f64>() {
-                Ok(number) if number.is_finite() => Ok(number),
-                Ok(_) | Err(_) => Err(literal.to_owned()),
-            },
-            None => Err(format!("the text {}", Value::String(text.chars().take(40).collect()))),
-        },
-        Value::Null => Err("null".to_owned()),
-        Value::Bool(truth) => Err(truth.to_string()),
-        Value::Array(_) => Err("a list".to_owned()),
-        Value::Object(_) => Err("an object (metrics are flat: one name, one number)".to_owned()),
-        Value::Number(number) => Err(number.to_string()),
-    }
-}
-
-/// What a number becomes before the JSON is parsed: text that no file contains by chance.
-const MARK: &str = "\u{1}number:";
-
-/// Turns every bare word that may be a number into marked text.
-///
-/// Two reasons: Python's `json` writes `NaN` and `Infinity`, which are not JSON, and they are to be reported by the
-/// name of their metric; and the value is then read by the standard library, exactly.
-fn mark_special_numbers(text: &str) -> String {
-    let mut marked = String::with_capacity(text.len() + 64);
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        if first == '"' {
-            let end = end_of_string(rest);
-            marked.push_str(&rest[..end]);
-            rest = &rest[end..];
-        } else if first.is_ascii_alphanumeric() || matches!(first, '-' | '+' | '.') {
-            let end = rest
-                .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.' | '_')))
-                .unwrap_or(rest.len());
-            let word = &rest[..end];
-            let literal = matches!(word, "NaN" | "Infinity" | "-Infinity")
-                || (word.starts_with(|c: char| c.is_ascii_digit() || c == '-') && word.parse::<f64>().is_ok());
-            if literal {
-                marked.push_str("\"\\u0001number:");
-                marked.push_str(word);
-                marked.push('"');
-            } else {
-                marked.push_str(word);
-            }
-            rest = &rest[end..];
-        } else {
-            marked.push(first);
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    marked
-}
-
-/// Returns where the string that `text` begins with ends, its closing quote included.
-fn end_of_string(text: &str) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return at + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The members of an object in the order of the file, repeated names included.
-struct Pairs(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-
-        impl<'de> Visitor<'de> for Members {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object such as { \"accuracy\": 0.87 }")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(Members)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,60 +243,61 @@ mod tests {
         MetricName::parse(text).expect("a metric name")
     }
 
-    fn error(text: &str) -> String {
-        parse_metrics(text).expect_err("it is not usable").to_string()
+    fn file(text: &str) -> Measured {
+        parse_file("metrics.json", text.len() as u64, text.as_bytes())
+    }
+
+    fn error(text: &str, required: &str) -> String {
+        complete([file(text)], &[name(required)]).expect_err("it is not usable").to_string()
     }
 
     #[test]
-    fn numbers_are_read_exactly() {
-        let metrics = parse_metrics(r#"{"accuracy": 0.30000000000000004, "n": 12, "loss": -1.5e-3, "x-1": 0}"#)
-            .expect("it is usable");
-        assert_eq!(metrics[&name("accuracy")], 0.1 + 0.2);
-        assert_eq!(metrics[&name("n")], 12.0);
-        assert_eq!(metrics[&name("loss")], -0.0015);
-        assert_eq!(metrics.len(), 4);
-        assert!(parse_metrics("{}").expect("no metric is no error").is_empty());
-    }
-
-    #[test]
-    fn what_is_no_number_is_named() {
-        assert_eq!(error(r#"{"accuracy": NaN}"#), "metric `accuracy` is NaN, not a finite number");
-        assert_eq!(error(r#"{"a": 1, "loss": -Infinity}"#), "metric `loss` is -Infinity, not a finite number");
-        assert_eq!(error(r#"{"loss": 1e999}"#), "metric `loss` is 1e999, not a finite number");
-        assert_eq!(error(r#"{"accuracy": "0.9"}"#), "metric `accuracy` is the text \"0.9\", not a finite number");
-        assert_eq!(error(r#"{"accuracy": true}"#), "metric `accuracy` is true, not a finite number");
-        assert_eq!(error(r#"{"accuracy": null}"#), "metric `accuracy` is null, not a finite number");
-        assert_eq!(error(r#"{"a": [1]}"#), "metric `a` is a list, not a finite number");
-        assert!(error(r#"{"eval": {"a": 1}}"#).starts_with("metric `eval` is an object"));
-        assert_eq!(error(r#"{"a": 1, "a": 1}"#), "metric `a` stands twice in metrics.json");
-        assert!(error(r#"{"": 1}"#).contains("unusable name"));
-        for text in ["", "[1]", "0.9", "{\"a\": 1", "{\"a\": 1} x", "{\"a\": 1e}", "{\"a\": abc}", "{\"a"] {
-            assert!(error(text).contains("not a JSON object"), "{text}: {}", error(text));
+    fn a_value_that_is_no_number_fails_only_the_gate_that_names_it() {
+        for (text, what) in [
+            (r#"{"acc": NaN, "n": 1}"#, "NaN"),
+            (r#"{"acc": -Infinity, "n": 1}"#, "-Infinity"),
+            (r#"{"acc": 1e999, "n": 1}"#, "1e999"),
+            (r#"{"acc": "0.9", "n": 1}"#, "the text \"0.9\""),
+            (r#"{"acc": true, "n": 1}"#, "true"),
+            (r#"{"acc": null, "n": 1}"#, "null"),
+            (r#"{"acc": [1, 2], "n": 1}"#, "a list of 2"),
+            (r#"{"acc": 1, "acc": 2, "n": 1}"#, "written more than once"),
+        ] {
+            assert_eq!(error(text, "acc"), format!("metric `acc` is {what}, not a finite number"));
+            let (metrics, notes) = complete([file(text)], &[name("n")]).expect("no gate names acc");
+            assert_eq!(metrics, [(name("n"), 1.0)].into());
+            assert_eq!(notes, [MetricNote { name: "acc".to_owned(), value: what.to_owned() }]);
         }
     }
 
     #[test]
-    fn what_looks_like_a_number_in_a_name_stays_a_name() {
-        let metrics = parse_metrics(r#"{"NaN": 1, "p \"-1\" \\": 2}"#).expect("it is usable");
-        assert_eq!(metrics[&name("NaN")], 1.0);
-        assert_eq!(metrics[&name("p \"-1\" \\")], 2.0);
+    fn a_file_that_cannot_be_read_fails_only_what_a_gate_needs_of_it() {
+        let bad = || file("{\"acc\": 0,93}");
+        let text = complete([bad()], &[name("acc")]).expect_err("a gate needs it").to_string();
+        assert_eq!(
+            text,
+            "metrics.json is not a JSON object of names and numbers: key must be a string at line 1 column 11"
+        );
+        let log = Measured { metrics: [(name("acc"), 0.5)].into(), ..Measured::default() };
+        let (metrics, notes) = complete([bad(), log], &[name("acc")]).expect("the log has it");
+        assert_eq!(metrics[&name("acc")], 0.5);
+        assert!(notes[0].name == "metrics.json" && notes[0].value.starts_with("not used: key must be"), "{notes:?}");
+        assert!(complete([bad()], &[]).expect("nobody asked").0.is_empty());
+        let large = parse_file("m.json", METRICS_FILE_LIMIT + 1, b"");
+        assert!(
+            complete([large], &[name("x")]).expect_err("too large").to_string().contains("at most 1048576 are read")
+        );
+    }
+
+    #[test]
+    fn of_very_many_notes_some_are_kept_and_the_rest_is_counted() {
+        let members: Vec<String> = (0..METRIC_NOTES + 7).map(|n| format!("\"t{n:03}\": \"x\"")).collect();
+        let (_, notes) = complete([file(&format!("{{{}}}", members.join(",")))], &[]).expect("notes only");
+        assert_eq!(notes.len(), METRIC_NOTES + 1);
+        assert_eq!(notes[METRIC_NOTES].value, "7 more values that are not numbers");
     }
 
     proptest! {
-        #[test]
-        fn no_text_panics(text in any::<String>()) {
-            let _ = parse_metrics(&text);
-        }
-
-        #[test]
-        fn no_damaged_file_panics(
-            pieces in proptest::collection::vec(
-                "(\\{|\\}|\"|\\\\|:|,|NaN|-Infinity|-|1e999|0x1|acc|\u{1}number:|\\[|\\]| |\n|é|\u{0})", 0..40,
-            ),
-        ) {
-            let _ = parse_metrics(&pieces.concat());
-        }
-
         #[test]
         fn no_log_line_panics_or_hangs(
             lines in proptest::collection::vec("(acc|=|a{1,40}|[0-9]{1,50}|NaN|inf|-|\\.|e|\r|\n|é|\u{1b}\\[1m){0,20}", 0..8),
@@ -340,48 +305,47 @@ mod tests {
         ) {
             let _ = scan(pattern, &lines.concat());
         }
-
-        #[test]
-        fn every_finite_number_survives(value in any::<f64>().prop_filter("finite", |v| v.is_finite())) {
-            let text = serde_json::json!({ "m": value }).to_string();
-            prop_assert_eq!(parse_metrics(&text).expect("it is usable")[&name("m")], value);
-        }
     }
 
-    fn scan(pattern: &str, log: &str) -> Result<Metrics, MetricsError> {
+    fn scan(pattern: &str, log: &str) -> Result<Measured, MetricsError> {
         let mut scan = LogScan::new(&[(name("acc"), pattern.to_owned())].into())?;
         scan.feed(log);
-        scan.metrics()
+        Ok(scan.measured())
     }
 
     #[test]
     fn the_last_match_in_the_log_wins_in_single_precision() {
-        let metrics = scan("acc=([0-9.]+)", "acc=0.5 acc=0.6\nnothing\nacc=0.87\n").expect("it is usable");
-        assert_eq!(metrics[&name("acc")], 0.87);
-        let metrics = scan("^acc: (.*)$", "x acc: 1\nacc: 0.123456789012\n").expect("it is usable");
-        assert_eq!(metrics[&name("acc")], 0.12345679);
-        assert!(scan("acc=(.*)", "nothing\n").expect("no match is no error").is_empty());
+        let log = scan("acc=([0-9.]+)", "acc=0.5 acc=0.6\nnothing\nacc=0.87\n").expect("it is usable");
+        assert_eq!(log.metrics[&name("acc")], 0.87);
+        let log = scan("^acc: (.*)$", "x acc: 1\nacc: 0.123456789012\n").expect("it is usable");
+        assert_eq!(log.metrics[&name("acc")], 0.12345679);
+        assert_eq!(scan("acc=(.*)", "nothing\n").expect("no match is no error"), Measured::default());
     }
 
     #[test]
-    fn patterns_and_their_matches_are_checked() {
-        assert!(scan("acc=(.*)", "acc=nan\n").expect_err("nan").to_string().contains("`acc` is `nan` in the log"));
-        assert!(
-            scan("acc=(.*)", "acc=1e60\n").expect_err("too large for single precision").to_string().contains("1e60")
-        );
+    fn a_match_that_is_no_number_hides_the_value_of_the_file() {
+        for (log, what) in [("acc=nan\n", "`nan` in the log"), ("acc=1e60\n", "`1e60` in the log")] {
+            let log = scan("acc=(.*)", log).expect("a pattern");
+            let parts = [file(r#"{"acc": 0.9}"#), log.clone()];
+            let text = complete(parts, &[name("acc")]).expect_err("the last word counts").to_string();
+            assert_eq!(text, format!("metric `acc` is {what}, not a finite number"));
+            assert!(complete([file(r#"{"acc": 0.9}"#), log], &[]).expect("nobody asked").0.is_empty());
+        }
         assert!(scan("acc=[0-9]", "").expect_err("no group").to_string().contains("no group"));
         assert!(scan("acc=(", "").expect_err("no expression").to_string().contains("not a regular expression"));
     }
 
     #[test]
     fn a_required_metric_that_is_missing_is_named_with_what_there_is() {
-        let file = parse_metrics(r#"{"acc": 1}"#).expect("it is usable");
-        let text = complete(file, Metrics::new(), &[name("accuracy")]).expect_err("missing").to_string();
-        assert_eq!(text, "metric `accuracy` is missing: the training wrote acc");
-        let text = complete(Metrics::new(), Metrics::new(), &[name("x")]).expect_err("missing").to_string();
+        assert_eq!(error(r#"{"acc": 1}"#, "accuracy"), "metric `accuracy` is missing: the training run wrote acc");
+        assert_eq!(
+            error(r#"{"test": {"acc": 1}}"#, "acc"),
+            "metric `acc` is missing: the training run wrote `test.acc`: a gate names a nested metric by its whole path"
+        );
+        let text = complete([Measured::default()], &[name("x")]).expect_err("missing").to_string();
         assert!(text.contains("metrics.json in $SM_OUTPUT_DATA_DIR"), "{text}");
-        let log: Metrics = [(name("acc"), 0.5)].into();
-        let both = complete(parse_metrics(r#"{"acc": 1}"#).expect("ok"), log, &[name("acc")]).expect("there");
+        let log = Measured { metrics: [(name("acc"), 0.5)].into(), ..Measured::default() };
+        let (both, _) = complete([file(r#"{"acc": 1}"#), log], &[name("acc")]).expect("there");
         assert_eq!(both[&name("acc")], 0.5);
     }
 }

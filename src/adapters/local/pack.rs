@@ -7,6 +7,11 @@
 
 use crate::adapters::local::home::is_disk_full;
 use crate::adapters::local::home::sync_folder;
+use crate::adapters::local::model_files;
+use crate::adapters::local::model_files::Entry;
+use crate::adapters::local::model_files::Kind;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::model::digest::Sha256Digest;
 use libdeflater::CompressionLvl;
 use libdeflater::Compressor;
@@ -16,7 +21,6 @@ use std::fs;
 use std::io;
 use std::io::Read;
 use std::io::Write;
-use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -41,6 +45,8 @@ pub struct Packed {
     pub size: u64,
     /// How many regular files it holds.
     pub files: u64,
+    /// How many bytes these files have in all: a model of none is no model.
+    pub content: u64,
 }
 
 /// Why a folder cannot be packed.
@@ -72,6 +78,22 @@ pub enum PackError {
         /// What is wrong with it.
         what: String,
     },
+    /// There is something else in place of the folder.
+    #[error("{path} is {what}, not a folder")]
+    NotAFolder {
+        /// The place.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+    /// Somebody still writes.
+    #[error("{path} in the model's folder {what} while it was packed: it is still being written")]
+    Changed {
+        /// What, relative to the folder.
+        path: PathBuf,
+        /// What happened to it.
+        what: &'static str,
+    },
 }
 
 impl PackError {
@@ -79,7 +101,7 @@ impl PackError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Write { source, .. } => is_disk_full(source),
-            Self::Read { .. } | Self::Unsupported { .. } => false,
+            Self::Read { .. } | Self::Unsupported { .. } | Self::NotAFolder { .. } | Self::Changed { .. } => false,
         }
     }
 }
@@ -98,7 +120,7 @@ fn pack_with(
     threads: Option<usize>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Packed, PackError> {
-    let entries = list(dir)?;
+    let entries = model_files::list(dir)?;
     let unwritable = |source| PackError::Write { path: dest.to_owned(), source };
     let folder = dest.parent().unwrap_or(Path::new("."));
     let mut temporary = tempfile::Builder::new().prefix(".pack-").tempfile_in(folder).map_err(unwritable)?;
@@ -116,95 +138,14 @@ fn pack_with(
         }
     })?;
     let (hasher, size) = (archive.hasher, archive.size);
+    // What came, went or was written again meanwhile is not in the archive, or only half of it.
+    model_files::unchanged(dir, &entries)?;
     temporary.as_file().sync_all().map_err(unwritable)?;
     temporary.persist(dest).map_err(|error| unwritable(error.error))?;
     sync_folder(folder).map_err(unwritable)?;
     progress(total, total);
     let files = entries.iter().filter(|entry| matches!(entry.kind, Kind::File { .. })).count() as u64;
-    Ok(Packed { sha256: Sha256Digest::finish(hasher), size, files })
-}
-
-struct Entry {
-    /// Relative to the folder.
-    path: PathBuf,
-    kind: Kind,
-    size: u64,
-}
-
-enum Kind {
-    Folder,
-    File { executable: bool },
-    Link { target: PathBuf },
-}
-
-/// Lists the folder, sorted by the bytes of the paths. A folder comes before what is in it.
-fn list(dir: &Path) -> Result<Vec<Entry>, PackError> {
-    let unreadable = |path: &Path, source| PackError::Read { path: path.to_owned(), source };
-    let mut entries = Vec::new();
-    for found in walkdir::WalkDir::new(dir).min_depth(1) {
-        let found = found.map_err(|error| {
-            let path = error.path().unwrap_or(dir).to_owned();
-            PackError::Read { path, source: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop")) }
-        })?;
-        let relative = found.path().strip_prefix(dir).unwrap_or(found.path()).to_owned();
-        let about = found.metadata().map_err(|error| unreadable(found.path(), error.into()))?;
-        let (kind, size) = if about.is_dir() {
-            (Kind::Folder, 0)
-        } else if about.is_file() {
-            (Kind::File { executable: is_executable(&about) }, about.len())
-        } else if about.is_symlink() {
-            let target = fs::read_link(found.path()).map_err(|source| unreadable(found.path(), source))?;
-            check_link(dir, found.path(), &relative, &target)?;
-            (Kind::Link { target }, 0)
-        } else {
-            let what = "is neither a file, a folder nor a link: remove it before training ends".to_owned();
-            return Err(PackError::Unsupported { path: relative, what });
-        };
-        entries.push(Entry { path: relative, kind, size });
-    }
-    entries.sort_by_cached_key(|entry| entry.path.as_os_str().as_encoded_bytes().to_vec());
-    Ok(entries)
-}
-
-/// A link may only point at something that is packed as well.
-fn check_link(dir: &Path, link: &Path, relative: &Path, target: &Path) -> Result<(), PackError> {
-    let refused = |what: String| PackError::Unsupported { path: relative.to_owned(), what };
-    let shown = target.display();
-    if target.is_absolute() {
-        return Err(refused(format!("is a link to {shown}: only relative links inside the folder can be packed")));
-    }
-    // Step by step, so that no part of the way leaves the folder either.
-    let mut depth = relative.components().count().saturating_sub(1);
-    for part in target.components() {
-        match part {
-            Component::Normal(_) => depth += 1,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead")));
-            }
-        }
-    }
-    let inside = fs::canonicalize(dir)
-        .and_then(|root| fs::canonicalize(link).map(|path| path.starts_with(root)))
-        .map_err(|_| refused(format!("is a link to {shown}, which does not exist")))?;
-    if inside {
-        Ok(())
-    } else {
-        Err(refused(format!("is a link to {shown}, outside of the folder: copy the file instead")))
-    }
-}
-
-fn is_executable(about: &fs::Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::PermissionsExt::mode(&about.permissions()) & 0o111 != 0
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = about;
-        false
-    }
+    Ok(Packed { sha256: Sha256Digest::finish(hasher), size, files, content: total })
 }
 
 enum StreamError {
@@ -333,10 +274,11 @@ fn append(builder: &mut tar::Builder<Cutter>, entry: &Entry, path: &Path) -> io:
             header.set_mode(0o755);
             builder.append_data(&mut header, &entry.path, io::empty())
         }
-        Kind::File { executable } => {
+        Kind::File { executable, .. } => {
             header.set_entry_type(tar::EntryType::Regular);
             header.set_mode(if *executable { 0o755 } else { 0o644 });
-            let content = Exactly { file: fs::File::open(path)?, left: entry.size };
+            let (file, _) = regular::open(path, Links::Refuse).map_err(io::Error::other)?;
+            let content = Exactly { file, left: entry.size };
             builder.append_data(&mut header, &entry.path, content)
         }
         Kind::Link { target } => {
@@ -564,12 +506,61 @@ mod tests {
         assert!(error.contains("pipe"), "{error}");
     }
 
+    /// What a process of the training command does that is still at work: it grows, replaces, adds or removes files.
+    #[test]
+    fn a_model_that_is_still_written_is_refused() {
+        type Meddle = fn(&Path);
+        let meddlers: [(Meddle, &str); 4] = [
+            (
+                |dir| drop(fs::File::options().append(true).open(dir.join("w")).and_then(|mut f| f.write_all(b"more"))),
+                "changed",
+            ),
+            (|dir| drop(fs::write(dir.join("new"), "x")), "appeared"),
+            (|dir| drop(fs::remove_file(dir.join("b"))), "disappeared"),
+            (
+                |dir| {
+                    fs::write(dir.join("other"), [b'x'; 9]).expect("writable");
+                    fs::rename(dir.join("other"), dir.join("b")).expect("it can be renamed");
+                },
+                "changed",
+            ),
+        ];
+        for (meddle, word) in meddlers {
+            let model = Model::new();
+            model.file("w", &bulk()).file("b", &[b'y'; 9]);
+            let (mut meddled, dest) = (false, model.folder.path().join("m.tar.gz"));
+            let error = pack_with(&model.dir(), &dest, Some(1), &mut |done, _| {
+                // The first blocks are packed; `b` comes before them, and `w` is half-way.
+                if done > 0 && !std::mem::replace(&mut meddled, true) {
+                    meddle(&model.dir());
+                }
+            });
+            let text = error.expect_err(word).to_string();
+            assert!(text.contains(word) || text.contains("became shorter"), "{text}");
+            assert!(!dest.exists(), "{word}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_stands_in_place_of_the_folder_is_named() {
+        let model = Model::new();
+        model.file("w", b"x");
+        let (file, link) = (model.folder.path().join("file"), model.folder.path().join("link"));
+        fs::write(&file, "weights").expect("writable");
+        std::os::unix::fs::symlink("model", &link).expect("it can be made");
+        for (path, what) in [(&file, "is a file, not a folder"), (&link, "is a symbolic link, not a folder")] {
+            let error = pack_directory(path, &model.folder.path().join("m"), &mut |_, _| {}).expect_err("no folder");
+            assert!(error.to_string().ends_with(what), "{error}");
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_write_that_fails_ends_all_threads_and_leaves_nothing() {
         let model = Model::new();
         model.file("weights.bin", &bulk());
-        let entries = list(&model.dir()).expect("it can be listed");
+        let entries = model_files::list(&model.dir()).expect("it can be listed");
         let mut full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
         let mut archive = Archive { file: &mut full, hasher: sha2::Sha256::new(), size: 0 };
         match stream(&model.dir(), &entries, 2, &mut archive, &mut |_| {}) {

@@ -14,6 +14,7 @@ use crate::adapters::local::home::sync_folder;
 use crate::adapters::local::pointed;
 use crate::adapters::local::reach::DataPlaces;
 use crate::adapters::local::reach::PlaceError;
+use crate::adapters::local::python_path;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::name::ChannelName;
@@ -108,6 +109,7 @@ impl Preparation<'_> {
             attempt: self.spec.attempt,
             origin: self.spec.origin.clone(),
         };
+        python_path::write(aside, self.root).map_err(|error| storage_error("prepare the training", aside, error))?;
         write_json_aside(&aside.join("notes.json"), &notes)?;
         write_json_aside(&aside.join("spec.json"), self.spec)?;
         write_json_aside(&aside.join("training.json"), &card)?;

@@ -164,6 +164,7 @@ impl LocalTrainer {
             .append(true)
             .open(&log_path)
             .map_err(|error| storage_error("start the training", &log_path, error))?;
+        let handed_on = folder.spec()?.pass_env;
         let mut command = Command::new(&self.worker);
         command
             .arg("train-worker")
@@ -171,7 +172,7 @@ impl LocalTrainer {
             // It must not hold a folder that somebody wants to remove, nor see what the command must not see.
             .current_dir(self.home.root())
             .env_clear()
-            .envs(system::kept_environment())
+            .envs(system::environment_with(&handed_on))
             .stdin(Stdio::null())
             // It says nothing there: it closes it when it has begun.
             .stdout(Stdio::piped())

@@ -4,8 +4,11 @@
 //! training outlives the run that began it. It knows only the folder. Deliberately absent: Git, data and the
 //! registry, and any retry: a worker begins its command at most once.
 
+use crate::adapters::local::contract::METRICS;
 use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::contract::failure_text;
+use crate::adapters::local::contract::measured;
+use crate::adapters::local::devices;
 use crate::adapters::local::ending;
 use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
@@ -24,22 +27,26 @@ use crate::adapters::local::joblog::LineCutter;
 use crate::adapters::local::joblog::LogWriter;
 use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::LogScan;
-use crate::adapters::local::metrics::MetricsError;
+use crate::adapters::local::metrics::Measured;
+use crate::adapters::local::model_files;
+use crate::adapters::local::outputs;
+use crate::adapters::local::outputs::Before;
 use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::pack_directory;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Group;
+use crate::adapters::local::python_path;
 use crate::adapters::local::workers::BEGUN;
 use crate::adapters::system;
 use crate::adapters::system::Stopwatch;
 use crate::model::artifact::Artifact;
 use crate::model::artifact::ObjectDigest;
-use crate::model::metric::Metrics;
 use crate::model::training::Cause;
 use crate::model::training::StopCause;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
+use std::ffi::OsString;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -191,6 +198,7 @@ impl Run<'_> {
 
         let (reader, writer) = io::pipe().map_err(|error| disk("open a pipe", error))?;
         let drained = pump(reader, Arc::clone(&output));
+        let before = Before::of(&self.folder.code());
         let group = self.begin(command, writer, lock)?;
         let outcome = self.wait(group, &drained).map_err(|error| disk("supervise the command", error))?;
         // Whoever left the group on purpose may hold the pipe open for ever; the log ends here all the same.
@@ -199,7 +207,7 @@ impl Run<'_> {
         match outcome {
             Outcome::Stopped(cause) => Ok(End::Stopped { cause }),
             Outcome::TimeLimit(limit) => Ok(self.failed(Cause::TimeLimit, ending::too_long(command, limit))),
-            Outcome::Exited(Exit::Code(0)) => self.success(&output),
+            Outcome::Exited(Exit::Code(0)) => self.success(&output, &before),
             Outcome::Exited(exit) => Ok(self.explain(command, exit, &output)),
         }
     }
@@ -210,11 +218,7 @@ impl Run<'_> {
         command
             .current_dir(self.folder.code())
             .env_clear()
-            .envs(system::kept_environment())
-            // Without it a log would arrive in blocks of some kilobytes, and the last one not at all after a crash.
-            .env("PYTHONUNBUFFERED", "1")
-            .envs(&self.spec.settings.environment)
-            .envs(self.paths.variables(self.spec))
+            .envs(self.environment())
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(cannot)?)
             .stderr(writer);
@@ -222,6 +226,21 @@ impl Run<'_> {
         // Only ever used to end a command whose worker was killed; without it that has to be done by hand.
         let _ = self.folder.write_command_group(&CommandGroup { group: group.number() });
         Ok(group)
+    }
+
+    /// Puts the environment of the command together: what of this machine is handed on, what is declared, and the
+    /// contract, which nothing overrides.
+    fn environment(&self) -> Vec<(OsString, OsString)> {
+        let mut all = system::environment_with(&self.spec.pass_env);
+        // Without it a log would arrive in blocks of some kilobytes, and the last one not at all after a crash.
+        all.push(("PYTHONUNBUFFERED".into(), "1".into()));
+        all.extend(self.spec.settings.environment.iter().map(|(name, value)| (name.into(), value.into())));
+        let more = all.iter().rev().find(|(name, _)| name == "PYTHONPATH").map(|(_, value)| value.clone());
+        let path = python_path::value(self.folder.path(), &self.folder.code(), more.as_ref());
+        all.extend(path.map(|path| ("PYTHONPATH".into(), path)));
+        let gpus = devices::gpus(&all);
+        all.extend(self.paths.variables(self.spec, gpus));
+        all
     }
 
     /// Waits for the command, or ends it. All of its group has ended when this returns.
@@ -264,12 +283,14 @@ impl Run<'_> {
         asked.or_else(|| self.interrupted.load(Ordering::Relaxed).then_some(StopCause::Cancelled))
     }
 
-    fn success(&self, output: &Mutex<Output>) -> Result<End, End> {
+    fn success(&self, output: &Mutex<Output>, before: &Before) -> Result<End, End> {
         let model = self.paths.model();
-        if !has_file(&model) {
-            return Err(self.failed(Cause::Code, "wrote no model: nothing in $SM_MODEL_DIR".to_owned()));
-        }
-        let metrics = self.metrics(output)?;
+        let measured = self.measured(output);
+        outputs::collect(&self.spec.settings.outputs, &self.folder.code(), &model)
+            .map_err(|why| self.failed(Cause::Code, format!("{why}{}", self.written(before))))?;
+        self.check_model(&model, before)?;
+        let (metrics, notes) = metrics::complete(measured, &self.spec.required_metrics)
+            .map_err(|error| self.failed(Cause::Code, error.to_string()))?;
         let archive = self.folder.model_archive();
         let told = Stopwatch::start();
         let mut tells = 0;
@@ -285,33 +306,49 @@ impl Run<'_> {
         if tells > 0 {
             drop(fs::remove_file(self.folder.packing()));
         }
-        let packed = packed.map_err(|error| {
-            self.failed(packing_cause(&error), format!("could not pack the model: {}", chain(&error)))
-        })?;
+        let packed = packed.map_err(|error| self.not_packed(&error))?;
         let artifact = Artifact {
             name: "model.tar.gz".to_owned(),
             digest: ObjectDigest::Sha256(packed.sha256),
             size: packed.size,
             location: format!("file:{}", archive.display()),
         };
-        Ok(End::succeeded(&metrics, vec![artifact]))
+        Ok(End::succeeded(&metrics, notes, vec![artifact]))
     }
 
-    fn metrics(&self, output: &Mutex<Output>) -> Result<Metrics, End> {
-        let bad = |error: MetricsError| self.failed(Cause::Code, error.to_string());
-        let path = self.paths.output_data().join("metrics.json");
-        let file = match fs::metadata(&path) {
-            Ok(about) => {
-                let unread = about.len() > metrics::METRICS_FILE_LIMIT;
-                let bytes = if unread { Ok(Vec::new()) } else { fs::read(&path) };
-                let bytes = bytes.map_err(|error| bad(MetricsError::NotAnObject { why: error.to_string() }))?;
-                metrics::parse_file(about.len(), &bytes).map_err(bad)?
+    /// Refuses what is no model before anything else is read.
+    fn check_model(&self, model: &Path, before: &Before) -> Result<(), End> {
+        let what = match model_files::content(model) {
+            Ok(content) if content.bytes > 0 => return Ok(()),
+            Ok(content) if content.files > 0 => "the files in $SM_MODEL_DIR are all empty".to_owned(),
+            Ok(_) => "nothing in $SM_MODEL_DIR".to_owned(),
+            Err(PackError::NotAFolder { what, .. }) => format!("$SM_MODEL_DIR is {what}, not a folder"),
+            Err(PackError::Read { path, source }) if path == model && source.kind() == io::ErrorKind::NotFound => {
+                "the folder $SM_MODEL_DIR was removed".to_owned()
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Metrics::new(),
-            Err(error) => return Err(bad(MetricsError::NotAnObject { why: error.to_string() })),
+            Err(error) => return Err(self.not_packed(&error)),
         };
-        let log = locked(output).scan.metrics().map_err(bad)?;
-        metrics::complete(file, log, &self.spec.required_metrics).map_err(bad)
+        Err(self.failed(Cause::Code, format!("wrote no model: {what}{}", self.written(before))))
+    }
+
+    fn not_packed(&self, error: &PackError) -> End {
+        self.failed(packing_cause(error), format!("could not pack the model: {}", chain(error)))
+    }
+
+    /// Reads all that measured something, the later over the earlier.
+    fn measured(&self, output: &Mutex<Output>) -> Vec<Measured> {
+        let mut parts = vec![measured(&self.paths.output_data().join(METRICS), METRICS)];
+        parts.extend(outputs::metrics(&self.spec.settings.outputs, &self.folder.code()));
+        parts.push(locked(output).scan.measured());
+        parts
+    }
+
+    /// Says what the command wrote instead, as a clause of its own.
+    fn written(&self, before: &Before) -> String {
+        match before.written(&self.folder.code()) {
+            text if text.is_empty() => String::new(),
+            text => format!("; in its working folder it wrote {text} (`outputs` collects from there)"),
+        }
     }
 
     fn explain(&self, command: &str, exit: Exit, output: &Mutex<Output>) -> End {
@@ -346,7 +383,10 @@ fn packing_cause(error: &PackError) -> Cause {
     match error {
         PackError::Write { .. } if error.is_disk_full() => Cause::DiskFull,
         PackError::Write { .. } => Cause::LostWorker,
-        PackError::Read { .. } | PackError::Unsupported { .. } => Cause::Code,
+        PackError::Read { .. }
+        | PackError::Unsupported { .. }
+        | PackError::NotAFolder { .. }
+        | PackError::Changed { .. } => Cause::Code,
     }
 }
 
@@ -382,14 +422,10 @@ fn locked(output: &Mutex<Output>) -> std::sync::MutexGuard<'_, Output> {
 }
 
 fn shell(line: &str) -> Command {
-    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("sh", "-c") };
+    let (shell, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("/bin/sh", "-c") };
     let mut command = Command::new(shell);
     command.arg(flag).arg(line);
     command
-}
-
-fn has_file(folder: &Path) -> bool {
-    walkdir::WalkDir::new(folder).into_iter().flatten().any(|entry| entry.file_type().is_file())
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -46,6 +46,11 @@ gpus=0
 for device in /dev/nvidia[0-9]*; do
     if [ -e "$device" ]; then gpus=$((gpus + 1)); fi
 done
+group=$(field current_group_name)
+# The source comes first on Python's module path, as it does on a laptop.
+modules="$ml/code"
+if [ -d "$ml/code/src" ]; then modules="$modules:$ml/code/src"; fi
+modules="$modules${PYTHONPATH:+:$PYTHONPATH}"
 
 set --
 known='{'
@@ -55,7 +60,10 @@ machine="$machine,\"num_cpus\":$cpus,\"num_gpus\":$gpus,\"network_interface_name
 machine="$machine,\"current_instance_type\":\"$kind\",\"resource_config\":$resource"
 set -- "$@" "SM_CURRENT_HOST=$host" "SM_HOSTS=$hosts" "SM_MASTER=$first" "SM_NUM_CPUS=$cpus" "SM_NUM_GPUS=$gpus" \
     "SM_CURRENT_INSTANCE_TYPE=$kind" "SM_NETWORK_INTERFACE_NAME=$network" "SM_RESOURCE_CONFIG=$resource" \
-    "SM_TRAINING_ENV=$known,$machine}" "PYTHONUNBUFFERED=${PYTHONUNBUFFERED:-1}"
+    "SM_TRAINING_ENV=$known,$machine}" "PYTHONUNBUFFERED=${PYTHONUNBUFFERED:-1}" "PYTHONPATH=$modules" \
+    "SM_CURRENT_INSTANCE_GROUP=${group:-homogeneousCluster}"
+# Later than every file of the source: what is newer was written by the command.
+: >"$ml/.branchline-began" 2>/dev/null
 command=$(cat "$run/command") || fail "the command of the training cannot be read" 1
 
 # Not `exec`: a process that is the first of a container ignores SIGTERM unless it asks for it, and training has 120
@@ -73,4 +81,45 @@ while kill -0 "$child" 2>/dev/null; do
     wait "$child"
     code=$?
 done
-exit "$code"
+if [ "$code" != 0 ] || [ "$is_first" != true ]; then exit "$code"; fi
+
+# What the command left in its working folder and `outputs` declares. A pattern is expanded, and never split.
+tab=$(printf '\t')
+if [ -r "$run/outputs" ]; then
+    while IFS="$tab" read -r what pattern; do
+        if [ "$what" = file ]; then
+            if [ -f "$pattern" ] && [ ! -L "$pattern" ]; then
+                to="$ml/output/data/branchline-outputs/$pattern"
+                mkdir -p "${to%/*}" && cp "$pattern" "$to" || fail "$pattern cannot be collected" 1
+            fi
+            continue
+        fi
+        any=
+        before=$IFS
+        IFS=
+        for found in $pattern; do
+            if [ ! -e "$found" ] && [ ! -L "$found" ]; then continue; fi
+            any=yes
+            name=${found##*/}
+            if [ -L "$found" ]; then fail "$found is a symbolic link: name the file itself in \`outputs\`" 1; fi
+            if [ -e "$ml/model/$name" ]; then
+                if cmp -s "$found" "$ml/model/$name" 2>/dev/null; then continue; fi
+                fail "wrote two outputs of one name: $name" 1
+            fi
+            cp -R "$found" "$ml/model/$name" || fail "$found cannot be collected" 1
+        done
+        IFS=$before
+        [ -n "$any" ] || fail "wrote nothing that \`outputs.model\` names: $pattern" 1
+    done <"$run/outputs"
+fi
+
+# For people: what there is where no model is. The images that lack these tools only miss the list.
+if command -v find >/dev/null 2>&1 && command -v head >/dev/null 2>&1 && [ -e "$ml/.branchline-began" ]; then
+    if [ -z "$(find "$ml/model" -type f | head -n 1)" ]; then
+        new=$(find . -type f -newer "$ml/.branchline-began" ! -path '*/__pycache__/*' | head -n 10 | sed 's#^\./##' | tr '\n' ' ')
+        if [ -n "$new" ]; then
+            printf 'branchline: no model; the command wrote in its working folder: %s\n' "$new" >&2
+        fi
+    fi
+fi
+exit 0

@@ -6,6 +6,7 @@
 use crate::adapters::local::hyperparameters::as_text;
 use crate::adapters::local::hyperparameters::decode;
 use crate::model::cloud::Entrypoint;
+use crate::model::contract;
 use crate::model::name::ChannelName;
 use crate::ports::trainer::TrainingSpec;
 use serde_json::Map;
@@ -128,12 +129,31 @@ pub(super) fn environment_file(spec: &TrainingSpec, ml: &str, notes: &[String]) 
     set("SM_USER_ARGS", &json!(arguments).to_string());
     set("TRAINING_JOB_NAME", spec.name.as_str());
     for channel in spec.settings.data.keys() {
-        set(&format!("SM_CHANNEL_{}", channel.as_str().to_uppercase()), &folder(channel));
+        for variable in contract::variables(contract::CHANNEL, channel.as_str()) {
+            set(&variable, &folder(channel));
+        }
     }
     for (name, value) in &decoded {
-        set(&format!("SM_HP_{}", name.to_uppercase()), &as_text(value));
+        for variable in contract::variables(contract::HYPERPARAMETER, name) {
+            set(&variable, &as_text(value));
+        }
     }
     text
+}
+
+/// How the line begins by which the bootstrap lists what a command without a model wrote in its working folder.
+pub(super) const WROTE: &str = "branchline: no model; the command wrote in its working folder: ";
+
+/// The folder in `output/data` that the bootstrap keeps declared files of metrics in.
+pub(super) const OUTPUTS: &str = "branchline-outputs";
+
+/// Writes the list of declared outputs that `bootstrap.sh` reads: a kind, a tab and a path on each line. `None`: there
+/// are none. No path has a control character.
+pub(super) fn outputs_file(spec: &TrainingSpec) -> Option<String> {
+    let outputs = &spec.settings.outputs;
+    let files = outputs.files().into_iter().map(|path| format!("file\t{path}\n"));
+    let model = outputs.model.iter().map(|pattern| format!("model\t{pattern}\n"));
+    (!outputs.is_empty()).then(|| files.chain(model).collect())
 }
 
 /// Puts text into single quotes for a POSIX shell. A NUL cannot stand in a variable; it is left out.

@@ -12,6 +12,7 @@ use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use aws_sdk_s3::primitives::ByteStream;
 use flate2::read::MultiGzDecoder;
+use std::collections::BTreeMap;
 use std::io;
 use std::io::Read;
 use std::path::Path;
@@ -20,8 +21,8 @@ use tokio::sync::mpsc;
 /// How much of the archive is read in search of the metrics, packed and unpacked, in bytes.
 const PACKED_LIMIT: u64 = 512 << 20;
 const UNPACKED_LIMIT: u64 = 4 << 30;
-/// An archive with nothing in it is no larger than this.
-pub(super) const NOTHING: u64 = 1024;
+/// An archive with no byte in its files is no larger than this, in bytes. A larger one is not fetched to be sure.
+pub(super) const NOTHING: u64 = 64 << 10;
 
 /// A file of metrics as it was found.
 pub(super) struct MetricsFile {
@@ -30,6 +31,9 @@ pub(super) struct MetricsFile {
     /// Its content, unless it is too large to be read.
     pub(super) content: Vec<u8>,
 }
+
+/// Files by their paths in an archive.
+pub(super) type Files = BTreeMap<String, MetricsFile>;
 
 /// What a search in an archive came to.
 pub(super) enum Search<T> {
@@ -41,14 +45,14 @@ pub(super) enum Search<T> {
     Unusable(String),
 }
 
-/// Looks for `metrics.json` in an archive. `Absent`: there is no archive, or it holds none.
-pub(super) async fn metrics(session: &Session, place: &S3Place) -> Result<Search<MetricsFile>, PortError> {
+/// Looks for files in an archive, by their paths in it. `Absent`: there is no archive, or it holds none of them.
+pub(super) async fn files(session: &Session, place: &S3Place, wanted: Vec<String>) -> Result<Search<Files>, PortError> {
     let failed = |refused: Refused| refused.into_port(format!("read {}", place.uri()));
     let Some(body) = open(session, place).await.map_err(failed)? else { return Ok(Search::Absent) };
-    let found = through(body, find_metrics).await?;
+    let found = through(body, move |unpacked| find(unpacked, &wanted)).await?;
     Ok(match found {
-        Ok(Some(file)) => Search::Found(file),
-        Ok(None) => Search::Absent,
+        Ok(files) if !files.is_empty() => Search::Found(files),
+        Ok(_) => Search::Absent,
         Err(error) => match lost(&error) {
             Some(why) => return Err(failed(broken("s3:GetObject", &io::Error::other(why)))),
             None => Search::Unusable(format!("output.tar.gz cannot be read: {error}")),
@@ -56,11 +60,11 @@ pub(super) async fn metrics(session: &Session, place: &S3Place) -> Result<Search
     })
 }
 
-/// Tells whether an archive holds any file. An archive that cannot be read is not called empty.
+/// Tells whether the files of an archive have no byte at all. An archive that cannot be read is not called empty.
 pub(super) async fn is_empty(session: &Session, place: &S3Place) -> Result<bool, PortError> {
     let failed = |refused: Refused| refused.into_port(format!("read {}", place.uri()));
     let Some(body) = open(session, place).await.map_err(failed)? else { return Ok(true) };
-    Ok(through(body, has_file).await?.is_ok_and(|any| !any))
+    Ok(through(body, has_content).await?.is_ok_and(|any| !any))
 }
 
 async fn open(session: &Session, place: &S3Place) -> Result<Option<ByteStream>, Refused> {
@@ -143,19 +147,24 @@ impl Read for Arriving {
     }
 }
 
-/// Finds the file at the top of the archive, or that of the first machine, where every machine has a folder.
-fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
-    let mut of_machine = None;
+/// Finds each file from the top of the archive, or from the folder of the first machine, where every machine has one.
+/// Reads no further than needed.
+fn find(unpacked: Box<dyn Read>, wanted: &[String]) -> io::Result<Files> {
+    let (mut top, mut of_machine) = (Files::new(), Files::new());
     for entry in tar::Archive::new(unpacked).entries()? {
         let mut entry = entry?;
-        if !entry.header().entry_type().is_file() {
-            continue;
-        }
         let path = entry.path()?.into_owned();
         let path = path.strip_prefix(".").unwrap_or(&path).to_owned();
-        let is_top = path == Path::new("metrics.json");
-        if !is_top && path != Path::new("algo-1/metrics.json") {
+        let below = path.strip_prefix("algo-1").ok();
+        let Some(name) = wanted.iter().find(|name| {
+            let name = Path::new(name.as_str());
+            path == name || below == Some(name)
+        }) else {
             continue;
+        };
+        // As on this machine, only a regular file is read.
+        if !entry.header().entry_type().is_file() {
+            return Err(io::Error::other(format!("{name} in it is not a regular file")));
         }
         let size = entry.size();
         let mut content = Vec::new();
@@ -163,17 +172,23 @@ fn find_metrics(unpacked: Box<dyn Read>) -> io::Result<Option<MetricsFile>> {
             entry.read_to_end(&mut content)?;
         }
         let file = MetricsFile { size, content };
-        if is_top {
-            return Ok(Some(file));
+        if path == Path::new(name.as_str()) {
+            top.insert(name.clone(), file);
+            if top.len() == wanted.len() {
+                return Ok(top);
+            }
+        } else {
+            of_machine.insert(name.clone(), file);
         }
-        of_machine = Some(file);
     }
+    of_machine.extend(top);
     Ok(of_machine)
 }
 
-fn has_file(unpacked: Box<dyn Read>) -> io::Result<bool> {
+fn has_content(unpacked: Box<dyn Read>) -> io::Result<bool> {
     for entry in tar::Archive::new(unpacked).entries()? {
-        if entry?.header().entry_type().is_file() {
+        let entry = entry?;
+        if entry.header().entry_type().is_file() && entry.size() > 0 {
             return Ok(true);
         }
     }
@@ -199,13 +214,15 @@ mod tests {
     }
 
     fn found(bytes: Vec<u8>) -> io::Result<Option<String>> {
-        let file = find_metrics(Box::new(MultiGzDecoder::new(io::Cursor::new(bytes))))?;
-        Ok(file.map(|file| String::from_utf8(file.content).expect("text")))
+        let files = find(Box::new(MultiGzDecoder::new(io::Cursor::new(bytes))), &["metrics.json".to_owned()])?;
+        Ok(files.into_values().next().map(|file| String::from_utf8(file.content).expect("text")))
     }
 
     async fn streamed(bytes: Vec<u8>) -> io::Result<Option<String>> {
-        let read = through(ByteStream::from(bytes), find_metrics).await.expect("no panic")?;
-        Ok(read.map(|file| String::from_utf8(file.content).expect("text")))
+        let wanted = ["metrics.json".to_owned()];
+        let read =
+            through(ByteStream::from(bytes), move |unpacked| find(unpacked, &wanted)).await.expect("no panic")?;
+        Ok(read.into_values().next().map(|file| String::from_utf8(file.content).expect("text")))
     }
 
     #[test]
@@ -239,7 +256,9 @@ mod tests {
         assert!(streamed(cut).await.is_err());
         assert!(streamed(b"no archive".to_vec()).await.is_err());
         assert_eq!(streamed(archive(&[])).await.expect("readable"), None);
-        let any = has_file(Box::new(MultiGzDecoder::new(io::Cursor::new(archive(&[])))));
-        assert!(!any.expect("readable"));
+        for files in [vec![], vec![("model.pkl", "")]] {
+            let any = has_content(Box::new(MultiGzDecoder::new(io::Cursor::new(archive(&files)))));
+            assert!(!any.expect("readable"));
+        }
     }
 }

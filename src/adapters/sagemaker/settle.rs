@@ -9,7 +9,10 @@ use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::metrics;
 use crate::adapters::local::metrics::LogScan;
+use crate::adapters::local::metrics::METRICS_FILE_LIMIT;
+use crate::adapters::local::metrics::Measured;
 use crate::adapters::local::metrics::MetricsError;
+use crate::adapters::local::outputs;
 use crate::adapters::s3::CopyOptions;
 use crate::adapters::s3::S3Place;
 use crate::adapters::s3::copy_object;
@@ -17,6 +20,7 @@ use crate::adapters::s3::datasets;
 use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::s3::objects::Replaced;
+use crate::adapters::sagemaker::contract;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -26,12 +30,14 @@ use crate::adapters::sagemaker::limits;
 use crate::adapters::sagemaker::logs;
 use crate::adapters::sagemaker::logs::LogPlace;
 use crate::adapters::sagemaker::output;
+use crate::adapters::sagemaker::output::Files;
 use crate::adapters::sagemaker::output::Search;
 use crate::adapters::sagemaker::state;
 use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::system;
 use crate::model::artifact::Artifact;
 use crate::model::dataset::DatasetKind;
+use crate::model::metric::MetricNote;
 use crate::model::metric::Metrics;
 use crate::model::training::Cause;
 use crate::model::training::Training;
@@ -43,6 +49,7 @@ use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutp
 use std::sync::Arc;
 
 const MODEL: &str = "model.tar.gz";
+const METRICS: &str = "metrics.json";
 /// Lines of a log that are searched for metrics which SageMaker did not find, at most.
 const SEARCHED_LINES: u64 = 200_000;
 
@@ -125,9 +132,9 @@ impl Ended<'_> {
         let model = uri.and_then(S3Place::parse).ok_or_else(no_model)?;
         let about = self.head(&model).await?.ok_or_else(no_model)?;
         if about <= output::NOTHING && output::is_empty(self.session, &model).await? {
-            return Err(no_model());
+            return Err(Bad::Failed(Cause::Code, self.nothing_written().await));
         }
-        let metrics = self.metrics(&model).await?;
+        let (metrics, notes) = self.metrics(&model).await?;
         let to = self.keys.training(&self.spec.name, MODEL);
         let to = Objects::of(self.session).place(&to);
         let copied = copy_object(self.session, self.session, &model, &to, &CopyOptions::default()).await;
@@ -135,7 +142,18 @@ impl Ended<'_> {
             copied.map_err(|failure| failure.into_port(format!("keep the model of training {}", self.spec.name)))?;
         let artifact =
             Artifact { name: MODEL.to_owned(), digest: copied.digest, size: copied.size, location: to.uri() };
-        Ok(TrainingState::Succeeded { metrics, artifacts: vec![artifact], data_moved: self.data_moved().await? })
+        let data_moved = self.data_moved().await?;
+        Ok(TrainingState::Succeeded { metrics, artifacts: vec![artifact], data_moved, notes })
+    }
+
+    /// Says that there is no model, and what the command wrote instead, where the bootstrap printed that.
+    async fn nothing_written(&self) -> String {
+        let tail = self.tail().await;
+        let wrote = tail.iter().rev().find_map(|line| line.strip_prefix(contract::WROTE));
+        let instead = wrote.map_or_else(String::new, |text| {
+            format!("; in its working folder it wrote {} (`outputs` collects from there)", text.trim())
+        });
+        format!("wrote no model: nothing in $SM_MODEL_DIR{instead}")
     }
 
     /// Returns the size of an object. `None`: there is none.
@@ -149,35 +167,48 @@ impl Ended<'_> {
         }
     }
 
-    async fn metrics(&self, model: &S3Place) -> Result<Metrics, Bad> {
+    async fn metrics(&self, model: &S3Place) -> Result<(Metrics, Vec<MetricNote>), Bad> {
         let bad = |error: MetricsError| Bad::Failed(Cause::Code, error.to_string());
         let folder = model.key.rsplit_once('/').map_or("", |(folder, _)| folder);
         let archive = S3Place::new(model.bucket.clone(), format!("{folder}/output.tar.gz"));
-        let file = match output::metrics(self.session, &archive).await? {
-            Search::Found(file) => metrics::parse_file(file.size, &file.content).map_err(bad)?,
-            Search::Absent => Metrics::new(),
-            Search::Unusable(why) => return Err(Bad::Failed(Cause::Code, why)),
-        };
+        let outputs = &self.spec.settings.outputs;
+        let kept = |file: &str| format!("{}/{file}", contract::OUTPUTS);
+        let wanted = std::iter::once(METRICS.to_owned()).chain(outputs.files().into_iter().map(kept)).collect();
+        let (mut files, mut file) = (Files::new(), Measured::default());
+        match output::files(self.session, &archive, wanted).await? {
+            Search::Found(found) => files = found,
+            Search::Absent => {}
+            Search::Unusable(why) => file = Measured::unusable(METRICS, why),
+        }
+        if let Some(found) = files.get(METRICS) {
+            file = metrics::parse_file(METRICS, found.size, &found.content);
+        }
+        let mut parts = vec![file];
+        parts.extend(outputs::of_files(outputs, |name| match files.get(&kept(name)) {
+            Some(found) if found.size > METRICS_FILE_LIMIT => {
+                Err(format!("it has {} bytes, and at most {METRICS_FILE_LIMIT} are read", found.size))
+            }
+            Some(found) => Ok(found.content.clone()),
+            None => Err("the training command did not write it".to_owned()),
+        }));
         let log = self.of_log().await?.map_err(bad)?;
-        metrics::complete(file, log, &self.spec.required_metrics).map_err(bad)
+        parts.push(log);
+        metrics::complete(parts, &self.spec.required_metrics).map_err(bad)
     }
 
     /// Returns the declared metrics: as SageMaker found them, else from the log itself. Its own list may come later
     /// than the end of the job.
-    async fn of_log(&self) -> Result<Result<Metrics, MetricsError>, PortError> {
+    async fn of_log(&self) -> Result<Result<Measured, MetricsError>, PortError> {
         let declared = &self.spec.settings.metrics;
-        let mut found = Metrics::new();
+        let mut found = Measured::default();
         for data in self.job.final_metric_data_list() {
             let (Some(name), Some(value)) = (data.metric_name(), data.value()) else { continue };
             if let Some((name, _)) = declared.iter().find(|(declared, _)| declared.as_str() == name) {
-                match metrics::of_single(name, value) {
-                    Ok(value) => drop(found.insert(name.clone(), value)),
-                    Err(error) => return Ok(Err(error)),
-                }
+                found.set(name, metrics::of_single(value));
             }
         }
         let mut missing = declared.clone();
-        missing.retain(|name, _| !found.contains_key(name));
+        missing.retain(|name, _| !found.metrics.contains_key(name) && !found.others.contains_key(name.as_str()));
         if missing.is_empty() {
             return Ok(Ok(found));
         }
@@ -194,10 +225,10 @@ impl Ended<'_> {
             }
             scan.feed(&lines.join("\n"));
         }
-        Ok(scan.metrics().map(|more| {
-            found.extend(more);
-            found
-        }))
+        let more = scan.measured();
+        found.metrics.extend(more.metrics);
+        found.others.extend(more.others);
+        Ok(Ok(found))
     }
 
     /// Identifies the data in buckets again: what they are now, the training may have read.

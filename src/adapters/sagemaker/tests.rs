@@ -87,6 +87,7 @@ fn spec() -> TrainingSpec {
             environment: BTreeMap::new(),
             data: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            outputs: crate::model::settings::Outputs::default(),
             signature: None,
             max_runtime: Some(Duration::from_secs(7200)),
             cloud: CloudSettings { instance: Some(instance), ..CloudSettings::default() },
@@ -94,6 +95,7 @@ fn spec() -> TrainingSpec {
         },
         entries: Vec::new(),
         required_metrics: Vec::new(),
+        pass_env: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::resolve::Inquiry;
 use crate::config::route::Route;
 use crate::config::shape::name;
 use crate::model::cloud::Entrypoint;
+use crate::model::cloud::HyperparameterFormat;
 use crate::model::cloud::Instance;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
@@ -74,6 +75,16 @@ pub(in crate::config) fn settings(
     if settings.max_runtime.is_some_and(|longest| longest > LONGEST_RUN) {
         let hint = "shorten it to at most `28d`";
         at.say(inquiry, &["max_runtime"], |route| format!("{} is longer than SageMaker trains", name(route)), hint);
+    }
+    let bootstrap = settings.command.is_some() && settings.cloud.entrypoint == Entrypoint::Bootstrap;
+    if !settings.outputs.is_empty() && !bootstrap {
+        let key = if settings.outputs.values.is_empty() { "outputs" } else { "metrics" };
+        at.say(
+            inquiry,
+            &[key],
+            |route| format!("{} needs a command that Branchline runs in the container", name(route)),
+            "write to $SM_MODEL_DIR and $SM_OUTPUT_DATA_DIR, or use `entrypoint: bootstrap` with a command",
+        );
     }
     if let Some(command) = &settings.command
         && settings.cloud.entrypoint == Entrypoint::Toolkit
@@ -143,7 +154,17 @@ fn words(inquiry: &mut Inquiry<'_>, at: &Written<'_>, settings: &TrainingSetting
     let (count, hint) = (settings.hyperparameters.len(), "put some into a file of the repository that `paths` names");
     count_of(inquiry, at, "hyperparameters", count, HYPERPARAMETERS, hint);
     for (key, value) in &settings.hyperparameters {
-        let length = value.chars().count();
+        if settings.cloud.entrypoint == Entrypoint::Toolkit
+            && matches!(key.as_str(), "sagemaker_program" | "sagemaker_submit_directory")
+        {
+            let route = at.at(inquiry, &["hyperparameters", key]);
+            if !inquiry.is_damaged(&route) {
+                let message =
+                    format!("{} names the program for the training toolkit, which the command does", quoted(key));
+                inquiry.say_of_key(&route, message, "take the line away");
+            }
+        }
+        let length = spelled(settings, value);
         if length > HYPERPARAMETER {
             at.say(
                 inquiry,
@@ -179,6 +200,15 @@ fn words(inquiry: &mut Inquiry<'_>, at: &Written<'_>, settings: &TrainingSetting
             );
         }
     }
+}
+
+/// Counts the characters of a hyperparameter as it is sent: as JSON, what is no JSON gets quotes and escapes.
+fn spelled(settings: &TrainingSettings, value: &str) -> usize {
+    let is_raw = settings.cloud.hyperparameter_format == HyperparameterFormat::Raw;
+    if is_raw || serde_json::from_str::<serde_json::Value>(value).is_ok() {
+        return value.chars().count();
+    }
+    serde_json::Value::String(value.to_owned()).to_string().chars().count()
 }
 
 fn inputs(inquiry: &mut Inquiry<'_>, at: &Written<'_>, settings: &TrainingSettings) {

@@ -303,6 +303,12 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "`branchline run --branch BRANCH`",
     ],
     [
+        "metric-notes",
+        "some of what stands beside the metrics is not a number",
+        "the file of metrics has texts, lists, truth values or NaN, and no gate names them; they are kept as notes",
+        NOTHING,
+    ],
+    [
         "data-moved",
         "the data changed while they were trained on",
         "somebody wrote to the data after the training had begun",

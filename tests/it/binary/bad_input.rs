@@ -47,18 +47,20 @@ fn each_bad_training_ends_with_its_code_and_its_sentence() {
         by_script("exits with 3", "echo sorry\nexit 3\n", 40, &["exited with code 3: sorry", "| sorry"]),
         by_script("is killed", "kill -9 $$\n", 40, &["was killed by signal 9 (out of memory?)"]),
         by_script("writes no model", "true\n", 40, &["wrote no model: nothing in $SM_MODEL_DIR"]),
-        by_script(
-            "a metric is NaN",
-            "echo m > \"$SM_MODEL_DIR/m\"\necho '{\"accuracy\": NaN}' > \"$SM_OUTPUT_DATA_DIR/metrics.json\"\n",
-            40,
-            &["metric `accuracy` is NaN, not a finite number"],
-        ),
-        by_script(
-            "a metric is text",
-            "echo m > \"$SM_MODEL_DIR/m\"\necho '{\"accuracy\": \"good\"}' > \"$SM_OUTPUT_DATA_DIR/metrics.json\"\n",
-            40,
-            &["metric `accuracy` is the text \"good\""],
-        ),
+        Case {
+            name: "a metric is NaN",
+            configuration: configuration(gate),
+            script: "echo m > \"$SM_MODEL_DIR/m\"\necho '{\"accuracy\": NaN}' > \"$SM_OUTPUT_DATA_DIR/metrics.json\"\n",
+            exit: 40,
+            says: &["metric `accuracy` is NaN, not a finite number"],
+        },
+        Case {
+            name: "a metric is text",
+            configuration: configuration(gate),
+            script: "echo m > \"$SM_MODEL_DIR/m\"\necho '{\"accuracy\": \"good\"}' > \"$SM_OUTPUT_DATA_DIR/metrics.json\"\n",
+            exit: 40,
+            says: &["metric `accuracy` is the text \"good\""],
+        },
         Case {
             name: "a metric is missing",
             configuration: configuration(gate),

@@ -130,10 +130,18 @@ fn a_folder_is_packed_and_an_archive_is_taken_as_it_is() {
     let both = versions(&project, "churn-dev");
     assert_eq!(both[0]["artifacts"], both[1]["artifacts"]);
     assert_ne!(both[0]["fingerprint"], both[1]["fingerprint"]);
-    outside(&project, "churn-v3.tar.gz", "not even an archive");
+    let archive = project.outside().join("churn-v3.tar.gz");
+    let mut tar = std::process::Command::new("tar");
+    tar.arg("-czf").arg(&archive).arg("-C").arg(project.outside()).arg("model");
+    assert!(tar.status().expect("tar runs").success());
     register(&project, "churn-v3.tar.gz", &[]).expect(0, &["churn-dev v3 is Approved"]);
     let artifact = &versions(&project, "churn-dev")[0]["artifacts"][0];
-    assert_eq!((&artifact["name"], &artifact["size"]), (&"model.tar.gz".into(), &19.into()));
+    let size = fs::metadata(&archive).expect("it is there").len();
+    assert_eq!((&artifact["name"], &artifact["size"]), (&"model.tar.gz".into(), &size.into()));
+    // A part of it is none, and neither is an archive of nothing.
+    let whole = fs::read(&archive).expect("readable");
+    fs::write(project.outside().join("torn.tar.gz"), &whole[..whole.len() - 9]).expect("writable");
+    register(&project, "torn.tar.gz", &[]).expect(2, &["torn.tar.gz cannot become a model: it is torn"]);
     let left = fs::read_dir(project.home().join("tmp")).expect("tmp").count();
     assert_eq!(left, 0, "nothing is left in tmp");
 }

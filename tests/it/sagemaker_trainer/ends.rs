@@ -56,7 +56,7 @@ async fn a_command_trains_on_sagemaker_as_it_does_on_a_laptop() {
     let trainer = lab.trainer().await;
     trainer.start(&spec).await.expect("it starts");
     let (training, lines, _) = followed(&trainer, &spec.name).await;
-    let TrainingState::Succeeded { metrics, artifacts, data_moved } = &training.state else {
+    let TrainingState::Succeeded { metrics, artifacts, data_moved, .. } = &training.state else {
         panic!("{:?}", training.state)
     };
     assert_eq!((metrics[&metric("auc")], metrics[&metric("loss")], *data_moved), (0.87, 0.25, false));
@@ -132,7 +132,7 @@ async fn every_bad_end_has_its_cause() {
         (
             Script::completed().model("w", "1").data("metrics.json", "{\"acc\": 1}"),
             Cause::Code,
-            "metric `auc` is missing: the training wrote acc",
+            "metric `auc` is missing: the training run wrote acc",
         ),
     ] {
         let lab = Lab::new();

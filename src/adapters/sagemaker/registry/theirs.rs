@@ -80,6 +80,7 @@ impl Desk {
                 trained_at: None,
                 elsewhere: Some(entry.arn.clone()),
                 imported: None,
+                metric_notes: Vec::new(),
                 bill: None,
                 training_url: None,
             },

@@ -287,6 +287,7 @@ pub fn lineage(semver: &str) -> Lineage {
         trained_at: Some(time(10)),
         elsewhere: None,
         imported: None,
+        metric_notes: Vec::new(),
     }
 }
 

@@ -222,7 +222,7 @@ async fn a_training_begins_with_everything_is_found_again_and_ends_once() {
     assert_eq!((tag("team"), tag("branchline:fingerprint")), (Some("growth é"), Some(fingerprint.as_str())));
 
     let training = ended(&machine.trainer(), &spec.name).await;
-    let TrainingState::Succeeded { metrics, artifacts, data_moved } = &training.state else {
+    let TrainingState::Succeeded { metrics, artifacts, data_moved, .. } = &training.state else {
         panic!("{:?}", training.state)
     };
     // moto's own metric is none of ours, and ours is found in the log.
