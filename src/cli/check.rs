@@ -5,6 +5,7 @@ use crate::cli::compose::Place;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::log;
+use crate::cli::named_files;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::Config;
@@ -27,22 +28,22 @@ pub fn check(
     branch: Option<&str>,
     format: Format,
 ) -> Result<u8, Failure> {
-    let source = match file {
+    let (source, place) = match file {
         Some(path) => {
             let path = directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
-            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            (SourceText { file: path.display().to_string(), text }, Place::find(directory, false).ok())
         }
-        None => on_disk(&Place::find(directory, false)?)?,
+        None => {
+            let place = Place::find(directory, false)?;
+            (on_disk(&place)?, Some(place))
+        }
     };
     let config = match crate::config::load(&source, &source) {
         Ok(config) => config,
-        Err(problems) if format == Format::Json => {
-            print_json(&CheckJson::invalid(&source, &problems))?;
-            return Ok(failure::CONFIGURATION);
-        }
-        Err(problems) => return Err(Failure::problems(&problems)),
+        Err(problems) => return invalid(&source, &problems, format),
     };
     if let Some(name) = branch {
         let answer = explain_branch(&config, name)?;
@@ -51,9 +52,23 @@ pub fn check(
             Format::Json => print_json(&answer),
         };
     }
+    let next = place.as_ref().map(|place| named_files::next_commit(place)).transpose()?.flatten();
+    if let Some(problems) = next.and_then(|next| named_files::problems(&next, &config, &source)) {
+        return invalid(&source, &problems, format);
+    }
     match format {
         Format::Text => print(&valid(&source, &config)),
         Format::Json => print_json(&CheckJson::valid(&source, &config)),
+    }
+}
+
+fn invalid(source: &SourceText, problems: &Problems, format: Format) -> Result<u8, Failure> {
+    match format {
+        Format::Text => Err(Failure::problems(problems)),
+        Format::Json => {
+            print_json(&CheckJson::invalid(source, problems))?;
+            Ok(failure::CONFIGURATION)
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod import;
 mod init;
 mod limits;
 mod log;
+mod named_files;
 mod occasion;
 mod predict;
 mod progress;

@@ -1,6 +1,7 @@
 //! Questions to a configuration: which stage a branch reaches, which group a person means, where something
 //! stands in its file.
 
+use crate::config::problem::Place;
 use crate::config::problem::all_of;
 use crate::config::problem::nearest;
 use crate::config::problem::quoted;
@@ -170,6 +171,16 @@ impl Config {
     /// Rules are looked up in the rules' file, settings in the commit's. What comes from a default has the
     /// place of what holds it; nothing has a place if even that is not written.
     pub fn place(&self, route: &Route) -> Option<(&str, usize, usize)> {
+        self.places.find(route).map(|(file, place)| (file, place.line, place.column))
+    }
+
+    /// Tells whether a part of the configuration is written in its file, and is no default.
+    pub fn is_written(&self, route: &Route) -> bool {
+        self.places.of(route).1.find(route).is_some()
+    }
+
+    /// As [`Config::place`], with how much of the line is meant.
+    pub fn span(&self, route: &Route) -> Option<(&str, Place)> {
         self.places.find(route)
     }
 }
@@ -184,16 +195,21 @@ pub(in crate::config) struct Places {
 }
 
 impl Places {
-    fn find(&self, route: &Route) -> Option<(&str, usize, usize)> {
-        let (file, tree) = if self.is_setting(route) { &self.settings } else { &self.rules };
+    fn find(&self, route: &Route) -> Option<(&str, Place)> {
+        let (file, tree) = self.of(route);
         let mut route = route.clone();
         while !route.segments().is_empty() {
             if let Some(place) = tree.place(&route) {
-                return Some((file, place.line, place.column));
+                return Some((file, place));
             }
             route = route.parent()?;
         }
         None
+    }
+
+    /// The file that a part belongs to.
+    fn of(&self, route: &Route) -> &(String, Arc<Tree>) {
+        if self.is_setting(route) { &self.settings } else { &self.rules }
     }
 
     fn is_setting(&self, route: &Route) -> bool {

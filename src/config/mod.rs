@@ -16,6 +16,7 @@ mod lookup;
 mod models;
 mod paths;
 pub mod problem;
+pub mod proposal;
 mod raw;
 mod resolve;
 pub mod resolved;

@@ -4,6 +4,7 @@
 //! is read anew in each turn.
 
 mod branch;
+mod command;
 mod content;
 mod elsewhere;
 pub mod holdings;
