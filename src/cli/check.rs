@@ -34,7 +34,11 @@ pub fn check(
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            (SourceText { file: path.display().to_string(), text }, Place::find(directory, false).ok())
+            let source = SourceText::new(path.display().to_string(), text);
+            match Place::find(directory, false) {
+                Ok(place) => (place.with_included(source)?, Some(place)),
+                Err(_) => (source, None),
+            }
         }
         None => {
             let place = Place::find(directory, false)?;
@@ -52,7 +56,7 @@ pub fn check(
             Format::Json => print_json(&answer),
         };
     }
-    let next = place.as_ref().map(|place| named_files::next_commit(place)).transpose()?.flatten();
+    let next = place.as_ref().map(named_files::next_commit).transpose()?.flatten();
     if let Some(problems) = next.and_then(|next| named_files::problems(&next, &config, &source)) {
         return invalid(&source, &problems, format);
     }

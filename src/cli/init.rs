@@ -73,7 +73,7 @@ fn configuration(place: &Place, root: &Path) -> Result<String, Failure> {
     let text = starter::starter(&found);
     let path = root.join("branchline.yaml");
     let doing = || format!("write {}", path.display());
-    let source = SourceText { file: "branchline.yaml".to_owned(), text };
+    let source = SourceText::new("branchline.yaml", text);
     // The file is tried before it is written: what is said of it is what it says.
     let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
     std::fs::OpenOptions::new()

@@ -6,7 +6,6 @@ use crate::adapters::git::NextCommit;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::config::Config;
-use crate::config::FileProblems;
 use crate::config::Problem;
 use crate::config::Problems;
 use crate::config::Route;
@@ -95,22 +94,30 @@ pub(super) fn problems(tree: &Tree, config: &Config, source: &SourceText) -> Opt
     for model in config.models.values() {
         for (stage, settings) in &model.settings {
             let Ok(coverage) = Coverage::of(&settings.watched) else { continue };
-            if let Watched::Paths(paths) = &settings.watched {
-                list.extend(missing_paths(tree, config, &model.name, paths));
-            }
             let watching = Watching { tree, coverage };
             let unusable = settings.command.as_deref().and_then(|command| unusable(command, &watching));
+            if let Watched::Paths(paths) = &settings.watched {
+                // One sentence about a file is enough.
+                let said = unusable.as_ref().map(|file| file.path.as_str());
+                list.extend(missing_paths(tree, config, &model.name, paths, said));
+            }
             list.extend(unusable.map(|file| command_problem(tree, config, &model.name, stage, &file)));
         }
     }
     if list.is_empty() {
         return None;
     }
-    Some(Problems { files: vec![FileProblems::sorted(&source.file, &source.text, list)] })
+    Some(Problems { files: crate::config::by_file(source, &list) })
 }
 
-fn missing_paths(tree: &Tree, config: &Config, model: &ModelName, paths: &[String]) -> Vec<Problem> {
-    let missing = paths.iter().filter(|path| {
+fn missing_paths(
+    tree: &Tree,
+    config: &Config,
+    model: &ModelName,
+    paths: &[String],
+    said: Option<&str>,
+) -> Vec<Problem> {
+    let missing = paths.iter().filter(|path| said != Some(path.as_str())).filter(|path| {
         let own = Coverage::of(&Watched::Paths(vec![(*path).clone()]));
         own.is_ok_and(|own| !tree.files.iter().any(|file| own.covers(file)))
     });

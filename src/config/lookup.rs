@@ -188,19 +188,19 @@ impl Config {
 /// The files that a configuration came from.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::config) struct Places {
-    /// The rules' file.
-    pub(in crate::config) rules: (String, Arc<Tree>),
-    /// The commit's file.
-    pub(in crate::config) settings: (String, Arc<Tree>),
+    /// The rules' file, with those that it includes.
+    pub(in crate::config) rules: (Vec<String>, Arc<Tree>),
+    /// The commit's file, likewise.
+    pub(in crate::config) settings: (Vec<String>, Arc<Tree>),
 }
 
 impl Places {
     fn find(&self, route: &Route) -> Option<(&str, Place)> {
-        let (file, tree) = self.of(route);
+        let (files, tree) = self.of(route);
         let mut route = route.clone();
         while !route.segments().is_empty() {
             if let Some(place) = tree.place(&route) {
-                return Some((file, place));
+                return Some((files.get(place.file)?, place));
             }
             route = route.parent()?;
         }
@@ -208,7 +208,7 @@ impl Places {
     }
 
     /// The file that a part belongs to.
-    fn of(&self, route: &Route) -> &(String, Arc<Tree>) {
+    fn of(&self, route: &Route) -> &(Vec<String>, Arc<Tree>) {
         if self.is_setting(route) { &self.settings } else { &self.rules }
     }
 
@@ -252,7 +252,7 @@ models:
 ";
 
     fn config(text: &str) -> Config {
-        let source = SourceText { file: "branchline.yaml".to_owned(), text: text.to_owned() };
+        let source = SourceText::new("branchline.yaml", text);
         load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
@@ -316,7 +316,7 @@ models:
 
     #[test]
     fn rules_stand_in_one_file_and_settings_in_the_other() {
-        let source = |file: &str, text: &str| SourceText { file: file.to_owned(), text: text.to_owned() };
+        let source = |file: &str, text: &str| SourceText::new(file, text);
         // A gate is a mapping: it is shown by its name.
         let mine = format!("# a line more\n{}", TWO_MODELS.replace("churn/", "churn/, lib/"));
         let mine = format!(

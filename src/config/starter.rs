@@ -310,7 +310,7 @@ mod tests {
 
     fn loaded(found: &Found) -> Config {
         let text = starter(found);
-        let source = SourceText { file: "branchline.yaml".to_owned(), text };
+        let source = SourceText::new("branchline.yaml", text);
         load(&source, &source).unwrap_or_else(|problems| panic!("{problems}\n{}", source.text))
     }
 

@@ -1,6 +1,8 @@
 //! Foreign text in Markdown against a host's own reading of it, texts against the limits of their places, and the
 //! outputs of a step against their documentation.
 
+use branchline::model::artifact::Address;
+use branchline::model::artifact::Artifact;
 use branchline::outcome::Outcome;
 use branchline::report::escape;
 use branchline::report::limit;
@@ -342,13 +344,18 @@ fn version(group: &str, number: u32, location: &str) -> Value {
     })
 }
 
+/// Where the artifacts of these tests can be opened.
+fn stored(artifact: &Artifact) -> Address {
+    Address { location: format!("/opens/{}", artifact.location), url: None }
+}
+
 #[test]
 fn the_outputs_of_one_model() {
     let outcome = outcome(vec![
         model("churn", None, vec![version("churn-dev", 12, "blob:x")]),
         model("churn", Some("prod at 1a2b3c4"), vec![version("churn-prod", 3, "blob:x")]),
     ]);
-    let outputs = StepOutputs::of(&outcome, None);
+    let outputs = StepOutputs::of(&outcome, None, &stored);
     let names: Vec<&str> = outputs.values.iter().map(|(name, _)| *name).collect();
     let documented: Vec<&str> = outputs::OUTPUTS.iter().map(|output| output.name).collect();
     assert_eq!(names, documented);
@@ -359,14 +366,15 @@ fn the_outputs_of_one_model() {
         ("version", "12"),
         ("semver", "0.4.0"),
         ("sha256", &"ab".repeat(32)),
-        ("artifact", "blob:x"),
+        ("artifact", "/opens/blob:x"),
+        ("artifact-url", ""),
         ("metrics", "{\"accuracy\":0.87}"),
     ] {
         assert_eq!(outputs.get(name), Some(value), "{name}");
     }
     let plan: Value = serde_json::from_str(outputs.get("plan").expect("a plan")).expect("JSON");
     assert_eq!(plan["models"][0]["versions"][0]["version"], 12);
-    let given = StepOutputs::of(&outcome, Some(&json!({ "schema": 7 })));
+    let given = StepOutputs::of(&outcome, Some(&json!({ "schema": 7 })), &stored);
     assert_eq!(given.get("plan"), Some("{\"schema\":7}"));
 }
 
@@ -374,7 +382,7 @@ fn the_outputs_of_one_model() {
 fn the_outputs_of_several_models_are_a_matrix() {
     let several =
         outcome(vec![model("churn", None, vec![version("churn-dev", 12, "blob:x")]), model("fraud", None, vec![])]);
-    let outputs = StepOutputs::of(&several, None);
+    let outputs = StepOutputs::of(&several, None, &stored);
     for name in ["model", "group", "version", "metrics"] {
         assert_eq!(outputs.get(name), Some(""), "{name}: never the first of several");
     }
@@ -385,13 +393,13 @@ fn the_outputs_of_several_models_are_a_matrix() {
     for field in fields {
         assert!(outputs::OUTPUTS.iter().any(|output| output.name == field), "{field} is no output");
     }
-    assert_eq!(StepOutputs::of(&outcome(vec![]), None).get("results"), Some("[]"));
+    assert_eq!(StepOutputs::of(&outcome(vec![]), None, &stored).get("results"), Some("[]"));
 }
 
 #[test]
 fn outputs_that_are_too_large_are_emptied_with_a_sentence() {
     let versions = (0..200).map(|number| version("churn-dev", number + 1, &"x".repeat(5_000))).collect();
-    let outputs = StepOutputs::of(&outcome(vec![model("churn", None, versions)]), None);
+    let outputs = StepOutputs::of(&outcome(vec![model("churn", None, versions)]), None, &stored);
     assert_eq!(outputs.emptied, ["plan"]);
     assert_eq!((outputs.get("plan"), outputs.get("version")), (Some(""), Some("200")));
     assert!(outputs.sentence().expect("a sentence").contains("plan are empty"), "{:?}", outputs.sentence());

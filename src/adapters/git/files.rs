@@ -42,7 +42,7 @@ impl GitRepository {
         let untracked = statuses
             .iter()
             .filter(|entry| entry.status().is_wt_new() && !is_in(entry.path_bytes(), OWN_FOLDER))
-            .filter_map(|entry| entry.path().map(str::to_owned))
+            .filter_map(|entry| entry.path().ok().map(str::to_owned))
             .collect();
         Ok(NextCommit { tracked, untracked })
     }

@@ -75,10 +75,14 @@ impl Closure {
         let mut queue: VecDeque<String> = VecDeque::from([start.script.clone()]);
         queue.extend(start.needs.iter().filter(|path| seen.has(path)).cloned());
         let mut read: BTreeSet<String> = BTreeSet::new();
-        let own_folder = match &start.how {
+        let own_folder = |path: &str| match &start.how {
             // What is imported from a line on the command line is looked for where the command runs.
             How::Function { .. } => String::new(),
-            How::Script | How::Written(_) => folder_of(&start.script).to_owned(),
+            How::Script | How::Written(_) if matches!(scripts::ending(&start.script), "py" | "ipynb") => {
+                folder_of(&start.script).to_owned()
+            }
+            // A shell script begins each file as a script of its own.
+            How::Script | How::Written(_) => folder_of(path).to_owned(),
         };
         let roots = python::roots(seen, unit);
         if let How::Function { module, .. } = &start.how {
@@ -96,7 +100,7 @@ impl Closure {
                     closure.relative_imports = true;
                 }
                 for top in &imports.tops {
-                    closure.import(seen, top, &own_folder, &roots, &mut queue);
+                    closure.import(seen, top, &own_folder(&path), &roots, &mut queue);
                 }
             }
             closure.mentions(seen, &path, &text, &mut queue);

@@ -24,7 +24,7 @@ pub(super) fn found(seen: &Seen<'_>, unit: &Unit, closure: &Closure) -> Option<S
     if !unit.folder.is_empty() {
         folders.push("");
     }
-    let places = folders.iter().flat_map(|folder| PLACES.iter().map(|place| join(folder, place)));
+    let places = folders.iter().flat_map(|folder| PLACES.iter().map(move |place| join(folder, place)));
     // A folder that only keeps its place in Git, or holds a page about data, is none.
     let mut places = places.filter(|place| is_data(seen, place));
     let first = places.next()?;

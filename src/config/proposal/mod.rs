@@ -220,7 +220,7 @@ impl Start {
                 "jl" if seen.has("Project.toml") => format!("julia --project=. {script}"),
                 "jl" => format!("julia {script}"),
                 "ipynb" => python::prefixed(&scripts::notebook_command(seen, &self.script), closure),
-                _ => format!("{} {script}", scripts::shell(seen, &self.script)),
+                _ => python::prefixed(&format!("{} {script}", scripts::shell(seen, &self.script)), closure),
             },
         }
     }

@@ -67,14 +67,9 @@ pub enum FileProblem {
 pub fn named(command: &str, files: &dyn Files) -> Vec<NamedFile> {
     let mut setting = Setting::default();
     let mut named: Vec<NamedFile> = Vec::new();
-    let mut skipped = false;
     for simple in words::commands(command) {
-        match simple.join {
-            // What stands after `||` runs only where something failed; what stands after `|` reads what was written.
-            Join::Or | Join::Pipe => skipped = true,
-            Join::First | Join::Then => skipped = false,
-        }
-        if skipped {
+        // What stands after `||` runs only where something failed; what stands after `|` reads what was written.
+        if matches!(simple.join, Join::Or | Join::Pipe) {
             continue;
         }
         let reading = programs::read(&simple, &mut setting, files);

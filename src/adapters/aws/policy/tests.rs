@@ -27,7 +27,7 @@ models:
 "#;
 
 fn all() -> Vec<AccountPermissions> {
-    let source = SourceText { file: "branchline.yaml".to_owned(), text: CONFIG.to_owned() };
+    let source = SourceText::new("branchline.yaml", CONFIG);
     let config = load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"));
     let trust = Trust {
         subject_prefix: "repo:acme/churn".to_owned(),
