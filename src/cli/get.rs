@@ -21,6 +21,7 @@ use crate::model::version::VersionNumber;
 use crate::report::json::GotJson;
 use crate::report::json::JSON_SCHEMA;
 use crate::report::terminal::plain;
+use std::fs::Permissions;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -109,6 +110,8 @@ fn chosen<'f>(group: &GroupName, facts: &'f GroupFacts, number: Option<VersionNu
 /// A file beside the one that is wanted, until it is whole. It is removed where the command fails.
 struct Waiting {
     file: PathBuf,
+    /// Those of any new file of this user. A store's own temporary file may be readable for its owner alone.
+    permissions: Permissions,
 }
 
 impl Waiting {
@@ -121,12 +124,17 @@ impl Waiting {
             return Err(Failure::usage(format!("there is no folder {}", folder.display())));
         }
         let hidden = format!(".{}.{}", name.to_string_lossy(), uuid::Uuid::new_v4());
-        Ok(Self { file: folder.join(hidden) })
+        let hidden = folder.join(hidden);
+        let made = std::fs::File::create_new(&hidden).and_then(|made| made.metadata());
+        let made = made.map_err(|error| Failure::io(&format!("write {}", file.display()), &error))?;
+        Ok(Self { file: hidden, permissions: made.permissions() })
     }
 
     /// Gives the file its name. Without `force`, a file that came meanwhile stays.
     fn become_file(&self, file: &Path, force: bool) -> Result<(), Failure> {
         let doing = || format!("write {}", file.display());
+        std::fs::set_permissions(&self.file, self.permissions.clone())
+            .map_err(|error| Failure::io(&doing(), &error))?;
         if force {
             return std::fs::rename(&self.file, file).map_err(|error| Failure::io(&doing(), &error));
         }

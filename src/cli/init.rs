@@ -154,11 +154,11 @@ fn look(place: &Place, root: &Path, tree: &Tree) -> Result<Found, Failure> {
         .find(|name| branches.contains(**name) && Some(**name) != dev_branch.as_deref())
         .map(|name| (*name).to_owned());
     let read = |path: &str| tree.text(path);
-    let mut models = proposal::models(&Seen { files: &tree.files, read: &read });
-    if models.iter().all(|model| model.training_script.is_none()) && !tree.untracked.is_empty() {
-        // What is not added yet is proposed too, and named: `git add` is missing.
-        let all: BTreeSet<String> = tree.files.union(&tree.untracked).cloned().collect();
-        models = proposal::models(&Seen { files: &all, read: &read });
+    // What is not added yet may be needed, too, and is named: `git add` is missing. It trains only where nothing else does.
+    let all: BTreeSet<String> = tree.files.union(&tree.untracked).cloned().collect();
+    let mut models = proposal::models(&Seen { files: &all, candidates: &tree.files, read: &read });
+    if models.iter().all(|model| model.training_script.is_none()) {
+        models = proposal::models(&Seen { files: &all, candidates: &all, read: &read });
     }
     Ok(Found {
         project: project_name(place, root),

@@ -247,6 +247,9 @@ fn watched(found: &FoundModel, first: bool) -> (String, &'static str) {
             }
         }
     }
+    // What a folder covers is not named beside it.
+    let folders = watched.clone();
+    watched.retain(|path| !folders.iter().any(|folder| path.starts_with(&format!("{folder}/"))));
     if watched.is_empty() {
         let paths = "    # What the model is made of: files, folders and globs. Name them, and take `checkout: all` away;\n    # as long as everything is watched, every commit is a new model.\n    # paths: [train.py, features/]";
         return (paths.to_owned(), "      checkout: all\n");

@@ -107,6 +107,8 @@ fn rendered(markdown: &str) -> Result<String, String> {
                 });
                 rest = after;
             }
+            // Between letters or digits it begins and ends nothing: GitHub Flavored Markdown, "Emphasis".
+            '_' if seen.ends_with(char::is_alphanumeric) && rest.starts_with(char::is_alphanumeric) => seen.push(c),
             '<' | '>' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' => return Err(format!("markup: {c}")),
             c if c.is_control() => return Err("a control character".to_owned()),
             c => seen.push(c),
@@ -115,7 +117,8 @@ fn rendered(markdown: &str) -> Result<String, String> {
     Ok(seen)
 }
 
-/// What a host makes of the text that a reader sees: people, issues, commits, addresses, emoji.
+/// What a host makes of the text that a reader sees: people, issues, addresses, emoji. Digits of a commit are linked only
+/// where this very repository has it, and stay whole: names hold such digits, and are copied.
 fn joined(seen: &str) -> Vec<String> {
     const PATTERNS: &[&str] = &[
         r"@[A-Za-z0-9]",
@@ -126,20 +129,11 @@ fn joined(seen: &str) -> Vec<String> {
         r":[A-Za-z_+-][A-Za-z0-9_+-]*:",
         r":[0-9]{3,}:",
     ];
-    let mut found: Vec<String> = PATTERNS
+    PATTERNS
         .iter()
         .filter_map(|pattern| Regex::new(pattern).expect("a pattern").find(seen))
         .map(|found| found.as_str().to_owned())
-        .collect();
-    if !seen.chars().all(|c| c.is_ascii_hexdigit()) {
-        let shas = seen.split(|c: char| !c.is_ascii_alphanumeric());
-        found.extend(
-            shas.filter(|word| (7..=40).contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit()))
-                .filter(|word| word.contains(|c: char| c.is_ascii_alphabetic()))
-                .map(str::to_owned),
-        );
-    }
-    found
+        .collect()
 }
 
 fn without_breaks(text: &str) -> String {

@@ -39,8 +39,10 @@ const MAX_MODELS: usize = 50;
 
 /// The files of a repository.
 pub struct Seen<'a> {
-    /// Their paths from the root.
+    /// Their paths from the root: what a script may need.
     pub files: &'a BTreeSet<String>,
+    /// Those of them that may be the training script.
+    pub candidates: &'a BTreeSet<String>,
     /// Reads one of them, if it is text.
     pub read: &'a dyn Fn(&str) -> Option<String>,
 }

@@ -70,7 +70,7 @@ pub(super) fn ending(path: &str) -> &'static str {
 
 /// Lists every file that may train, best first.
 pub(super) fn all(seen: &Seen<'_>) -> Vec<Script> {
-    let mut found: Vec<Script> = seen.files.iter().filter_map(|path| script(path)).collect();
+    let mut found: Vec<Script> = seen.candidates.iter().filter_map(|path| script(path)).collect();
     found.sort();
     found
 }

@@ -1,6 +1,6 @@
 //! Foreign text in Markdown as GitHub renders it: no markup, no HTML, no link, nobody called.
 //!
-//! Hosts look for people, issues, commits, addresses and emoji in the *finished* text, where no backslash helps: a
+//! Hosts look for people, issues, addresses and emoji in the *finished* text, where no backslash helps: a
 //! character without width comes in between. Rules: the GitHub Flavored Markdown specification, and "Autolinked
 //! references and URLs" in GitHub's documentation. Deliberately absent: autolinks that a repository's owner defines
 //! (`JIRA-1`): only they know those.
