@@ -8,6 +8,7 @@ pub mod approval;
 pub mod artifact;
 pub mod change;
 pub mod cloud;
+pub mod command;
 pub mod contract;
 pub mod dataset;
 pub mod digest;
