@@ -271,4 +271,27 @@ mod tests {
         assert_eq!(by("ada", "ada"), None);
         assert_eq!(by("ada", "grace"), Some("grace".to_owned()));
     }
+
+    #[test]
+    fn a_job_is_read_whatever_its_inputs_are_for() {
+        let variables = |event: &str| RunnerVariables {
+            event_name: Some(event.to_owned()),
+            actor: Some("ada".to_owned()),
+            ..RunnerVariables::default()
+        };
+        let payload = br#"{ "inputs": { "version": "of their own" }, "repository": { "default_branch": "main" } }"#;
+        let dispatched = variables("workflow_dispatch");
+        assert!(parse(&dispatched, payload).is_err());
+        let job = parse_job(&dispatched, payload).expect("a job");
+        assert_eq!((job.person(), job.acted_by()), (Some("ada"), Some("ada")));
+        assert_eq!(job.default_branch.as_ref().map(BranchName::as_str), Some("main"));
+        // GitHub names whoever changed the schedule last: nobody started it.
+        let scheduled = parse_job(&variables("schedule"), b"{}").expect("a job");
+        assert_eq!((scheduled.person(), scheduled.acted_by()), (None, Some("schedule")));
+        let again = RunnerVariables { triggering_actor: Some("mia".to_owned()), ..variables("schedule") };
+        let again = parse_job(&again, b"{}").expect("a job");
+        assert_eq!((again.person(), again.acted_by()), (Some("mia"), Some("mia")));
+        let fork = parse_job(&variables("pull_request"), b"{}").expect("a job");
+        assert!(!fork.trust.may_write(), "whose code it is was not said");
+    }
 }

@@ -104,11 +104,12 @@ impl Host {
         let context = self.context(about);
         if let Some(commit) = &about.commit {
             for named in self.named_checks(config, outcome, &context) {
+                let mut of_check = None;
                 if matches!(how, ReportAs::Checks | ReportAs::Both) {
-                    self.check(forge.as_ref(), config, commit, &named, about, &context).await;
+                    of_check = self.check(forge.as_ref(), config, commit, &named, about, &context).await;
                 }
                 if matches!(how, ReportAs::Statuses | ReportAs::Both) {
-                    self.status(forge.as_ref(), commit, &named, about, how, &context).await;
+                    self.status(forge.as_ref(), commit, &named, about, of_check, &context).await;
                 }
             }
         }
@@ -267,6 +268,7 @@ impl Host {
         checks
     }
 
+    /// Writes a check, and returns what it holds now. `None`: it could not be written.
     async fn check(
         &self,
         forge: &dyn Forge,
@@ -275,29 +277,44 @@ impl Host {
         check: &NamedCheck,
         about: &About,
         context: &Context,
-    ) {
-        let project = config.map_or_else(String::new, |config| config.project.to_string());
-        // Another run may write at the same time: whoever looks last finds both, and writes what both said.
-        for _ in 0..MOST_WRITES {
-            let held = match forge.find_check(commit, &check.name).await {
-                Ok(found) => found.map(|check| review::shared_of(commit, &check)).unwrap_or_default(),
-                // Written without what it holds, the check would lose what was reviewed.
-                Err(error) => return self.warn_of(&error),
-            };
-            let shared = self.shared(forge, held, check, about).await;
-            let report = report_of(commit, check, &shared, about, &project, context);
-            let alone = shared.others(about.pull_request).is_empty();
-            match forge.put_check(&report).await {
-                Err(error) => return self.warn_of(&error),
-                Ok(written) if written.write != Write::Created && alone => return,
-                Ok(_) => {}
-            }
-            match forge.find_check(commit, &check.name).await {
-                Ok(Some(found)) if review::shared_of(commit, &found) == shared => return,
-                Ok(_) => {}
-                Err(error) => return self.warn_of(&error),
+    ) -> Option<Shared> {
+        match self.write_check(forge, config, commit, check, about, context).await {
+            Ok(shared) => Some(shared),
+            Err(error) => {
+                self.warn_of(&error);
+                None
             }
         }
+    }
+
+    async fn write_check(
+        &self,
+        forge: &dyn Forge,
+        config: Option<&Config>,
+        commit: &CommitSha,
+        check: &NamedCheck,
+        about: &About,
+        context: &Context,
+    ) -> Result<Shared, PortError> {
+        let project = config.map_or_else(String::new, |config| config.project.to_string());
+        let mut shared = Shared::default();
+        // Another run may write at the same time: whoever looks last finds both, and writes what both said.
+        for _ in 0..MOST_WRITES {
+            // Written without what it holds, the check would lose what was reviewed: so a failure to read ends it.
+            let held = forge.find_check(commit, &check.name).await?;
+            let held = held.map(|check| review::shared_of(commit, &check)).unwrap_or_default();
+            shared = self.shared(forge, held, check, about).await;
+            let report = report_of(commit, check, &shared, about, &project, context);
+            let written = forge.put_check(&report).await?;
+            if written.write != Write::Created && shared.is_alone(about.pull_request) {
+                break;
+            }
+            let found = forge.find_check(commit, &check.name).await?;
+            if found.is_some_and(|found| review::shared_of(commit, &found) == shared) {
+                break;
+            }
+        }
+        Ok(shared)
     }
 
     /// What a check is to hold once this report is in it. Pull requests that are not open any more wait for no answer.
@@ -327,23 +344,22 @@ impl Host {
         commit: &CommitSha,
         check: &NamedCheck,
         about: &About,
-        how: ReportAs,
+        of_check: Option<Shared>,
         context: &Context,
     ) {
         let mut shown = Line { state: check.state, title: check.text.description.clone() };
-        // A status holds no data: what the others were told stands beside the registry.
-        if how == ReportAs::Statuses {
-            match self.reviews().told(commit, &check.name) {
-                Ok(told) => {
-                    let held = Shared::read(commit, told.as_deref());
-                    let shared = self.shared(forge, held, check, about).await;
-                    shown = line_shown(&shared, check, about, &check.text.description);
-                    if let Err(error) = self.reviews().tell(commit, &check.name, &shared.render()) {
-                        self.warn_of(&error);
-                    }
+        // A status holds no data: what the others were told stands beside the registry, and in the check where there is one.
+        match self.reviews().told(commit, &check.name) {
+            Ok(told) => {
+                let of_check = of_check.map(|shared| shared.render());
+                let held = Shared::read(commit, of_check.iter().chain(&told).map(String::as_str));
+                let shared = self.shared(forge, held, check, about).await;
+                shown = line_shown(&shared, check, about, &check.text.description);
+                if let Err(error) = self.reviews().tell(commit, &check.name, &shared.render()) {
+                    self.warn_of(&error);
                 }
-                Err(error) => self.warn_of(&error),
             }
+            Err(error) => self.warn_of(&error),
         }
         let report = StatusReport {
             commit: commit.clone(),

@@ -93,6 +93,11 @@ impl Shared {
         pulls.filter(|(_, line)| own_rank.is_none_or(|own| rank(line.state) > own)).map(|(of, _)| *of).collect()
     }
 
+    /// Tells whether no other pull request has a line here.
+    pub fn is_alone(&self, own: Option<u64>) -> bool {
+        self.lines.keys().all(|of| *of == PUSH || Some(*of) == own)
+    }
+
     /// Returns the line that the check shows, and whose it is. `None` as its owner: the push.
     pub fn shown(&self) -> Option<(Option<u64>, &Line)> {
         let pulls = self.lines.iter().filter(|(of, _)| **of != PUSH);

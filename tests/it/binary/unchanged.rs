@@ -60,7 +60,7 @@ fn data_that_the_base_lacks_already_do_not_hold_up_a_change_elsewhere() {
     let project = Project::empty();
     let file = |description: &str| {
         format!(
-            "version: 1\nproject: risk\n# {description}\nmodels:\n  churn: {{ paths: [churn.sh], train: {{ command: sh churn.sh, data: none }} }}\n  fraud: {{ paths: [fraud.sh], train: {{ command: sh fraud.sh, data: nowhere/data }} }}\n"
+            "version: 1\nproject: risk\n# {description}\nmodels:\n  churn: {{ paths: [churn.sh], train: {{ command: sh churn.sh, data: none }} }}\n  fraud: {{ paths: [fraud.sh], train: {{ command: sh fraud.sh, data: {{ train: nowhere/data }} }} }}\n"
         )
     };
     project.git.write("branchline.yaml", &file("one"));

@@ -290,7 +290,10 @@ fn reviews(state: &State, request: &Request<'_>) -> Reply {
 
 /// A commit by an author whom GitHub may know.
 fn commit_value(author: Option<&str>) -> Value {
-    overlaid(contract().sample_of("commit"), json!({ "author": author.map(user), "committer": user("web-flow") }))
+    overlaid(
+        contract().sample_of("commit"),
+        json!({ "author": author.map_or(json!({}), user), "committer": user("web-flow") }),
+    )
 }
 
 fn pull_commits(state: &State, request: &Request<'_>) -> Reply {
