@@ -3,7 +3,7 @@
 use crate::adapters::aws::policy::Conflict;
 use crate::adapters::aws::policy::conflicts;
 use crate::cli::args::Format;
-use crate::cli::compose;
+use crate::cli::compose::Place;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::log;
@@ -13,8 +13,7 @@ use crate::cli::print_json;
 use crate::config::Config;
 use crate::config::Problems;
 use crate::config::SourceText;
-use crate::config::problem::FileProblems;
-use crate::config::problem::Place;
+use crate::config::Place as FilePlace;
 use crate::config::problem::Problem;
 use crate::config::route::Route;
 use crate::model::git::BranchName;
@@ -90,7 +89,7 @@ fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
             Conflict::Checkpoints { .. } => Route::of(&["models"]),
             Conflict::Branches { higher, .. } => Route::of(&["stages", higher.as_str(), "branches"]),
         };
-        let place = config.place(&route).map_or(Place::START, |(_, line, column)| Place { line, column, ..Place::START });
+        let place = config.place(&route).map_or(FilePlace::START, |(_, line, column)| FilePlace { line, column, ..FilePlace::START });
         Problem { place, message: conflict.to_string(), hint: Some(conflict.hint()), route }
     };
     let list: Vec<Problem> = conflicts(config).into_iter().map(problem).collect();
@@ -143,7 +142,7 @@ fn valid(source: &SourceText, config: &Config) -> String {
     text
 }
 
-pub(super) fn on_disk(place: &compose::Place) -> Result<SourceText, Failure> {
+pub(super) fn on_disk(place: &Place) -> Result<SourceText, Failure> {
     place
         .config_on_disk()?
         .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))
@@ -219,7 +218,7 @@ struct ShownJson {
 
 /// Shows the configuration: the file on disk, or that of a branch or a commit.
 pub fn config_show(directory: Option<&Path>, shown: &Shown<'_>) -> Result<u8, Failure> {
-    let place = compose::Place::find(directory, false)?;
+    let place = Place::find(directory, false)?;
     let commit = match (shown.branch, shown.commit) {
         (_, Some(text)) => Some(place.git.resolve_commit(text).map_err(|error| Failure::git(&error))?),
         (Some(branch), None) => Some(log::start(&place, Some(branch))?.1),

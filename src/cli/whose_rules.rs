@@ -72,7 +72,7 @@ pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result
     for name in crate::config::FILE_NAMES {
         if let Some(text) = forge.file_at(name, &at).await.map_err(|error| Failure::port(&error))? {
             // Rules stand in this file alone; the files that it includes hold only settings.
-            return Ok(Some(SourceText { included: None, ..SourceText::new(*name, text) }));
+            return Ok(Some(SourceText { included: None, ..SourceText::new(name, text) }));
         }
     }
     Ok(None)

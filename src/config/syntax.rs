@@ -33,7 +33,7 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
     for (index, line) in text.lines().enumerate() {
         let found = line.chars().enumerate().find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}');
         if let Some((column, NOT_UTF8)) = found {
-            return Some(not_utf8(Place { line: index + 1, column: column + 1, width: 1 }));
+            return Some(not_utf8(Place { line: index + 1, column: column + 1, ..Place::START }));
         }
         if let Some((column, c)) = found {
             return Some(problem(

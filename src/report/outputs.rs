@@ -137,7 +137,9 @@ impl StepOutputs {
     /// Makes those of a command that ended before any verdict: `why` in a sentence.
     pub fn of_failure(why: String) -> Self {
         let outcome = Outcome::skipped("the command could not begin".to_owned(), Reason::Unreadable { why });
-        Self::of(&Outcome { verdict: Verdict::Errored, ..outcome }, None)
+        // It names no version, so no artifact is asked about.
+        let nowhere = |_: &Artifact| Address { location: String::new(), url: None };
+        Self::of(&Outcome { verdict: Verdict::Errored, ..outcome }, None, &nowhere)
     }
 
     /// Returns one value.

@@ -51,7 +51,6 @@ fn routes(model: Option<&ModelName>, reason: &Reason) -> Vec<Route> {
             vec![Route::model(model).key("train").key("data")]
         }
         (Some(model), Reason::CommandFileUnusable { .. }) => vec![Route::model(model).key("train").key("command")],
-        (Some(model), Reason::MissingData { .. }) => vec![Route::model(model).key("train").key("data")],
         (_, Reason::LimitReached { limit, .. }) => {
             vec![Route::of(&limit.split('.').collect::<Vec<_>>())]
         }
