@@ -15,6 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::event::Command;
 use crate::event::GroupChoice;
 use crate::facts::GroupFacts;
@@ -262,6 +263,7 @@ fn act(
 ) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
     let (composed, _) = read::open(&place)?;
+    state_directory::refuse_short_lived(&place, &composed.config)?;
     block_on(async {
         let resolved = resolve(&composed).await?;
         let by = Attribution {

@@ -17,6 +17,7 @@ use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::read;
 use crate::cli::reconcile::may_act_for;
+use crate::cli::state_directory;
 use crate::facts::Holdings;
 use crate::facts::holdings::Whose;
 use crate::model::git::BranchName;
@@ -63,6 +64,7 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
         let mut results = vec!["planned"; list.len()];
         let mut outcome = Ok(());
         if args.yes {
+            state_directory::refuse_short_lived(&place, &composed.config)?;
             let by = Attribution {
                 actor: place.git.user_name(),
                 event: "prune".to_owned(),

@@ -329,13 +329,20 @@ pub(super) fn lines(table: &Table) -> String {
     text
 }
 
-/// Takes control characters out of foreign text, so that it stays one line and moves nothing.
+/// Shows what cannot be seen in untrusted text as its escape, such as `\u{202e}`, so that it stays one line, moves nothing
+/// and hides nothing.
 pub fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let moves = c.is_control()
-                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if moves { '\u{fffd}' } else { c }
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unseen(c) { shown.extend(c.escape_unicode()) } else { shown.push(c) }
+    }
+    shown
+}
+
+/// Tells whether a character cannot be seen: controls, marks of direction, marks without width, tags.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }

@@ -24,6 +24,7 @@ use crate::adapters::github::client::Client;
 use crate::adapters::github::error::Refusal;
 use crate::adapters::github::error::Subject;
 use crate::adapters::github::identity::Identity;
+use crate::adapters::network::Network;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::secret::Secret;
@@ -54,6 +55,8 @@ pub struct GitHubSettings {
     pub token: Option<Secret>,
     /// Login that comments are written as, where it is known: `github-actions[bot]` for the token of a job.
     pub author: Option<String>,
+    /// How hosts outside are reached.
+    pub network: Network,
     /// How long one request may take.
     pub time_limits: TimeLimits,
     /// How often and how long a request is tried.
@@ -99,9 +102,11 @@ impl GitHub {
             ));
         };
         let (owner, name) = (owner.to_owned(), name.to_owned());
-        let identity = Identity::new(&token, settings.author);
-        let client = Client::new(&settings.api_url, &token, settings.time_limits, settings.patience, clock)
-            .map_err(|why| configuration(&why, "The runner says the address of the API in GITHUB_API_URL."))?;
+        let identity = Identity::new(&token, settings.author.clone());
+        let GitHubSettings { api_url, network, time_limits, patience, .. } = &settings;
+        let client = Client::new(api_url, &token, network, *time_limits, *patience, clock).map_err(|why| {
+            configuration(&why, "The runner names the address of the API in GITHUB_API_URL, the token in GITHUB_TOKEN.")
+        })?;
         Ok(Self { client, owner, name, identity, visible: OnceCell::new(), listed: Mutex::new(None) })
     }
 

@@ -12,6 +12,7 @@ use crate::cli::failure::FailurePlace;
 use crate::cli::host::Host;
 use crate::cli::host::annotate;
 use crate::cli::host::review;
+use crate::cli::step_outputs;
 use crate::config::Config;
 use crate::config::resolved::Checks;
 use crate::config::resolved::ReportAs;
@@ -115,13 +116,15 @@ impl Host {
     }
 
     /// Tells the step itself: outputs, annotations and the summary. Last, because the summary names the warnings.
-    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, about: &About) {
+    ///
+    /// `exit`: the code that this command ends with.
+    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, exit: u8, about: &About) {
         let (Some(runner), Some(console)) = (&self.runner, &self.console) else { return };
-        let outputs = StepOutputs::of(outcome, None);
+        let outputs = StepOutputs::of(outcome, None).ending_with(exit);
         if let Some(sentence) = outputs.sentence() {
             self.warn(&sentence);
         }
-        if let Err(error) = runner.files().append_outputs(&outputs.pairs()) {
+        if let Err(error) = step_outputs::write(runner, &outputs) {
             self.warn(&chain(&error));
         }
         if outcome.verdict.badness() >= Verdict::Blocked.badness() && outcome.verdict != Verdict::Cancelled {
