@@ -6,6 +6,8 @@
 
 use crate::adapters::runner::neutral;
 use crate::cli::env_vars;
+use crate::report::terminal::is_unseen;
+use crate::report::terminal::plain;
 use std::io;
 use std::io::Write as _;
 
@@ -35,19 +37,25 @@ fn fit(text: &str, runner: bool) -> String {
         return text.to_owned();
     }
     // A style at the start of a line would hide a command that stands behind it.
-    let plain = anstream::adapter::strip_str(text).to_string();
-    let mut fitted: String = plain.split_inclusive('\n').map(neutral_line).collect();
-    if fitted.ends_with('\r') {
-        fitted.pop();
-    }
-    fitted
+    let text = anstream::adapter::strip_str(text).to_string();
+    text.split_inclusive('\n').map(neutral_line).collect()
 }
 
 fn neutral_line(line: &str) -> String {
     match line.strip_suffix('\n') {
-        Some(line) => neutral(line.strip_suffix('\r').unwrap_or(line)) + "\n",
-        None => neutral(line),
+        Some(line) => neutral(&seen(line.strip_suffix('\r').unwrap_or(line))) + "\n",
+        None => neutral(&seen(line)),
     }
+}
+
+/// Shows what cannot be seen as its escape. A tab stays, and a carriage return becomes a space with what is neutral.
+fn seen(line: &str) -> String {
+    line.split_inclusive(['\t', '\r'])
+        .map(|part| match part.char_indices().next_back() {
+            Some((at, end @ ('\t' | '\r'))) => format!("{}{end}", plain(&part[..at])),
+            Some(_) | None => plain(part),
+        })
+        .collect()
 }
 
 /// The same document: what the runner could read as a command can only stand inside of a string, where JSON has escapes.
@@ -58,7 +66,7 @@ fn neutral_json(document: &str) -> String {
         let in_a_word = characters.peek().is_none_or(|next| next.is_ascii_alphanumeric() || matches!(next, ' ' | '"'));
         match c {
             '#' if !in_a_word => text.push_str("\\u0023"),
-            c if crate::report::terminal::is_unseen(c) && c != '\n' => {
+            c if is_unseen(c) && c != '\n' => {
                 let mut units = [0; 2];
                 for unit in c.encode_utf16(&mut units) {
                     text.push_str(&format!("\\u{unit:04x}"));
@@ -82,6 +90,7 @@ mod tests {
             ("a ##[set-output name=verdict]passed", "a ##\\[set-output name=verdict]passed"),
             ("a\r\n::warning::b\r::stop-commands::c\n", "a\n\\::warning::b ::stop-commands::c\n"),
             ("plain  text\n\n", "plain  text\n\n"),
+            ("a\tb\u{202e}c\u{200b}\n", "a\tb\\u{202e}c\\u{200b}\n"),
         ] {
             assert_eq!(fit(printed, true), shown);
             assert_eq!(fit(printed, false), printed);

@@ -83,7 +83,8 @@ impl GitHub {
         let doing = format!("talk to GitHub about {}", settings.repository);
         let configuration =
             |why: &str, hint: &str| PortError::because(PortErrorKind::Configuration, &doing, why.to_owned()).hint(hint);
-        let Some(token) = settings.token.filter(|token| !token.expose().trim().is_empty()) else {
+        let GitHubSettings { api_url, repository, token, author, network, time_limits, patience } = settings;
+        let Some(token) = token.filter(|token| !token.expose().trim().is_empty()) else {
             return Err(PortError::because(PortErrorKind::Permission, &doing, "there is no token").hint(
                 "Set GITHUB_TOKEN for this step: `env: { GITHUB_TOKEN: \"${{ github.token }}\" }`. The Action does it \
                  by itself.",
@@ -93,19 +94,19 @@ impl GitHub {
             !matches!(part, "" | "." | "..")
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         };
-        let Some((owner, name)) =
-            settings.repository.split_once('/').filter(|(owner, name)| legal(owner) && legal(name))
-        else {
+        let Some((owner, name)) = repository.split_once('/').filter(|(owner, name)| legal(owner) && legal(name)) else {
             return Err(configuration(
                 "the repository is not written as `owner/name`",
                 "The runner says it in GITHUB_REPOSITORY; elsewhere give it by hand.",
             ));
         };
         let (owner, name) = (owner.to_owned(), name.to_owned());
-        let identity = Identity::new(&token, settings.author.clone());
-        let GitHubSettings { api_url, network, time_limits, patience, .. } = &settings;
-        let client = Client::new(api_url, &token, network, *time_limits, *patience, clock).map_err(|why| {
-            configuration(&why, "The runner names the address of the API in GITHUB_API_URL, the token in GITHUB_TOKEN.")
+        let identity = Identity::new(&token, author);
+        let client = Client::new(&api_url, &token, &network, time_limits, patience, clock).map_err(|why| {
+            configuration(
+                &why,
+                "Correct that variable of the step. The runner itself sets GITHUB_API_URL, the Action GITHUB_TOKEN.",
+            )
         })?;
         Ok(Self { client, owner, name, identity, visible: OnceCell::new(), listed: Mutex::new(None) })
     }
