@@ -63,7 +63,7 @@ pub fn close_to_other_processes() {
     {
         use rustix::process::DumpableBehavior;
         // A kernel that refuses leaves things as they were.
-        drop(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable));
+        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 
