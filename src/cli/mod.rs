@@ -5,6 +5,7 @@
 mod args;
 mod backend;
 mod by_hand;
+mod caller;
 mod check;
 mod compose;
 mod demo;
@@ -38,6 +39,7 @@ mod state_directory;
 mod step_outputs;
 mod streams;
 mod when;
+mod whose_rules;
 mod workflows;
 
 use crate::adapters::local::outlive_size_limit;

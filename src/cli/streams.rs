@@ -6,7 +6,7 @@
 
 use crate::adapters::runner::neutral;
 use crate::cli::env_vars;
-use crate::report::terminal::is_unseen;
+use crate::model::text::is_invisible;
 use crate::report::terminal::plain;
 use std::io;
 use std::io::Write as _;
@@ -66,7 +66,7 @@ fn neutral_json(document: &str) -> String {
         let in_a_word = characters.peek().is_none_or(|next| next.is_ascii_alphanumeric() || matches!(next, ' ' | '"'));
         match c {
             '#' if !in_a_word => text.push_str("\\u0023"),
-            c if is_unseen(c) && c != '\n' => {
+            c if (c.is_control() || is_invisible(c)) && c != '\n' => {
                 let mut units = [0; 2];
                 for unit in c.encode_utf16(&mut units) {
                     text.push_str(&format!("\\u{unit:04x}"));

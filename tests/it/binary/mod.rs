@@ -22,3 +22,5 @@ mod runner_log;
 mod sagemaker;
 mod secrets;
 mod setup;
+mod unchanged;
+mod whose_rules;
