@@ -76,6 +76,11 @@ impl Project {
     /// Makes this a job of a CI host, whose state directory is outside the checkout.
     pub fn in_ci(&mut self) {
         self.set("CI", "true");
+        self.keep_state_outside();
+    }
+
+    /// Names a state directory outside the checkout, as a CI host must.
+    pub fn keep_state_outside(&mut self) {
         let state = self.outside().join("state").display().to_string();
         self.set("BRANCHLINE_HOME", &state);
     }
