@@ -3,7 +3,7 @@
 use crate::adapters::aws::policy::Conflict;
 use crate::adapters::aws::policy::conflicts;
 use crate::cli::args::Format;
-use crate::cli::compose::Place;
+use crate::cli::compose;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::log;
@@ -13,7 +13,7 @@ use crate::cli::print_json;
 use crate::config::Config;
 use crate::config::Problems;
 use crate::config::SourceText;
-use crate::config::Place as FilePlace;
+use crate::config::problem::Place;
 use crate::config::problem::Problem;
 use crate::config::route::Route;
 use crate::model::git::BranchName;
@@ -40,13 +40,13 @@ pub fn check(
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
             let source = SourceText::of_bytes(path.display().to_string(), &bytes);
-            match Place::find(directory, false) {
+            match compose::Place::find(directory, false) {
                 Ok(place) => (place.with_included(source)?, Some(place)),
                 Err(_) => (source, None),
             }
         }
         None => {
-            let place = Place::find(directory, false)?;
+            let place = compose::Place::find(directory, false)?;
             (on_disk(&place)?, Some(place))
         }
     };
@@ -74,6 +74,16 @@ pub fn check(
     }
 }
 
+fn invalid(source: &SourceText, problems: &Problems, format: Format) -> Result<u8, Failure> {
+    match format {
+        Format::Text => Err(Failure::problems(problems)),
+        Format::Json => {
+            print_json(&CheckJson::invalid(source, problems))?;
+            Ok(failure::CONFIGURATION)
+        }
+    }
+}
+
 /// Says by which roles a lower stage could change what a higher one decides over. Only `check` and `doctor` say it: a
 /// run cannot know whom IAM lets assume a role.
 fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
@@ -89,7 +99,7 @@ fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
             Conflict::Checkpoints { .. } => Route::of(&["models"]),
             Conflict::Branches { higher, .. } => Route::of(&["stages", higher.as_str(), "branches"]),
         };
-        let place = config.place(&route).map_or(FilePlace::START, |(_, line, column)| FilePlace { line, column, ..FilePlace::START });
+        let place = config.span(&route).map_or(Place::START, |(_, place)| place);
         Problem { place, message: conflict.to_string(), hint: Some(conflict.hint()), route }
     };
     let list: Vec<Problem> = conflicts(config).into_iter().map(problem).collect();
@@ -142,7 +152,7 @@ fn valid(source: &SourceText, config: &Config) -> String {
     text
 }
 
-pub(super) fn on_disk(place: &Place) -> Result<SourceText, Failure> {
+pub(super) fn on_disk(place: &compose::Place) -> Result<SourceText, Failure> {
     place
         .config_on_disk()?
         .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))
@@ -218,7 +228,7 @@ struct ShownJson {
 
 /// Shows the configuration: the file on disk, or that of a branch or a commit.
 pub fn config_show(directory: Option<&Path>, shown: &Shown<'_>) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = compose::Place::find(directory, false)?;
     let commit = match (shown.branch, shown.commit) {
         (_, Some(text)) => Some(place.git.resolve_commit(text).map_err(|error| Failure::git(&error))?),
         (Some(branch), None) => Some(log::start(&place, Some(branch))?.1),

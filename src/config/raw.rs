@@ -120,6 +120,19 @@ pub struct RawFile {
     /// backend) or `leave` them running (the default in the cloud).
     #[schemars(extend("x-branchline" = "rule"))]
     pub on_cancel: Option<RawOnCancel>,
+    /// What is known about the state directory of the local backend (`BRANCHLINE_HOME`).
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub state: Option<RawState>,
+}
+
+/// What is known about the state directory of the local backend.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawState {
+    /// Whether the directory is on storage that outlives a job on a GitHub-hosted runner, such as a mounted network
+    /// disk. Default false: the local backend is refused there. A directory inside the checkout is always refused in CI.
+    pub outlives_job: Option<bool>,
 }
 
 /// The stages to begin with.

@@ -109,7 +109,8 @@ impl Preparation<'_> {
             attempt: self.spec.attempt,
             origin: self.spec.origin.clone(),
         };
-        python_path::write(aside, self.places.root()).map_err(|error| storage_error("prepare the training", aside, error))?;
+        python_path::write(aside, self.places.root())
+            .map_err(|error| storage_error("prepare the training", aside, error))?;
         write_json_aside(&aside.join("notes.json"), &notes)?;
         write_json_aside(&aside.join("spec.json"), self.spec)?;
         write_json_aside(&aside.join("training.json"), &card)?;

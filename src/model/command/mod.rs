@@ -127,11 +127,11 @@ mod tests {
     }
 
     fn sample() -> Sample {
-        let scripts = "[project]\nname = \"x\"\n[project.scripts]\ntrain-churn = \"churn.cli:main\"\n";
+        let scripts = "[project]\nname = \"x\"\n[project.scripts]\ntrain-churn = \"pack.cli:main\"\n";
         Sample(BTreeMap::from([
             ("train.py", (true, "")),
             ("unwatched.py", (false, "")),
-            ("src/churn/cli.py", (false, "")),
+            ("src/pack/cli.py", (false, "")),
             ("churn/train.py", (true, "")),
             ("churn/deep/__main__.py", (true, "")),
             ("Train.ipynb", (true, "")),
@@ -162,8 +162,8 @@ mod tests {
             ("python -m churn.train", "fine"),
             ("python -m churn.deep", "fine"),
             ("python -m churn.tain", "churn/tain.py is missing"),
-            ("PYTHONPATH=src:$PYTHONPATH python -m churn.cli", "src/churn/cli.py is not watched"),
-            ("export PYTHONPATH=src; python -m churn.cli", "src/churn/cli.py is not watched"),
+            ("PYTHONPATH=src:$PYTHONPATH python -m pack.cli", "src/pack/cli.py is not watched"),
+            ("export PYTHONPATH=src; python -m pack.cli", "src/pack/cli.py is not watched"),
             ("CUDA_VISIBLE_DEVICES=0 LANG=C python3 tain.py", "tain.py is missing"),
             ("env -u X LANG=C python3 tain.py", "tain.py is missing"),
             ("Rscript --vanilla train.R", "fine"),
@@ -178,7 +178,7 @@ mod tests {
             ("uv run train.py", "fine"),
             ("uv run --frozen --with numpy python -u tain.py", "tain.py is missing"),
             ("uv run -m churn.tain", "churn/tain.py is missing"),
-            ("uv run train-churn", "src/churn/cli.py is not watched"),
+            ("uv run train-churn", "src/pack/cli.py is not watched"),
             ("poetry run python tain.py", "tain.py is missing"),
             ("papermill Train.ipynb out.ipynb", "fine"),
             ("papermill -p lr 0.1 Tain.ipynb out.ipynb", "Tain.ipynb is missing"),
