@@ -115,16 +115,6 @@ fn role_route(config: &Config, stage: &StageName, key: &str) -> Route {
     }
 }
 
-fn invalid(source: &SourceText, problems: &Problems, format: Format) -> Result<u8, Failure> {
-    match format {
-        Format::Text => Err(Failure::problems(problems)),
-        Format::Json => {
-            print_json(&CheckJson::invalid(source, problems))?;
-            Ok(failure::CONFIGURATION)
-        }
-    }
-}
-
 fn explain_branch(config: &Config, name: &str) -> Result<BranchJson, Failure> {
     let branch = BranchName::parse(name).map_err(|error| Failure::usage(plain(&error.to_string())))?;
     let groups: Vec<_> =
