@@ -58,6 +58,8 @@ use clap::Parser as _;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -75,8 +77,8 @@ pub fn main() -> ExitCode {
             } else {
                 drop(print(&text));
             }
-            if exit != 0 && wants_json(std::env::args_os()) {
-                drop(print_json(&Failure::command_line(&error).as_json()));
+            if exit != 0 {
+                refuse_in_json(&Failure::command_line(&error));
             }
             step_outputs::write_end(exit);
             return ExitCode::from(exit);
@@ -93,13 +95,20 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             streams::err(&failure.render());
-            if wants_json(std::env::args_os()) {
-                // A program that reads standard output gets the refusal too.
-                drop(print_json(&failure.as_json()));
-            }
+            refuse_in_json(&failure);
             step_outputs::write_end(failure.exit);
             ExitCode::from(failure.exit)
         }
+    }
+}
+
+/// Whether standard output holds a document already. Some commands answer, and fail afterwards.
+static ANSWERED: AtomicBool = AtomicBool::new(false);
+
+/// Gives a program that reads standard output the refusal too, where it asked for JSON and has no answer.
+fn refuse_in_json(failure: &Failure) {
+    if !ANSWERED.load(Ordering::SeqCst) && wants_json(std::env::args_os()) {
+        drop(print_json(&failure.as_json()));
     }
 }
 
@@ -185,6 +194,7 @@ fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
+    ANSWERED.store(true, Ordering::SeqCst);
     printed(streams::out_json(&json(value)?))
 }
 
