@@ -380,6 +380,8 @@ mod tests {
                   # Run in a checkout of exactly the commit. Write the model to $SM_MODEL_DIR, and metrics.json to
                   # $SM_OUTPUT_DATA_DIR.
                   command: python3 train.py
+                  # For a script that writes both beside itself instead:
+                  # outputs: { model: [model.pkl], metrics: metrics.json }
                   # Data, by channel: the script finds them in $SM_CHANNEL_TRAIN.
                   data:
                     train: data/train.csv

@@ -63,7 +63,7 @@ set -- "$@" "SM_CURRENT_HOST=$host" "SM_HOSTS=$hosts" "SM_MASTER=$first" "SM_NUM
     "SM_TRAINING_ENV=$known,$machine}" "PYTHONUNBUFFERED=${PYTHONUNBUFFERED:-1}" "PYTHONPATH=$modules" \
     "SM_CURRENT_INSTANCE_GROUP=${group:-homogeneousCluster}"
 # Later than every file of the source: what is newer was written by the command.
-: >"$ml/.branchline-began" 2>/dev/null
+{ true >"$ml/.branchline-began"; } 2>/dev/null || true
 command=$(cat "$run/command") || fail "the command of the training cannot be read" 1
 
 # Not `exec`: a process that is the first of a container ignores SIGTERM unless it asks for it, and training has 120
