@@ -43,8 +43,8 @@ pub enum Subject {
 pub enum Occasion {
     /// It is answered already.
     Settled(Verdict, Box<Reason>),
-    /// It is to be looked at under these files; and what is to be said of them.
-    Ready(Box<Ready>, Option<Reason>),
+    /// It is to be looked at under these files.
+    Ready(Box<Ready>),
 }
 
 /// An occasion to look at, and the files under which.
@@ -57,6 +57,8 @@ pub struct Ready {
     pub rules_branch: Option<BranchName>,
     /// The file whose settings hold.
     pub settings: SourceText,
+    /// Set where no branch has rules yet that this event must obey, so that the commit's own count.
+    pub first_rules: Option<Reason>,
 }
 
 /// Reads the event: given, from the CI host, or as if a branch had just been pushed.
@@ -187,7 +189,7 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
     if !place.in_ci {
         let Some(commit) = commit else { return Err(Failure::usage("this event needs a CI host's rules")) };
         let settings = place.config_text(&commit)?.ok_or_else(|| place.no_config(&commit))?;
-        return Ok(ready(Ready { subject, rules: settings.clone(), rules_branch: None, settings }));
+        return Ok(ready(Ready { subject, rules: settings.clone(), rules_branch: None, settings, first_rules: None }));
     }
     // What asks to be merged is judged by the rules of the branch that it asks.
     let rules_branch = args
@@ -206,26 +208,19 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
         .and_then(|text| BranchName::parse(text).ok())
         .or_else(|| event.default_branch.clone())
         .or_else(|| place.git.default_branch());
-    let mut rules_branch = rules_branch;
-    let mut rules = rules_of(place, host, &rules_branch).await?;
-    // A base that has no file yet is judged by the rules that hold everywhere else.
-    if let (None, Some(default)) = (&rules, default_branch.as_ref().filter(|default| *default != &rules_branch)) {
-        rules = rules_of(place, host, default).await?;
-        if rules.is_some() {
-            rules_branch = default.clone();
-        }
-    }
+    let (rules, rules_branch) = holding(place, host, rules_branch, default_branch.as_ref()).await?;
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
     };
     match (rules, settings, commit) {
         (Some(rules), Some(settings), _) => {
-            Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), settings }))
+            Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), settings, first_rules: None }))
         }
         (None, Some(settings), _) if begins_with_own_rules(&subject, event, &settings, default_branch.as_ref())? => {
-            let ready = Ready { subject, rules: settings.clone(), rules_branch: None, settings };
-            Ok(Occasion::Ready(Box::new(ready), first_rules(default_branch, rules_branch)))
+            let branch = default_branch.unwrap_or(rules_branch);
+            let first_rules = Some(Reason::FirstRules { branch });
+            Ok(ready(Ready { subject, rules: settings.clone(), rules_branch: None, settings, first_rules }))
         }
         (None, Some(settings), _) => {
             settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
@@ -241,11 +236,23 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
 }
 
 fn ready(ready: Ready) -> Occasion {
-    Occasion::Ready(Box::new(ready), None)
+    Occasion::Ready(Box::new(ready))
 }
 
-fn first_rules(default_branch: Option<BranchName>, rules_branch: BranchName) -> Option<Reason> {
-    Some(Reason::FirstRules { branch: default_branch.unwrap_or(rules_branch) })
+/// Finds the rules of a branch. A base that has no file yet is judged by those that hold everywhere else.
+async fn holding(
+    place: &Place,
+    host: &Host,
+    branch: BranchName,
+    default_branch: Option<&BranchName>,
+) -> Result<(Option<SourceText>, BranchName), Failure> {
+    let own = rules_of(place, host, &branch).await?;
+    if let (None, Some(default)) = (&own, default_branch.filter(|default| *default != &branch))
+        && let Some(rules) = rules_of(place, host, default).await?
+    {
+        return Ok((Some(rules), default.clone()));
+    }
+    Ok((own, branch))
 }
 
 /// Tells whether the file of the commit itself counts, where no branch has rules yet that it must obey.

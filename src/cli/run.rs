@@ -95,8 +95,8 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             host.tell_step(None, &outcome, &about);
             show_on(host, args.format, &outcome, outcome.exit_code(), &about)
         }
-        Occasion::Ready(ready, first_rules) => {
-            let Ready { subject, rules, rules_branch, settings } = *ready;
+        Occasion::Ready(ready) => {
+            let Ready { subject, rules, rules_branch, settings, first_rules } = *ready;
             Reaction { place, host, args, mode, event, subject, first_rules }.run(rules, rules_branch, &settings).await
         }
     }

@@ -271,7 +271,7 @@ impl Observer {
     }
 
     /// Looks at the groups that a new version shares its series of semantic versions with.
-    async fn observe_series(
+    pub(super) async fn observe_series(
         &self,
         rules: &ModelRules,
         ports: &Ports,
