@@ -5,6 +5,7 @@
 mod args;
 mod backend;
 mod by_hand;
+mod caller;
 mod check;
 mod compose;
 mod demo;
@@ -35,6 +36,7 @@ mod reconcile;
 mod run;
 mod signals;
 mod when;
+mod whose_rules;
 mod workflows;
 
 use crate::adapters::local::outlive_size_limit;

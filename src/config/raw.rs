@@ -76,16 +76,19 @@ pub struct RawFile {
     /// whatever was promoted from, is always kept.
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"feature": "3 per branch, 30d"})]))]
     pub keep: Option<BTreeMap<String, RawKeep>>,
-    /// Whether a promotion needs a pull request that somebody approved. Default false.
+    /// Whether a push promotes only what a pull request showed that a person other than its author approved at its
+    /// head, with write permission. Default false.
     #[schemars(extend("x-branchline" = "rule"))]
     pub require_review: Option<bool>,
     /// The least role in the repository that a person needs for a command by hand, by action.
     #[schemars(extend("x-branchline" = "rule"))]
     pub permissions: Option<RawPermissions>,
-    /// Who may approve and reject, by login. Default: everybody with the role that `permissions` names.
+    /// Who may decide which version is current, by login: approve, reject, rollback, and promote or import into a
+    /// group that approves automatically. Default: everybody with the role that `permissions` names.
     #[schemars(extend("x-branchline" = "rule", "examples" = [["alice", "bob"]]))]
     pub approvers: Option<Vec<String>>,
-    /// Whether the author of a commit may not approve what was trained from it. Default false.
+    /// Whether the authors of a version's commits and pull requests may not approve, promote or import it. Default
+    /// false.
     #[schemars(extend("x-branchline" = "rule"))]
     pub not_author: Option<bool>,
     /// How results are shown on commits: `checks` (the default), `statuses`, `both` or `none`.

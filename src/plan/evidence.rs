@@ -44,6 +44,13 @@ pub struct Importing {
     pub overtaken: bool,
 }
 
+/// A merge leaves the model as its base has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// The base branch.
+    pub base: BranchName,
+}
+
 /// A group that only promotion feeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PromotedGroup {

@@ -2,6 +2,7 @@
 
 use crate::adapters::github::client::Answer;
 use crate::adapters::github::client::Call;
+use crate::model::text::is_invisible;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use jiff::Timestamp;
@@ -106,7 +107,8 @@ impl GitHubSays {
 
 /// Foreign text on one line, bounded.
 fn plain(text: &str, limit: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limit).collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(limit).collect();
     if text.chars().count() > limit { format!("{clean}…") } else { clean }
 }
 

@@ -13,6 +13,7 @@ mod identity;
 mod permission;
 mod pulls;
 mod retry;
+mod reviews;
 mod statuses;
 mod wire;
 
@@ -35,6 +36,7 @@ use crate::ports::forge::CheckReport;
 use crate::ports::forge::Forge;
 use crate::ports::forge::Permission;
 use crate::ports::forge::PullRequest;
+use crate::ports::forge::PullRequestReview;
 use crate::ports::forge::Status;
 use crate::ports::forge::StatusReport;
 use crate::ports::forge::Written;
@@ -125,6 +127,10 @@ impl GitHub {
 
 #[async_trait::async_trait]
 impl Forge for GitHub {
+    async fn default_branch(&self) -> Result<BranchName, PortError> {
+        self.read_default_branch().await
+    }
+
     async fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, PortError> {
         self.read_branch_head(branch).await
     }
@@ -147,6 +153,18 @@ impl Forge for GitHub {
 
     async fn pull_request(&self, number: u64) -> Result<Option<PullRequest>, PortError> {
         self.read_pull(number).await
+    }
+
+    async fn commit_author(&self, commit: &CommitSha) -> Result<Option<String>, PortError> {
+        self.read_commit_author(commit).await
+    }
+
+    async fn pull_request_authors(&self, number: u64) -> Result<Vec<String>, PortError> {
+        self.list_pull_authors(number).await
+    }
+
+    async fn reviews(&self, number: u64) -> Result<Vec<PullRequestReview>, PortError> {
+        self.list_reviews(number).await
     }
 
     async fn permission(&self, login: &str) -> Result<Permission, PortError> {

@@ -9,7 +9,9 @@ mod annotate;
 mod permission;
 mod report;
 mod review;
+mod shared;
 
+pub use permission::Judged;
 pub use report::About;
 pub use report::Pin;
 pub use review::record;
@@ -33,6 +35,8 @@ use crate::cli::progress::TerminalProgress;
 use crate::config::Config;
 use crate::config::resolved::BackendKind;
 use crate::event::Event;
+use crate::event::Job;
+use crate::event::RepositorySlug;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::secret::Secret;
@@ -96,22 +100,31 @@ impl Host {
     ///
     /// `document`: standard output is for JSON or Markdown alone, so the log goes to standard error, which the runner
     /// reads in the same way.
-    pub async fn of(event: Option<&Event>, home: PathBuf, document: bool) -> Self {
+    pub async fn of(event: &Event, home: PathBuf, document: bool) -> Self {
+        Self::told(event.repository.as_ref(), event.trust.may_write(), home, document).await
+    }
+
+    /// Finds out what the host is to a command of the command line.
+    pub async fn of_job(job: Option<&Job>, home: PathBuf, document: bool) -> Self {
+        let may_write = job.is_none_or(|job| job.trust.may_write());
+        Self::told(job.and_then(|job| job.repository.as_ref()), may_write, home, document).await
+    }
+
+    async fn told(repository: Option<&RepositorySlug>, may_write: bool, home: PathBuf, document: bool) -> Self {
         let runner = Runner::from_lookup(env_vars::get);
         let log = || -> Box<dyn Write + Send> {
             if document { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) }
         };
         let console = runner.as_ref().map(|runner| Arc::new(runner.console(log())));
-        let repository = event
-            .and_then(|event| event.repository.as_ref().map(|slug| slug.as_str().to_owned()))
-            .or_else(|| env_vars::get(variables::GITHUB_REPOSITORY));
+        let repository =
+            repository.map(|slug| slug.as_str().to_owned()).or_else(|| env_vars::get(variables::GITHUB_REPOSITORY));
         let mut host = Self {
             forge: None,
             runner,
             console,
             repository,
             server_url: env_vars::get(variables::GITHUB_SERVER_URL),
-            may_write: event.is_none_or(|event| event.trust.may_write()),
+            may_write,
             home,
             warned: Mutex::new(BTreeSet::new()),
         };

@@ -223,6 +223,11 @@ fn the_variable_alone_makes_no_ci_of_a_repository_that_came_from_nowhere() {
     project.set("CI", "true");
     project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
     // With an origin it is a checkout: then it must be known whose rules count.
-    project.git.git(&["remote", "add", "origin", "."]);
-    project.run(&["run"]).expect(20, &["which branch is the default one", "--default-branch"]);
+    project.git.git(&["remote", "add", "origin", "./nowhere"]);
+    for command in [&["run"][..], &["reconcile"], &["prune", "--yes"], &["approve", "--group", "dev", "--version", "1"]]
+    {
+        project.run(command).expect(20, &["which branch is the default one", "--default-branch"]);
+    }
+    // What only shows something does without.
+    project.run(&["status"]).expect(0, &["churn-dev"]);
 }

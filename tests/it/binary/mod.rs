@@ -19,3 +19,5 @@ mod readme;
 mod refusals;
 mod sagemaker;
 mod setup;
+mod unchanged;
+mod whose_rules;
