@@ -19,6 +19,7 @@ use crate::cli::host::Judged;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::event::Command;
 use crate::event::GroupChoice;
 use crate::facts::GroupFacts;
@@ -306,6 +307,7 @@ fn act(
     block_on(async {
         let caller = Caller::find(&place, &by_hand.caller, by_hand.format != OutcomeFormat::Text).await?;
         let (composed, _) = read::open_to_act(&place, &caller).await?;
+        state_directory::refuse_short_lived(&place, &composed.config)?;
         let resolved = resolve(&composed).await?;
         let by = caller.attribution(&place, resolved.event, by_hand.reason.clone());
         let task = resolved.task(&composed, by, 1)?;

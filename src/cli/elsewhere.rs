@@ -25,6 +25,7 @@ use crate::cli::notice;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
@@ -46,6 +47,7 @@ use std::path::PathBuf;
 pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
     let (caller, composed) = block_on(open(&place, &args.by_hand))??;
+    state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;
     let origin = origin(&place, &composed, &model, args.commit.as_deref())?;
     let (target, group) = choose_group(&place, &composed, &model, args.group.as_deref())?;

@@ -20,6 +20,7 @@ use crate::cli::host::About;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
@@ -45,6 +46,7 @@ const LISTED: usize = 12;
 pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
     let (caller, composed) = block_on(open(&place, &args.by_hand))??;
+    state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;
     let (_, to, group) = read::find_group(&composed, &args.to, Some(model.as_str()))?;
     let source = GroupName::parse(&args.group).map_err(|error| Failure::usage(error.to_string()))?;

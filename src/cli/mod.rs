@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: business decisions. What may be promoted or trained is decided in `plan`.
 
+mod address;
 mod args;
 mod backend;
 mod by_hand;
@@ -19,6 +20,7 @@ mod failure;
 mod fault;
 mod fingerprint;
 mod flag;
+mod get;
 mod history;
 mod host;
 mod iam;
@@ -26,6 +28,7 @@ mod import;
 mod init;
 mod limits;
 mod log;
+mod named_files;
 mod occasion;
 mod predict;
 mod progress;
@@ -35,34 +38,46 @@ mod read;
 mod reconcile;
 mod run;
 mod signals;
+mod state_directory;
+mod step_outputs;
+mod streams;
 mod when;
 mod whose_rules;
 mod workflows;
 
 use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
+use crate::adapters::system;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::ConfigCommand;
 use crate::cli::failure::Failure;
 use clap::CommandFactory as _;
 use clap::Parser as _;
-use std::io::Write as _;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // First of all: another process of the same user must not read the token out of this one.
+    system::close_to_other_processes();
     fault::tell_of_faults();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of exit 0; clap prints each where it belongs.
             let exit = u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
-            drop(error.print());
-            if exit != 0 {
-                host::Host::output_failure("the arguments of this command could not be read");
+            let text = error.render().ansi().to_string();
+            if error.use_stderr() {
+                streams::err(&text);
+            } else {
+                drop(print(&text));
             }
+            if exit != 0 && wants_json(std::env::args_os()) {
+                drop(print_json(&Failure::command_line(&error).as_json()));
+            }
+            step_outputs::write_end(exit);
             return ExitCode::from(exit);
         }
     };
@@ -71,13 +86,27 @@ pub fn main() -> ExitCode {
     }
     outlive_size_limit();
     match dispatch(cli) {
-        Ok(exit) => ExitCode::from(exit),
+        Ok(exit) => {
+            step_outputs::write_end(exit);
+            ExitCode::from(exit)
+        }
         Err(failure) => {
-            drop(write!(anstream::stderr(), "{}", failure.render()));
-            host::Host::output_failure(failure.text.lines().next().unwrap_or_default());
+            streams::err(&failure.render());
+            if wants_json(std::env::args_os()) {
+                // A program that reads standard output gets the refusal too.
+                drop(print_json(&failure.as_json()));
+            }
+            step_outputs::write_end(failure.exit);
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// Tells whether the answer was asked for as JSON, also on a command line that does not parse.
+fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<OsString> = args.collect();
+    words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|two| two[0] == "--format" && two[1] == "json")
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
@@ -94,6 +123,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
         }
+        Command::Get(args) => get::get(directory, &args),
         Command::History(args) => history::history(directory, &args),
         Command::Log { models, branch, limit, format } => {
             log::log(directory, &models, branch.as_deref(), limit, format)
@@ -141,7 +171,11 @@ fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 
 /// Prints to standard output. A reader that went away is not a failure.
 fn print(text: &str) -> Result<u8, Failure> {
-    match anstream::stdout().write_all(text.as_bytes()) {
+    printed(streams::out(text))
+}
+
+fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
+    match result {
         Ok(()) => Ok(0),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
         Err(error) => Err(Failure::io("write to standard output", &error)),
@@ -150,7 +184,7 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
-    print(&json(value)?)
+    printed(streams::out_json(&json(value)?))
 }
 
 /// Writes a value as a JSON document.
@@ -162,8 +196,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
 
 /// Prints a notice to standard error.
 fn notice(text: &str) {
-    // Nobody can be told that nobody can be told.
-    drop(writeln!(anstream::stderr(), "{text}"));
+    streams::err(&format!("{text}\n"));
 }
 
 /// Runs a future to its end on the program's one runtime: connections outlive the future that opened them.

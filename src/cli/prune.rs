@@ -21,6 +21,7 @@ use crate::cli::print_json;
 use crate::cli::read;
 use crate::cli::reconcile::may_act_for;
 use crate::cli::run;
+use crate::cli::state_directory;
 use crate::event::Action;
 use crate::facts::Holdings;
 use crate::facts::holdings::Whose;
@@ -77,6 +78,7 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
         let mut results = vec!["planned"; list.len()];
         let mut outcome = Ok(());
         if args.yes {
+            state_directory::refuse_short_lived(&place, &composed.config)?;
             let by = caller.attribution(&place, "prune", None);
             let mut done = 0;
             let mut note = |_: &Pruning, came: Pruned| {

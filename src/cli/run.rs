@@ -4,7 +4,6 @@ use crate::adapters::git::ChangedFile;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Uncommitted;
-use crate::adapters::runner::neutral;
 use crate::cli::args::OutcomeFormat;
 use crate::cli::args::RunArgs;
 use crate::cli::block_on;
@@ -15,7 +14,6 @@ use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
-use crate::cli::json;
 use crate::cli::limits;
 use crate::cli::notice;
 use crate::cli::occasion;
@@ -31,6 +29,7 @@ use crate::cli::read;
 use crate::cli::reconcile;
 use crate::cli::reconcile::Heads;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::config::Config;
 use crate::config::SourceText;
 use crate::drive::port_failed;
@@ -95,8 +94,9 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             if *mode == Mode::Run && concerns && about.pull_request.is_some() {
                 host.publish(None, &outcome, &about).await;
             }
-            host.tell_step(None, &outcome, &about);
-            show_on(host, args.format, &outcome, outcome.exit_code(), &about)
+            let exit = outcome.exit_code();
+            host.tell_step(None, &outcome, exit, &about);
+            show_on(host, args.format, &outcome, exit, &about)
         }
         Occasion::Ready(ready) => {
             let Ready { subject, rules, rules_branch, backend_rules, settings, first_rules } = *ready;
@@ -120,19 +120,21 @@ pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) 
         let (composed, _) = read::open_to_act(&place, &caller).await?;
         let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
         let only = compose::chosen_models(&composed.config, &args.models)?;
-        host.refuse_short_lived_home(&composed.config)?;
+        state_directory::refuse_short_lived(&place, &composed.config)?;
         let request = Request::of(Action::Reconcile);
         if let Some(refused) = caller.refusal(&place, &composed.config, &request, None, "reconcile").await {
-            host.tell_step(Some(&composed.config), &refused, &About::default());
-            return show_on(host, args.format, &refused, refused.exit_code(), &About::default());
+            let exit = refused.exit_code();
+            host.tell_step(Some(&composed.config), &refused, exit, &About::default());
+            return show_on(host, args.format, &refused, exit, &About::default());
         }
         let signals = Signals::listen(composed.drive.cancelled.clone());
         let by = caller.attribution(&place, "reconcile", None);
         let heads = reconcile::heads(&place, host, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
         reconcile::publish(&place, host, &composed, &by, &heads).await;
         let outcome = reconcile::outcome("reconcile".to_owned(), heads);
-        host.tell_step(Some(&composed.config), &outcome, &About::default());
-        show_on(host, args.format, &outcome, signals.exit_code(&outcome), &About::default())
+        let exit = signals.exit_code(&outcome);
+        host.tell_step(Some(&composed.config), &outcome, exit, &About::default());
+        show_on(host, args.format, &outcome, exit, &About::default())
     })?
 }
 
@@ -210,7 +212,7 @@ impl Reaction<'_> {
             self.host.forge().cloned(),
         )
         .await?;
-        self.host.refuse_short_lived_home(&composed.config)?;
+        state_directory::refuse_short_lived(self.place, &composed.config)?;
         if backend_rules.is_some() {
             composed = compose::to_predict(self.place, rules, &settings, &composed)?;
         }
@@ -222,8 +224,9 @@ impl Reaction<'_> {
         if *self.mode == Mode::Run {
             self.publish(&composed, &outcome, &about).await;
         }
-        self.host.tell_step(Some(&composed.config), &outcome, &about);
-        show_on(self.host, self.args.format, &outcome, signals.exit_code(&outcome), &about)
+        let exit = signals.exit_code(&outcome);
+        self.host.tell_step(Some(&composed.config), &outcome, exit, &about);
+        show_on(self.host, self.args.format, &outcome, exit, &about)
     }
 
     async fn react(
@@ -384,7 +387,7 @@ pub(super) fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: B
     (!changes.is_empty()).then_some(Reason::RulesIgnored { branch, changes })
 }
 
-/// Prints an outcome, and passes its exit code on. In a runner's log, foreign text must not become a command.
+/// Prints an outcome where people read it, and passes its exit code on.
 pub(super) fn show_on(
     host: &Host,
     format: OutcomeFormat,
@@ -394,14 +397,6 @@ pub(super) fn show_on(
 ) -> Result<u8, Failure> {
     match format {
         OutcomeFormat::Text if host.print(&report::terminal::outcome(outcome)) => {}
-        // The same JSON: what begins a command in a log can only stand inside of a string.
-        OutcomeFormat::Json if host.is_runner() => {
-            print(&json(&OutcomeJson::of(outcome))?.replace("##[", "\\u0023#["))?;
-        }
-        OutcomeFormat::Md if host.is_runner() => {
-            let text = report::markdown::summary(outcome, &host.context(about));
-            print(&text.lines().map(|line| neutral(line) + "\n").collect::<String>())?;
-        }
         _ => return show_in(format, outcome, exit, &host.context(about)),
     }
     Ok(exit)

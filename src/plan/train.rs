@@ -421,6 +421,10 @@ fn begin(
         let not_started = || Reason::NotStarted { branch: push.branch.clone() };
         return Err(settled(Verdict::Skipped, behind.map_or_else(not_started, Reason::DataBehind)));
     }
+    if let Some(unusable) = &push.content.unusable_file {
+        let (commit, file) = (push.commit.commit.clone(), unusable.clone());
+        return Err(settled(Verdict::Errored, Reason::CommandFileUnusable { commit, file }));
+    }
     if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
         return Err(settled(Verdict::Blocked, reason));
     }

@@ -2,11 +2,13 @@
 //!
 //! Deliberately absent: writing them (`adapters::runner`).
 
+use crate::model::artifact::Address;
+use crate::model::artifact::Artifact;
 use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
-use crate::plan::reason::Reason;
+use crate::report::json::JSON_SCHEMA;
 use crate::report::json::OutcomeJson;
 use crate::report::limit;
 use serde_json::Value;
@@ -30,6 +32,11 @@ pub const OUTPUTS: &[OutputDoc] = &[
         name: "verdict",
         description: "How the run ended: `passed`, `skipped`, `waiting`, `blocked`, `failed`, `errored` or `cancelled`. The worst of all models.",
         example: "passed",
+    },
+    OutputDoc {
+        name: "exit-code",
+        description: "The exit code of the command. It is written, like `verdict`, also where the command failed before any verdict.",
+        example: "0",
     },
     OutputDoc {
         name: "plan",
@@ -68,7 +75,16 @@ pub const OUTPUTS: &[OutputDoc] = &[
         description: "The SHA-256 of its first artifact, where that is how it was digested.",
         example: "77de…64 hexadecimal digits",
     },
-    OutputDoc { name: "artifact", description: "Where that artifact lies.", example: "s3://models/churn/model.tar.gz" },
+    OutputDoc {
+        name: "artifact",
+        description: "Where that artifact can be opened: an `s3://` URI, or the path of a file on the runner.",
+        example: "s3://models/churn/model.tar.gz",
+    },
+    OutputDoc {
+        name: "artifact-url",
+        description: "Its page in the console of the service that keeps it; empty for a file on the runner.",
+        example: "https://eu-west-1.console.aws.amazon.com/s3/object/models?region=eu-west-1&prefix=churn/model.tar.gz",
+    },
     OutputDoc {
         name: "metrics",
         description: "Its metrics as a JSON object: `{}` where no version stands for the commit.",
@@ -91,13 +107,15 @@ pub struct StepOutputs {
 }
 
 impl StepOutputs {
-    /// Makes them. `plan` is the JSON to hand on instead of the outcome's own.
-    pub fn of(outcome: &Outcome, plan: Option<&Value>) -> Self {
+    /// Makes them. `plan` is the JSON to hand on instead of the outcome's own; `address` says where an artifact can be
+    /// opened.
+    pub fn of(outcome: &Outcome, plan: Option<&Value>, address: &dyn Fn(&Artifact) -> Address) -> Self {
         let plan = match plan {
             Some(plan) => plan.to_string(),
             // Plain data with string keys always serialises.
             None => serde_json::to_string(&OutcomeJson::of(outcome)).unwrap_or_default(),
         };
+        let result = |model| result(model, address);
         let results: Vec<Value> = outcome.models.iter().map(result).collect();
         let single = single(outcome).map(result);
         let text = |name: &str| match single.as_ref().and_then(|result| result.get(name)) {
@@ -110,6 +128,7 @@ impl StepOutputs {
             .map(|output| {
                 let value = match output.name {
                     "verdict" => outcome.verdict.as_str().to_owned(),
+                    "exit-code" => outcome.exit_code().to_string(),
                     "plan" => plan.clone(),
                     "changed" => outcome.models.iter().any(ModelOutcome::changed).to_string(),
                     "results" => Value::Array(results.clone()).to_string(),
@@ -121,10 +140,30 @@ impl StepOutputs {
         Self { values, emptied: Vec::new() }.fitted()
     }
 
-    /// Makes those of a command that ended before any verdict: `why` in a sentence.
-    pub fn of_failure(why: String) -> Self {
-        let outcome = Outcome::skipped("the command could not begin".to_owned(), Reason::Unreadable { why });
-        Self::of(&Outcome { verdict: Verdict::Errored, ..outcome }, None)
+    /// Makes those of a command that ended without an outcome.
+    pub fn without_outcome(verdict: Verdict, exit: u8) -> Self {
+        let plan = json!({ "schema": JSON_SCHEMA, "verdict": verdict.as_str(), "models": [] });
+        let value = |name: &str| match name {
+            "verdict" => verdict.as_str().to_owned(),
+            "exit-code" => exit.to_string(),
+            "changed" => false.to_string(),
+            "plan" => plan.to_string(),
+            // An expression that reads them as JSON must not fail.
+            "results" => "[]".to_owned(),
+            "metrics" => "{}".to_owned(),
+            _ => String::new(),
+        };
+        Self { values: OUTPUTS.iter().map(|output| (output.name, value(output.name))).collect(), emptied: Vec::new() }
+    }
+
+    /// Sets the exit code of the command, which a signal may have changed.
+    pub fn ending_with(mut self, exit: u8) -> Self {
+        for (name, value) in &mut self.values {
+            if *name == "exit-code" {
+                *value = exit.to_string();
+            }
+        }
+        self
     }
 
     /// Returns one value.
@@ -150,7 +189,7 @@ impl StepOutputs {
 
     /// JSON cannot be cut, so whole values go, the most dispensable first.
     fn fitted(mut self) -> Self {
-        for name in ["plan", "results", "metrics", "artifact"] {
+        for name in ["plan", "results", "metrics", "artifact-url", "artifact"] {
             let size: usize = self
                 .values
                 .iter()
@@ -193,8 +232,9 @@ fn single(outcome: &Outcome) -> Option<&ModelOutcome> {
 }
 
 /// Everything is text or an object, never null, so that a matrix gets what an output gets.
-fn result(outcome: &ModelOutcome) -> Value {
-    let version = outcome.version();
+fn result(outcome: &ModelOutcome, address: &dyn Fn(&Artifact) -> Address) -> Value {
+    let version = outcome.versions.last();
+    let opened = version.and_then(|version| version.content.artifacts.first()).map(address);
     let text = |value: Option<String>| Value::String(value.unwrap_or_default());
     let of = |value: fn(&Version) -> String| text(version.map(value));
     json!({
@@ -208,7 +248,8 @@ fn result(outcome: &ModelOutcome) -> Value {
         "fingerprint": of(|version| version.content.fingerprint.to_string()),
         "code-id": of(|version| version.content.code_id.to_string()),
         "sha256": text(version.and_then(Version::sha256).map(ToString::to_string)),
-        "artifact": text(version.and_then(|version| version.content.artifacts.first()).map(|first| first.location.clone())),
+        "artifact": text(opened.as_ref().map(|address| address.location.clone())),
+        "artifact-url": text(opened.and_then(|address| address.url)),
         "metrics": version.map_or_else(|| json!({}), |version| json!(version.content.metrics)),
     })
 }

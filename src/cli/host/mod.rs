@@ -20,9 +20,9 @@ use crate::adapters::github::GitHub;
 use crate::adapters::github::GitHubSettings;
 use crate::adapters::github::Patience;
 use crate::adapters::github::TimeLimits;
+use crate::adapters::network::Network;
 use crate::adapters::runner::Annotation;
 use crate::adapters::runner::Console;
-use crate::adapters::runner::Hosting;
 use crate::adapters::runner::Level;
 use crate::adapters::runner::Runner;
 use crate::adapters::runner::RunnerProgress;
@@ -32,8 +32,6 @@ use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::cli::notice;
 use crate::cli::progress::TerminalProgress;
-use crate::config::Config;
-use crate::config::resolved::BackendKind;
 use crate::event::Event;
 use crate::event::Job;
 use crate::event::RepositorySlug;
@@ -155,6 +153,7 @@ impl Host {
             repository,
             token: Some(Secret::new(token)),
             author: None,
+            network: Network::from_variables(env_vars::get),
             time_limits: TimeLimits::default(),
             patience: Patience::default(),
         };
@@ -193,20 +192,6 @@ impl Host {
             Some(console) => Shown::Runner(Arc::new(RunnerProgress::new(Arc::clone(console), Arc::new(SystemClock)))),
             None => Shown::Terminal(Arc::new(TerminalProgress::new(true))),
         }
-    }
-
-    /// Refuses the local backend on a machine that dies with the job, taking the registry with it.
-    pub fn refuse_short_lived_home(&self, config: &Config) -> Result<(), Failure> {
-        let hosted = self.runner.as_ref().is_some_and(|runner| runner.hosted() == Hosting::GitHub);
-        let local = config.backend.registry == BackendKind::Local;
-        if !hosted || !local || env_vars::get(env_vars::HOME).is_some() {
-            return Ok(());
-        }
-        Err(Failure::configuration(
-            "`backend: local` keeps registry and artifacts on this machine, and a GitHub-hosted runner is deleted after the job",
-        )
-        .hint("run the job on a machine of your own: `runs-on: [self-hosted]`, with the Action's input `home` on a disk that stays")
-        .hint("or keep them elsewhere: mount a disk that outlives the job and name it in the input `home` (BRANCHLINE_HOME)"))
     }
 
     /// Says something that went wrong beside the work, once.

@@ -6,6 +6,7 @@
 use crate::adapters::runner::Annotation;
 use crate::adapters::runner::Level;
 use crate::adapters::runner::Runner;
+use crate::cli::address;
 use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::cli::failure::FailurePlace;
@@ -14,10 +15,11 @@ use crate::cli::host::annotate;
 use crate::cli::host::review;
 use crate::cli::host::shared::Line;
 use crate::cli::host::shared::Shared;
-use crate::cli::notice;
+use crate::cli::step_outputs;
 use crate::config::Config;
 use crate::config::resolved::Checks;
 use crate::config::resolved::ReportAs;
+use crate::model::artifact::Artifact;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::review::ReviewRecord;
@@ -125,13 +127,16 @@ impl Host {
     }
 
     /// Tells the step itself: outputs, annotations and the summary. Last, because the summary names the warnings.
-    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, about: &About) {
+    ///
+    /// `exit`: the code that this command ends with.
+    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, exit: u8, about: &About) {
         let (Some(runner), Some(console)) = (&self.runner, &self.console) else { return };
-        let outputs = StepOutputs::of(outcome, None);
+        let address = |artifact: &Artifact| address::of(&self.home, config, artifact);
+        let outputs = StepOutputs::of(outcome, None, &address).ending_with(exit);
         if let Some(sentence) = outputs.sentence() {
             self.warn(&sentence);
         }
-        if let Err(error) = runner.files().append_outputs(&outputs.pairs()) {
+        if let Err(error) = step_outputs::write(runner, &outputs) {
             self.warn(&chain(&error));
         }
         if outcome.verdict.badness() >= Verdict::Blocked.badness() && outcome.verdict != Verdict::Cancelled {
@@ -165,15 +170,6 @@ impl Host {
                 console.annotate(&Annotation::new(Level::Warning, chain(&error)).titled("Branchline"));
             }
             console.finish();
-        }
-    }
-
-    /// Hands the outputs on where a command ends before any verdict, so that the steps after it can read one.
-    pub fn output_failure(why: &str) {
-        let Some(runner) = Runner::from_lookup(env_vars::get) else { return };
-        let outputs = StepOutputs::of_failure(why.to_owned());
-        if let Err(error) = runner.files().append_outputs(&outputs.pairs()) {
-            notice(&format!("warning: {}", chain(&error)));
         }
     }
 

@@ -61,8 +61,8 @@ fn variables_of_the_runner_stand_for_the_flags() {
     let payload = push_payload(&project, "dev").display().to_string();
     let flags = ["run", "--event", "push", "--payload", &payload];
     let planned = project.run(&[&["plan"], &flags[1..], &["--format", "json"]].concat()).expect(0, &[]).json();
+    project.in_ci();
     for (name, value) in [
-        ("CI", "true"),
         ("GITHUB_ACTIONS", "true"),
         ("GITHUB_EVENT_NAME", "push"),
         ("GITHUB_EVENT_PATH", payload.as_str()),

@@ -9,7 +9,8 @@ const BAD: &str =
 
 /// Two models on `dev`; `fraud` misses its gate there.
 fn with_a_bad_model() -> Project {
-    let project = Project::empty();
+    let mut project = Project::empty();
+    project.keep_state_outside();
     project.git.write(
         "branchline.yaml",
         "version: 1\nproject: risk\nmodels:\n  churn: { paths: [churn.sh], train: { command: sh churn.sh, data: none }, gates: { accuracy: { min: 0.5 } } }\n  fraud: { paths: [fraud.sh], train: { command: sh fraud.sh, data: none }, gates: { accuracy: { min: 0.5 } } }\n",

@@ -28,7 +28,7 @@ fn renamed() -> Project {
     project.git.git(&["fetch", "--quiet", "--prune", "origin"]);
     project.git.switch("dev");
     project.git.git(&["branch", "--quiet", "-D", "main"]);
-    project.set("CI", "true");
+    project.in_ci();
     project
 }
 
@@ -72,7 +72,8 @@ fn rules_that_were_fetched_too_long_ago_are_not_the_rules() {
 
 /// A repository where dev v1 awaits a decision in `prod`, under these rules.
 fn awaiting(rules: &str) -> Project {
-    let project = Project::with(&format!("{}{rules}", configuration("")), TRAINS);
+    let mut project = Project::with(&format!("{}{rules}", configuration("")), TRAINS);
+    project.keep_state_outside();
     project.git.git(&["branch", "prod"]);
     project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
     project.git.switch("prod");
