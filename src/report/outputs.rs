@@ -233,7 +233,7 @@ fn single(outcome: &Outcome) -> Option<&ModelOutcome> {
 
 /// Everything is text or an object, never null, so that a matrix gets what an output gets.
 fn result(outcome: &ModelOutcome, address: &dyn Fn(&Artifact) -> Address) -> Value {
-    let version = outcome.versions.last();
+    let version = outcome.version();
     let opened = version.and_then(|version| version.content.artifacts.first()).map(address);
     let text = |value: Option<String>| Value::String(value.unwrap_or_default());
     let of = |value: fn(&Version) -> String| text(version.map(value));
@@ -241,7 +241,7 @@ fn result(outcome: &ModelOutcome, address: &dyn Fn(&Artifact) -> Address) -> Val
         "model": outcome.model.as_str(),
         "at": outcome.at.clone().unwrap_or_default(),
         "verdict": outcome.verdict.as_str(),
-        "changed": outcome.changed(),
+        "changed": outcome.changed().to_string(),
         "group": of(|version| version.group.to_string()),
         "version": of(|version| version.number.0.to_string()),
         "semver": of(|version| version.content.semver.to_string()),
