@@ -52,8 +52,8 @@ pub enum Subject {
 pub enum Occasion {
     /// It is answered already.
     Settled(Verdict, Box<Reason>),
-    /// It is to be looked at under these files; and what is to be said of them.
-    Ready(Box<Ready>, Option<Reason>),
+    /// It is to be looked at under these files.
+    Ready(Box<Ready>),
 }
 
 /// An occasion to look at, and the files under which.
@@ -69,6 +69,8 @@ pub struct Ready {
     pub backend_rules: Option<SourceText>,
     /// The file whose settings hold.
     pub settings: SourceText,
+    /// Set where no branch has rules yet that this event must obey, so that the commit's own count.
+    pub first_rules: Option<Reason>,
 }
 
 /// Who vouches for the accounts and roles that a base branch names.
@@ -282,30 +284,39 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
         let Some(commit) = commit else { return Err(Failure::usage("this event needs a CI host's rules")) };
         let settings = place.config_text(&commit)?.ok_or_else(|| place.no_config(&commit))?;
         let rules = settings.clone();
-        return Ok(ready(Ready { subject, rules, rules_branch: None, backend_rules: None, settings }));
+        return Ok(ready(Ready {
+            subject,
+            rules,
+            rules_branch: None,
+            backend_rules: None,
+            settings,
+            first_rules: None,
+        }));
     }
     let default_branch =
-        whose_rules::default_branch(place, host, args.default_branch.as_ref(), event.default_branch.as_ref());
+        whose_rules::default_branch(place, host, args.default_branch.as_ref(), event.default_branch.as_ref()).await;
+    let known_default = default_branch.as_ref().ok().cloned();
     // What asks to be merged is judged by the rules of the branch that it asks, and everything else by the default branch's.
-    let (mut rules_branch, default_branch, mut vouching) = match (asked_base(args, event), default_branch.await) {
-        (Some(base), Ok(default_branch)) if default_branch == base => (base, Some(default_branch), Vouching::Same),
-        (Some(base), Ok(default_branch)) => match whose_rules::rules_of(place, host, &default_branch).await {
-            Ok(Some(rules)) => (base, Some(default_branch), Vouching::Rules(rules)),
-            Ok(None) | Err(_) => (base, Some(default_branch.clone()), Vouching::Nobody(default_branch)),
-        },
-        (Some(base), Err(failure)) => (base, None, Vouching::Unknown(failure)),
-        (None, found) => {
-            let default_branch = found?;
-            (default_branch.clone(), Some(default_branch), Vouching::Same)
+    let (rules_branch, vouching) = match asked_base(args, event) {
+        Some(base) => {
+            let vouching = match default_branch {
+                Ok(default_branch) if default_branch == base => Vouching::Same,
+                Ok(default_branch) => match whose_rules::rules_of(place, host, &default_branch).await {
+                    Ok(Some(rules)) => Vouching::Rules(rules),
+                    Ok(None) | Err(_) => Vouching::Nobody(default_branch),
+                },
+                Err(failure) => Vouching::Unknown(failure),
+            };
+            (base, vouching)
         }
+        None => (default_branch?, Vouching::Same),
     };
-    let mut rules = whose_rules::rules_of(place, host, &rules_branch).await?;
+    let own = whose_rules::rules_of(place, host, &rules_branch).await?;
     // A base that has no file yet is judged by the rules that hold everywhere else.
-    if let (None, Vouching::Rules(of_default), Some(default_branch)) = (&rules, &vouching, &default_branch) {
-        rules = Some(of_default.clone());
-        rules_branch = default_branch.clone();
-        vouching = Vouching::Same;
-    }
+    let (rules, rules_branch, vouching) = match (own, vouching, &known_default) {
+        (None, Vouching::Rules(rules), Some(default)) => (Some(rules), default.clone(), Vouching::Same),
+        (own, vouching, _) => (own, rules_branch, vouching),
+    };
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
@@ -313,12 +324,19 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
     match (rules, settings, commit) {
         (Some(rules), Some(settings), _) => {
             let backend_rules = vouching.backend_rules(&rules)?;
-            Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), backend_rules, settings }))
+            Ok(ready(Ready {
+                subject,
+                rules,
+                rules_branch: Some(rules_branch),
+                backend_rules,
+                settings,
+                first_rules: None,
+            }))
         }
-        (None, Some(settings), _) if begins_with_own_rules(&subject, event, &settings, default_branch.as_ref())? => {
+        (None, Some(settings), _) if begins_with_own_rules(&subject, event, &settings, known_default.as_ref())? => {
+            let first_rules = Some(Reason::FirstRules { branch: known_default.unwrap_or(rules_branch) });
             let rules = settings.clone();
-            let ready = Ready { subject, rules, rules_branch: None, backend_rules: None, settings };
-            Ok(Occasion::Ready(Box::new(ready), first_rules(default_branch, rules_branch)))
+            Ok(ready(Ready { subject, rules, rules_branch: None, backend_rules: None, settings, first_rules }))
         }
         (None, Some(settings), _) => {
             settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
@@ -344,11 +362,7 @@ fn asked_base(args: &RunArgs, event: &Event) -> Option<BranchName> {
 }
 
 fn ready(ready: Ready) -> Occasion {
-    Occasion::Ready(Box::new(ready), None)
-}
-
-fn first_rules(default_branch: Option<BranchName>, rules_branch: BranchName) -> Option<Reason> {
-    Some(Reason::FirstRules { branch: default_branch.unwrap_or(rules_branch) })
+    Occasion::Ready(Box::new(ready))
 }
 
 /// Tells whether the file of the commit itself counts, where no branch has rules yet that it must obey.
@@ -370,10 +384,8 @@ fn begins_with_own_rules(
         return Ok(false);
     }
     let config = crate::config::load(settings, settings).map_err(|problems| Failure::problems(&problems))?;
-    if !trains && config.backend.is_cloud() {
-        return Ok(false);
-    }
-    let stage = config.stage_of_branch(branch);
+    // Nobody vouches for accounts and roles that this file names.
+    let stage = config.stage_of_branch(branch).filter(|_| !config.backend.is_cloud());
     Ok(stage.is_some_and(|stage| matches!(stage.does, Does::Train { .. }) == trains))
 }
 

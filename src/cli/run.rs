@@ -106,8 +106,8 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             host.tell_step(None, &outcome, exit, &about);
             show_on(host, args.format, &outcome, exit, &about)
         }
-        Occasion::Ready(ready, first_rules) => {
-            let Ready { subject, rules, rules_branch, backend_rules, settings } = *ready;
+        Occasion::Ready(ready) => {
+            let Ready { subject, rules, rules_branch, backend_rules, settings, first_rules } = *ready;
             let files = Files { rules, rules_branch, backend_rules, settings };
             Reaction { place, host, args, mode, event, subject, first_rules }.run(files).await
         }

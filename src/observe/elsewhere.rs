@@ -32,6 +32,6 @@ impl Observer {
                 facts.groups.insert(target.clone(), self.look(rules, ports, target, &look).await?);
             }
         }
-        Ok(())
+        self.observe_series(rules, ports, &stage.name, facts).await
     }
 }

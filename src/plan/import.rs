@@ -25,6 +25,7 @@ use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
 use crate::plan::group;
 use crate::plan::known;
+use crate::plan::promote::semver_in;
 use crate::plan::reason::Reason;
 use crate::plan::refuse_foreign;
 use crate::plan::register::expected;
@@ -88,6 +89,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
             expected: expected(group),
             content: VersionContent {
                 model: rules.model.clone(),
+                semver: semver_in(group, version),
                 lineage: Lineage { imported: Some(origin(version)), ..version.content.lineage.clone() },
                 // An address in another home would mean something else here.
                 source: here.then(|| version.reference()),

@@ -15,7 +15,7 @@ pub mod freeze;
 pub mod gate;
 pub mod goal;
 pub mod import;
-mod next_move;
+pub mod next_move;
 pub mod permission;
 pub mod prediction;
 pub mod promote;

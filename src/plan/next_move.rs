@@ -2,12 +2,60 @@
 
 use crate::model::approval::Approval;
 use crate::model::command::FileProblem;
+use crate::model::git::BranchName;
+use crate::model::name::GroupName;
 use crate::model::training::Cause;
 use crate::model::version::Rejection;
+use crate::model::version::VersionRef;
 use crate::plan::evidence::PromotedGroup;
 use crate::plan::reason::Reason;
 
+/// A next move as it is made on GitHub: *Run workflow*, with these inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispatch {
+    /// The action: `approve`.
+    pub action: &'static str,
+    /// The branch to choose, where it matters.
+    pub branch: Option<BranchName>,
+    /// What to fill in besides: name and value.
+    pub inputs: Vec<(&'static str, String)>,
+}
+
+impl Dispatch {
+    fn of_version(action: &'static str, version: &VersionRef) -> Self {
+        let number = version.number.0.to_string();
+        Self { action, branch: None, inputs: vec![("group", version.group.to_string()), ("version", number)] }
+    }
+
+    fn of_group(action: &'static str, group: &GroupName) -> Self {
+        Self { action, branch: None, inputs: vec![("group", group.to_string())] }
+    }
+
+    fn on(action: &'static str, branch: &BranchName) -> Self {
+        Self { action, branch: Some(branch.clone()), inputs: Vec::new() }
+    }
+}
+
 impl Reason {
+    /// Returns the next move as a workflow that a person starts, where there is one action for it.
+    pub fn dispatch(&self) -> Option<Dispatch> {
+        match self {
+            Self::AwaitsApproval { version, .. } | Self::SourceAwaitsApproval { version, .. } => {
+                Some(Dispatch::of_version("approve", &version.version))
+            }
+            Self::NotApproved { version, approval: Approval::PendingManualApproval } => {
+                Some(Dispatch::of_version("approve", &version.version))
+            }
+            Self::OlderThanCurrent { version, .. } => Some(Dispatch::of_version("rollback", &version.version)),
+            Self::Frozen { group, .. } => Some(Dispatch::of_group("unfreeze", group)),
+            Self::RolledBack { version, .. } => Some(Dispatch::of_group("unfreeze", &version.version.group)),
+            Self::NotStarted { branch } => Some(Dispatch::on("run", branch)),
+            Self::DataBehind(behind) => Some(Dispatch::on("run", &behind.branch)),
+            Self::NothingToPromoteYet { branch: Some(branch), .. } => Some(Dispatch::on("run", branch)),
+            _ => None,
+        }
+    }
+
     /// Returns the next move, where there is one: as a command that can be pasted, if possible.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -440,7 +440,7 @@ fn register(
 }
 
 /// The semantic version under which a copy enters: the source's own, unless another artifact of the group carries it.
-fn semver_in(group: &GroupFacts, source: &Version) -> semver::Version {
+pub(super) fn semver_in(group: &GroupFacts, source: &Version) -> semver::Version {
     let content = &source.content;
     let seen = group.current.iter().chain(&group.matching).chain(&group.recent).chain(&group.formerly_current);
     let mut others = seen.filter(|version| version.content.semver == content.semver);

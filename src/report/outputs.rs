@@ -146,6 +146,7 @@ impl StepOutputs {
         let value = |name: &str| match name {
             "verdict" => verdict.as_str().to_owned(),
             "exit-code" => exit.to_string(),
+            "changed" => false.to_string(),
             "plan" => plan.to_string(),
             // An expression that reads them as JSON must not fail.
             "results" => "[]".to_owned(),
@@ -241,7 +242,7 @@ fn result(outcome: &ModelOutcome, address: &dyn Fn(&Artifact) -> Address) -> Val
         "model": outcome.model.as_str(),
         "at": outcome.at.clone().unwrap_or_default(),
         "verdict": outcome.verdict.as_str(),
-        "changed": outcome.changed(),
+        "changed": outcome.changed().to_string(),
         "group": of(|version| version.group.to_string()),
         "version": of(|version| version.number.0.to_string()),
         "semver": of(|version| version.content.semver.to_string()),

@@ -4,18 +4,27 @@ use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::plan::reason::Reason;
 use crate::report::escape::code_block;
+use crate::report::escape::code_span;
+use crate::report::markdown::Context;
 use crate::report::markdown::words::folded;
+use crate::report::markdown::words::linked;
 use crate::report::markdown::words::next_move;
 use crate::report::markdown::words::sentence;
 
 /// Writes the reasons of a model: what says no stands in a box with its next move, the rest in a list.
-pub(super) fn of_model(model: &ModelOutcome) -> Option<String> {
+pub(super) fn of_model(model: &ModelOutcome, context: &Context) -> Option<String> {
     let told = |reason: &&Reason| !told_elsewhere(model, reason);
-    text(model.verdict, model.reasons.iter().filter(told))
+    text(model.verdict, model.reasons.iter().filter(told), context)
 }
 
 /// Writes the reasons of a whole run. `rules_told`: what the rules would be has its own section.
-pub(super) fn of_run(verdict: Verdict, reasons: &[Reason], alone: bool, rules_told: bool) -> Option<String> {
+pub(super) fn of_run(
+    verdict: Verdict,
+    reasons: &[Reason],
+    alone: bool,
+    rules_told: bool,
+    context: &Context,
+) -> Option<String> {
     let told = |reason: &&Reason| match reason {
         Reason::Predicted { .. } => false,
         Reason::RulesIgnored { .. } => !rules_told,
@@ -23,10 +32,10 @@ pub(super) fn of_run(verdict: Verdict, reasons: &[Reason], alone: bool, rules_to
     };
     // Beside models the run's reasons never decide: the models' own do.
     let verdict = if alone { verdict } else { Verdict::Passed };
-    text(verdict, reasons.iter().filter(told))
+    text(verdict, reasons.iter().filter(told), context)
 }
 
-fn text<'a>(verdict: Verdict, reasons: impl Iterator<Item = &'a Reason>) -> Option<String> {
+fn text<'a>(verdict: Verdict, reasons: impl Iterator<Item = &'a Reason>, context: &Context) -> Option<String> {
     let reasons: Vec<&Reason> = reasons.collect();
     let says_no = !matches!(verdict, Verdict::Passed | Verdict::Skipped);
     let (first, rest) = match reasons.split_first() {
@@ -38,14 +47,16 @@ fn text<'a>(verdict: Verdict, reasons: impl Iterator<Item = &'a Reason>) -> Opti
     if let Some(first) = first {
         let mut boxed = format!("> **Why:** {}", sentence(&first.message()));
         if let Some(hint) = first.hint() {
-            boxed.push_str(&format!("\n>\n> **Next:** {}", next_move(&hint)));
+            boxed.push_str(&format!("\n>\n> **Next:** {}{}", next_move(&hint), started(first, context)));
         }
         parts.push(boxed);
     }
     let bullets: Vec<String> = rest
         .iter()
         .map(|reason| {
-            let hint = reason.hint().map_or_else(String::new, |hint| format!(". **Next:** {}", next_move(&hint)));
+            let hint = reason.hint().map_or_else(String::new, |hint| {
+                format!(". **Next:** {}{}", next_move(&hint), started(reason, context))
+            });
             format!("- {}{hint}", sentence(&reason.message()))
         })
         .collect();
@@ -53,6 +64,20 @@ fn text<'a>(verdict: Verdict, reasons: impl Iterator<Item = &'a Reason>) -> Opti
         parts.push(bullets.join("\n"));
     }
     Some(parts.join("\n\n"))
+}
+
+/// The same move on GitHub: which workflow to run, with what.
+fn started(reason: &Reason, context: &Context) -> String {
+    let (Some(dispatch), Some(page)) = (reason.dispatch(), context.page("actions")) else { return String::new() };
+    let mut text = format!("; or {}", linked("*Run workflow*", Some(&page)));
+    if let Some(branch) = &dispatch.branch {
+        text.push_str(&format!(" on {}", code_span(branch.as_str())));
+    }
+    text.push_str(&format!(" with the action {}", code_span(dispatch.action)));
+    for (name, value) in &dispatch.inputs {
+        text.push_str(&format!(", {name} {}", code_span(value)));
+    }
+    text
 }
 
 /// The last lines of a training that failed, folded.

@@ -50,9 +50,13 @@ pub(super) fn report(outcome: &Outcome, context: &Context, titled: bool) -> Vec<
     if several && !busy.is_empty() {
         sections.push(Section::new("the overview", 1, overview(&busy)));
     }
-    if let Some(text) =
-        reasons::of_run(outcome.verdict, &outcome.reasons, outcome.models.is_empty(), outcome.after_merge.is_some())
-    {
+    if let Some(text) = reasons::of_run(
+        outcome.verdict,
+        &outcome.reasons,
+        outcome.models.is_empty(),
+        outcome.after_merge.is_some(),
+        context,
+    ) {
         sections.push(Section::new("notes", 1, text));
     }
     for one in &busy {
@@ -62,7 +66,7 @@ pub(super) fn report(outcome: &Outcome, context: &Context, titled: bool) -> Vec<
         sections.push(Section::new("models with nothing to do", 3, nothing_to_do(&quiet)));
     }
     if let Some(after) = &outcome.after_merge {
-        sections.push(Section::new("the result under the new rules", 2, after_merge(outcome, after)));
+        sections.push(Section::new("the result under the new rules", 2, after_merge(outcome, after, context)));
     }
     sections.push(Section::new("the foot", 1, foot(context, predicts)));
     sections
@@ -77,7 +81,7 @@ pub(super) fn model(model: &ModelOutcome, context: &Context, predicts: bool, nam
     let at = model.at.as_ref().map_or_else(String::new, |at| format!(" ({})", markdown_cell(at)));
     let title = format!("#### {} {}{at}: {}", mark(model.verdict), markdown_cell(model.model.as_str()), model.verdict);
     add(HEADINGS, 1, named.then_some(title));
-    add("reasons", 1, reasons::of_model(model));
+    add("reasons", 1, reasons::of_model(model, context));
     add("logs", 8, reasons::logs(model));
     add("which version went where", 1, versions::went(model));
     add("candidates", 2, candidate(model));
@@ -141,7 +145,7 @@ fn nothing_to_do(models: &[&ModelOutcome]) -> String {
     format!("Nothing to do for {}.", names.join(", "))
 }
 
-fn after_merge(outcome: &Outcome, after: &AfterMerge) -> String {
+fn after_merge(outcome: &Outcome, after: &AfterMerge, context: &Context) -> String {
     let mut changes: Vec<String> =
         after.changes.iter().take(NAMED_RULES).map(|change| format!("- {}", code_span(change))).collect();
     let more = after.changes.len().saturating_sub(changes.len());
@@ -157,7 +161,7 @@ fn after_merge(outcome: &Outcome, after: &AfterMerge) -> String {
             model.verdict,
             markdown_cell(&model_headline(model))
         ));
-        if let Some(text) = reasons::of_model(model) {
+        if let Some(text) = reasons::of_model(model, context) {
             body.push_str(&format!("{text}\n\n"));
         }
         if let Some(table) = metrics::metrics(model, true) {
@@ -165,7 +169,7 @@ fn after_merge(outcome: &Outcome, after: &AfterMerge) -> String {
         }
     }
     if let Some(text) =
-        reasons::of_run(after.outcome.verdict, &after.outcome.reasons, after.outcome.models.is_empty(), true)
+        reasons::of_run(after.outcome.verdict, &after.outcome.reasons, after.outcome.models.is_empty(), true, context)
     {
         body.push_str(&text);
     }
