@@ -83,6 +83,10 @@ impl Reason {
                 "a person can bring it back: branchline approve --group {} --version {}",
                 version.version.group, version.version.number.0
             )),
+            Self::NotRestorable { version } => Some(format!(
+                "name a version that Branchline registered: branchline rollback --group {} --to NUMBER --reason \"...\"",
+                version.version.group
+            )),
             Self::ForeignGroup { .. } => {
                 Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
             }

@@ -231,6 +231,11 @@ pub enum Reason {
         /// The model, for the command.
         model: ModelName,
     },
+    /// A version that Branchline did not register, and that names no model in S3: nothing of it can be registered again.
+    NotRestorable {
+        /// The version.
+        version: Known,
+    },
     /// The group belongs to another repository.
     ForeignGroup {
         /// The group.

@@ -51,6 +51,7 @@ impl Reason {
             Self::Frozen { .. } => "frozen",
             Self::FrozenButByHand { .. } => "frozen-but-by-hand",
             Self::LastRejected { .. } => "last-rejected",
+            Self::NotRestorable { .. } => "not-restorable",
             Self::ForeignGroup { .. } => "foreign-group",
             Self::ReviewMoved { .. } => "review-moved",
             Self::ReviewRequired { .. } => "review-required",
@@ -214,6 +215,9 @@ impl Reason {
                 };
                 format!("{version} with this very content {how}: it does not return by itself")
             }
+            Self::NotRestorable { version } => format!(
+                "{version} was registered outside Branchline and names no model in S3: Branchline cannot register it again"
+            ),
             Self::ForeignGroup { group, owner, ours } => {
                 format!("{group} belongs to {owner}, and this is {ours}: nothing is written to it")
             }

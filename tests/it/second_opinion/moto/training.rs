@@ -41,6 +41,7 @@ use branchline::adapters::system::SystemClock;
 use branchline::model::cloud::AccountPlace;
 use branchline::model::cloud::Checkpoint;
 use branchline::model::cloud::Vpc;
+use branchline::model::digest::Sha256Digest;
 use branchline::model::git::RepositoryId;
 use branchline::model::name::StageName;
 use branchline::model::training::Cause;
@@ -102,14 +103,17 @@ impl Machine {
     }
 
     fn key(&self, spec: &TrainingSpec, what: &str) -> String {
-        format!("branchline/churn/trainings/{}/{what}", spec.name)
+        format!("branchline/churn/stages/dev/trainings/{}/{what}", spec.name)
     }
 
     /// Puts what a job leaves where its job would leave it.
     async fn leaves(&self, spec: &TrainingSpec, what: &str, files: &[(&str, &str)]) {
         let files: Vec<(String, Vec<u8>)> =
             files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
-        put(&self.session, &self.key(spec, &format!("output/{what}")), &archive::packed(&files)).await;
+        // The address says what the job was created with.
+        let digest = Sha256Digest::of(&serde_json::to_vec(spec).expect("JSON"));
+        let place = format!("branchline/churn/runs/dev/{0}/{digest}/{0}/output/{what}", spec.name);
+        put(&self.session, &place, &archive::packed(&files)).await;
     }
 
     /// Prints lines on one machine of a job, each at its own millisecond after the first. Returns the time of the next.
