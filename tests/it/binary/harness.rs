@@ -69,7 +69,7 @@ impl Project {
 
     /// The home of the local backend.
     pub fn home(&self) -> PathBuf {
-        self.git.root().join(".branchline")
+        self.git.root().join(".git").join("branchline")
     }
 
     /// Runs the program in the repository.
