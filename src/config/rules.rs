@@ -68,6 +68,7 @@ pub(in crate::config) struct Rules {
     checks: Checks,
     data_roots: Vec<String>,
     on_cancel: OnCancel,
+    state_outlives_job: bool,
 }
 
 impl Rules {
@@ -94,6 +95,7 @@ impl Rules {
             checks: self.checks,
             data_roots: self.data_roots.clone(),
             on_cancel: self.on_cancel,
+            state_outlives_job: self.state_outlives_job,
             literal_branches: self.literal_branches.clone(),
             places,
         }
@@ -172,6 +174,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
                 BackendKind::Cloud => OnCancel::Leave,
             },
         },
+        state_outlives_job: raw.state.as_ref().and_then(|state| state.outlives_job).unwrap_or(false),
         cloud_limits,
         places: backend,
     }

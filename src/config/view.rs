@@ -73,6 +73,14 @@ pub(in crate::config) struct RulesView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     data_roots: Vec<String>,
     on_cancel: OnCancel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<StateView>,
+}
+
+/// What the rules know about the state directory.
+#[derive(Serialize)]
+struct StateView {
+    outlives_job: bool,
 }
 
 impl RulesView {
@@ -103,6 +111,7 @@ impl RulesView {
             checks: config.checks,
             data_roots: config.data_roots.clone(),
             on_cancel: config.on_cancel,
+            state: config.state_outlives_job.then_some(StateView { outlives_job: true }),
         }
     }
 }

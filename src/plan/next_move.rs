@@ -210,6 +210,7 @@ impl Reason {
             | Self::RollingBack { .. }
             | Self::Predicted { .. }
             | Self::RulesIgnored { .. }
+            | Self::Unchanged(_)
             | Self::NoRules { .. }
             | Self::Pruned { .. } => None,
             Self::RolledBack { version, .. } => Some(format!(

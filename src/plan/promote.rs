@@ -128,6 +128,7 @@ fn fan_out(
                 && review::allows_restore(goal, version)
         });
         if let Some(older) = older {
+            review::refuse_unapproved(goal, rules)?;
             refuse_frozen(group, &format!("{} was not restored", known(older)))?;
             let (step, reason) = restoring(goal, facts, target, group, older, approval);
             registrations.push(step);

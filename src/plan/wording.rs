@@ -9,6 +9,7 @@ use crate::plan::cloud;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::Unchanged;
 use crate::plan::gate::Answer;
 use crate::plan::gate::GateResult;
 use crate::plan::reason::Known;
@@ -81,6 +82,7 @@ impl Reason {
             Self::RolledBack { .. } => "rolled-back",
             Self::NothingToRollBack { .. } => "nothing-to-roll-back",
             Self::RulesIgnored { .. } => "rules-ignored",
+            Self::Unchanged(_) => "unchanged",
             Self::LimitReached { .. } => "limit-reached",
             Self::Predicted { .. } => "predicted",
             Self::AlreadySo { .. } => "already-so",
@@ -226,7 +228,7 @@ impl Reason {
                 format!("pull request #{pull_request} showed {reviewed}, which cannot go forward: {why}{instead}")
             }
             Self::ReviewRequired { why, .. } => {
-                format!("the rules promote only what a pull request showed, and nothing was shown: {why}")
+                format!("`require_review`: the rules promote only what an approved pull request showed: {why}")
             }
             Self::Unreviewed { version, why } => format!("unreviewed: no pull request showed {version}: {why}"),
             Self::NewerThanReview { newer, pull_request } => {
@@ -332,6 +334,9 @@ impl Reason {
             Self::RulesIgnored { branch, changes } => format!(
                 "this commit changes rules, but those of {branch} count until it is merged there: {}",
                 changes.join("; ")
+            ),
+            Self::Unchanged(Unchanged { base }) => format!(
+                "unchanged by this merge: {base} already has this code, configuration and data; what follows is true of {base} itself"
             ),
             Self::LimitReached { limit, allowed, asked } => cloud::limit_message(limit, *allowed, *asked),
             Self::Predicted { base, trains } => {

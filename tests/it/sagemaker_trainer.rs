@@ -146,6 +146,7 @@ impl Lab {
             endpoint: Some(self.aws.endpoint().to_owned()),
             credentials: Some(self.aws.credentials(account)),
             patience: quick,
+            ..SessionOptions::default()
         };
         Arc::new(Session::new(place, &options).await)
     }

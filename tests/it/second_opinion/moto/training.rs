@@ -26,7 +26,6 @@ use aws_sdk_sagemaker::types::OutputDataConfig;
 use aws_sdk_sagemaker::types::StoppingCondition;
 use aws_sdk_sagemaker::types::TrainingInputMode;
 use branchline::adapters::aws::Accounts;
-use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::adapters::local::DataPlaces;
@@ -327,7 +326,7 @@ async fn a_log_that_is_not_there_yet_has_no_lines() {
     let options = SessionOptions {
         endpoint: Some(moto()),
         credentials: Some(keys("AKIAIOSFODNN7EXAMPLE", "secret")),
-        patience: Patience::default(),
+        ..SessionOptions::default()
     };
     let far = Arc::new(Session::new(far, &options).await);
     let near = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint("eu-north-1".into()).build();
