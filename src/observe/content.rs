@@ -7,6 +7,7 @@ use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
 use crate::facts::commit::DataProblem;
 use crate::facts::commit::MissingData;
+use crate::model::command::unusable;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::git::CommitSha;
@@ -19,6 +20,7 @@ use crate::model::pointer::PointedData;
 use crate::model::settings::DataSource;
 use crate::model::settings::TrainingSettings;
 use crate::observe::Observer;
+use crate::observe::command;
 use crate::observe::locked;
 use crate::ports::PortError;
 use crate::ports::Ports;
@@ -77,6 +79,8 @@ impl Observer {
                 return Ok(Err(ContentProblem::Unreadable { why: chain(&error) }));
             }
         };
+        let at_commit = command::AtCommit { git: &self.git, commit, entries: &entries };
+        let unusable_file = settings.command.as_deref().and_then(|command| unusable(command, &at_commit));
         let code_id = code_id(settings, &entries);
         // A note: where a clone lacks the files, the identity stands all the same.
         let stand_ins = self.git.watched_stand_ins(commit, &settings.watched).unwrap_or_default();
@@ -107,6 +111,7 @@ impl Observer {
             cloud: settings.cloud.clone(),
             max_runtime: settings.max_runtime,
             serve: settings.serve.clone(),
+            unusable_file,
         }))
     }
 

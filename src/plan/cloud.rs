@@ -266,6 +266,7 @@ mod tests {
             cloud,
             max_runtime: None,
             serve: None,
+            unusable_file: None,
         }
     }
 
