@@ -98,6 +98,14 @@ impl Place {
         self.reach.get_or_init(|| if self.in_ci { below() } else { DataReach::Machine }).clone()
     }
 
+    /// Makes a look in CI read data of the repository only: nobody vouches for the rules that it is under.
+    pub fn reach_without_rules(&self) {
+        if self.in_ci {
+            // Set already: by the event, which knows better.
+            let _ = self.reach.set(DataReach::Below(Vec::new()));
+        }
+    }
+
     /// Which word on a branch counts here.
     pub fn heads(&self) -> Heads {
         if self.in_ci { Heads::Remote } else { Heads::Local }

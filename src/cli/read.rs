@@ -59,7 +59,10 @@ pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
             // Nothing is decided or written here: what is checked out says well enough which groups this machine has. An
             // account that only it names is not opened.
             (Err(failure), Some(text)) if place.in_ci && names_account(&text)? => Err(failure),
-            (Err(_), Some(text)) => opened(place, text.clone(), &text, None).await,
+            (Err(_), Some(text)) => {
+                place.reach_without_rules();
+                opened(place, text.clone(), &text, None).await
+            }
             (Err(failure), None) => Err(failure),
         }
     })?

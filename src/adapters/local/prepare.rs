@@ -132,7 +132,9 @@ impl Preparation<'_> {
                 let notes = self.material.git_data(self.spec, channel, to)?;
                 let notes = notes.ok_or_else(|| unusable("the commit does not hold it any more"))?;
                 let pointed = self.material.pointed(self.spec, channel)?;
-                self.place_inside(dataset, &pointed, to).map(|()| notes)
+                self.place_inside(dataset, &pointed, to)?;
+                // The notes of the checkout are about the pointers, and those were replaced.
+                Ok(if pointed.is_empty() { notes } else { Vec::new() })
             }
             DatasetKind::Local if !by_manifest => {
                 let store = DataStore::new(self.home);

@@ -84,10 +84,10 @@ fn in_ci_a_rule_says_which_folders_hold_data() {
     let mut refused = project("data_roots: [/mnt/elsewhere]\n", &data);
     refused.run(&["plan"]).expect(0, &[]);
     for project in [&mut allowed, &mut refused] {
-        project.git.git(&["remote", "add", "origin", "."]);
-        project.git.git(&["update-ref", "refs/remotes/origin/dev", "dev"]);
-        project.git.git(&["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/dev"]);
-        project.set("CI", "true");
+        project.git.git(&["clone", "--quiet", "--bare", ".", "../origin.git"]);
+        project.git.git(&["remote", "add", "origin", "../origin.git"]);
+        project.git.git(&["fetch", "--quiet", "origin"]);
+        project.in_ci();
     }
     allowed.run(&["run", "--branch", "dev"]).expect(0, &["is Approved"]);
     let said = refused.run(&["run", "--branch", "dev"]).expect(30, &["data refused", "`data_roots`"]);
@@ -97,7 +97,7 @@ fn in_ci_a_rule_says_which_folders_hold_data() {
     let own = fs::read_to_string(refused.git.root().join("branchline.yaml")).expect("readable");
     refused.git.write("branchline.yaml", &own.replace("/mnt/elsewhere", &sets.display().to_string()));
     refused.git.commit("more");
-    refused.git.git(&["update-ref", "refs/remotes/origin/feature-x", "feature-x"]);
+    refused.git.git(&["push", "--quiet", "origin", "feature-x"]);
     refused.run(&["run", "--branch", "feature-x"]).expect(30, &["data refused"]);
     let said = refused.run(&["fingerprint"]);
     assert_eq!(said.exit, Some(30), "{} {}", said.out, said.err);

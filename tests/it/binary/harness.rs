@@ -70,7 +70,7 @@ impl Project {
     /// The state directory of the local backend.
     pub fn home(&self) -> PathBuf {
         let named = self.variables.iter().rev().find(|(name, _)| name == "BRANCHLINE_HOME");
-        named.map_or_else(|| self.git.root().join(".branchline"), |(_, value)| PathBuf::from(value))
+        named.map_or_else(|| self.git.root().join(".git").join("branchline"), |(_, value)| PathBuf::from(value))
     }
 
     /// Makes this a job of a CI host, whose state directory is outside the checkout.
