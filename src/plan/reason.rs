@@ -30,6 +30,7 @@ use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 pub use crate::plan::evidence::Known;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::TooManyAttempts;
 use crate::plan::gate::GateResult;
 pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
@@ -540,6 +541,8 @@ pub enum Reason {
         /// Which.
         what: String,
     },
+    /// The run has begun as many training runs of a model as there may be attempts.
+    TooManyAttempts(TooManyAttempts),
     /// The run was stopped.
     Cancelled {
         /// What was stopped.
