@@ -5,6 +5,7 @@
 //! the `sagemaker-training` toolkit. `/opt/ml` itself is not used, so that trainings can run side by side: the
 //! variables carry the paths.
 
+use crate::adapters::local::bounded;
 use crate::adapters::local::hyperparameters::as_text;
 use crate::adapters::local::hyperparameters::decode;
 use crate::model::name::ChannelName;
@@ -52,6 +53,19 @@ impl MlPaths {
     /// Where the command may say why it failed.
     pub(super) fn failure(&self) -> PathBuf {
         self.output().join("failure")
+    }
+
+    /// Returns the variables that name a place of the contract. Together they are unique to one training run on this
+    /// machine.
+    pub(super) fn places(&self) -> [(&'static str, PathBuf); 6] {
+        [
+            ("SM_MODEL_DIR", self.model()),
+            ("SM_OUTPUT_DIR", self.output()),
+            ("SM_OUTPUT_DATA_DIR", self.output_data()),
+            ("SM_INPUT_DIR", self.input()),
+            ("SM_INPUT_CONFIG_DIR", self.config()),
+            ("SM_MODULE_DIR", self.code.clone()),
+        ]
     }
 
     fn input(&self) -> PathBuf {
@@ -126,14 +140,7 @@ impl MlPaths {
 
         let mut variables: Vec<(OsString, OsString)> = Vec::new();
         let mut set = |name: String, value: OsString| variables.push((OsString::from(name), value));
-        for (name, path) in [
-            ("SM_MODEL_DIR", self.model()),
-            ("SM_OUTPUT_DIR", self.output()),
-            ("SM_OUTPUT_DATA_DIR", self.output_data()),
-            ("SM_INPUT_DIR", self.input()),
-            ("SM_INPUT_CONFIG_DIR", self.config()),
-            ("SM_MODULE_DIR", self.code.clone()),
-        ] {
+        for (name, path) in self.places() {
             set(name.to_owned(), path.into_os_string());
         }
         for (name, text) in [
@@ -184,9 +191,7 @@ fn resource_config() -> Value {
 
 /// Reads what the command said about its failure: the first 1024 characters of `output/failure`, as the service does.
 pub(super) fn failure_text(path: &Path) -> Option<String> {
-    use std::io::Read as _;
-    let mut bytes = Vec::new();
-    fs::File::open(path).ok()?.take(4096).read_to_end(&mut bytes).ok()?;
+    let bytes = bounded::read_start(path, 4096).ok()?;
     let text: String = String::from_utf8_lossy(&bytes).chars().take(1024).collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())

@@ -18,12 +18,15 @@ pub mod trainer;
 pub mod worker;
 
 mod blob;
+mod bounded;
 mod contract;
 mod data_store;
+
 mod folder;
 mod inventory;
 mod joblog;
 mod process;
+mod process_tree;
 mod workers;
 
 pub use artifacts::LocalArtifacts;
