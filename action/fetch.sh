@@ -59,8 +59,8 @@ cancellable() {
   local status=0
   "$@" &
   child=$!
-  trap 'kill "$child" 2>/dev/null; exit 130' INT
-  trap 'kill "$child" 2>/dev/null; exit 143' TERM
+  trap 'kill "$child" 2>/dev/null; outputs cancelled 130; exit 130' INT
+  trap 'kill "$child" 2>/dev/null; outputs cancelled 143; exit 143' TERM
   wait "$child" || status=$?
   trap - INT TERM
   return "$status"

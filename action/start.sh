@@ -13,6 +13,13 @@ umask 022
 readonly CONFIGURATION=20 ERRORED=50
 readonly OTHER_WAY="install Branchline on the runner and name it: binary-path: /path/to/branchline"
 
+# Writes the outputs of a step that ends before the program began: a later step must not read those of nothing.
+outputs() { # VERDICT EXIT-CODE
+  if [[ -n ${GITHUB_OUTPUT:-} ]]; then
+    printf 'verdict=%s\nexit-code=%s\nresults=[]\nmetrics={}\n' "$1" "$2" >>"$GITHUB_OUTPUT" || true
+  fi
+}
+
 # Ends with a sentence, as an annotation too. Nothing in it can be read as a command of the runner: it stays one line.
 refuse() {
   local code=$1 text=$2
@@ -20,6 +27,7 @@ refuse() {
   text=${text//$'\r'/%0D}
   text=${text//$'\n'/%0A}
   printf '::error title=Branchline::%s\n' "$text"
+  outputs errored "$code"
   exit "$code"
 }
 

@@ -5,6 +5,7 @@ pub mod git;
 pub mod github;
 pub mod local;
 pub mod material;
+pub mod network;
 pub mod runner;
 pub mod s3;
 pub mod sagemaker;

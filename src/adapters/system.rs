@@ -56,6 +56,17 @@ pub const KEPT_VARIABLES: &[&str] = &["PATH", "HOME", "VIRTUAL_ENV", "LANG"];
 pub const KEPT_VARIABLES: &[&str] =
     &["PATH", "HOME", "VIRTUAL_ENV", "LANG", "SystemRoot", "PATHEXT", "COMSPEC", "TEMP", "TMP", "USERPROFILE"];
 
+/// Lets no other process of the same user read the memory or the first environment of this one, which may hold a token:
+/// on Linux `/proc/<pid>` belongs to root from here on. No core is dumped either.
+pub fn close_to_other_processes() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::DumpableBehavior;
+        // A kernel that refuses leaves things as they were.
+        let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    }
+}
+
 /// Returns those of [`KEPT_VARIABLES`] that are set.
 #[expect(clippy::disallowed_methods, reason = "one of the two places that read the environment")]
 pub fn kept_environment() -> Vec<(OsString, OsString)> {

@@ -312,6 +312,8 @@ pub struct HistoryArgs {
 /// What `prune` takes away.
 #[derive(Debug, Args)]
 pub struct PruneArgs {
+    #[command(flatten)]
+    pub caller: CallerArgs,
     /// Do it.
     #[arg(long)]
     pub yes: bool,
@@ -341,7 +343,7 @@ impl EventArgs {
 }
 
 /// What a run acts on, and who asks.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Act as if this branch had just been pushed; by default the current one.
     #[arg(long)]
@@ -359,8 +361,8 @@ pub struct RunArgs {
     #[arg(long = "model", value_name = "MODEL")]
     pub models: Vec<String>,
     /// The branch whose rules count, where the CI host does not say it.
-    #[arg(long, value_name = "BRANCH")]
-    pub default_branch: Option<String>,
+    #[arg(long, value_name = "BRANCH", value_parser = flag::branch)]
+    pub default_branch: Option<BranchName>,
     /// Who caused it, as the CI host names them: for lineage and history.
     #[arg(long, value_name = "LOGIN", value_parser = flag::actor, conflicts_with = "event")]
     pub actor: Option<String>,
@@ -373,6 +375,14 @@ pub struct RunArgs {
     /// The branch that a merge would go into. Only `run` and `plan` are asked that.
     #[arg(skip)]
     pub into: Option<BranchName>,
+}
+
+impl RunArgs {
+    /// Returns who gives the command, and whose rules hold.
+    pub fn caller(&self) -> CallerArgs {
+        let RunArgs { actor, run_url, default_branch, .. } = self.clone();
+        CallerArgs { actor, run_url, default_branch }
+    }
 }
 
 /// Which version a person speaks of.
@@ -444,6 +454,8 @@ pub struct FreezeArgs {
     /// The model, where the group is given by target.
     #[arg(long)]
     pub model: Option<String>,
+    #[command(flatten)]
+    pub caller: CallerArgs,
     /// Why: it stands in the history, and wherever the freeze is shown.
     #[arg(long)]
     pub reason: String,
@@ -458,13 +470,30 @@ pub struct FreezeArgs {
 impl FreezeArgs {
     /// Returns what every command by hand takes.
     pub fn by_hand(&self) -> ByHandArgs {
-        ByHandArgs { reason: Some(self.reason.clone()), dry_run: self.dry_run, format: self.format }
+        let caller = self.caller.clone();
+        ByHandArgs { caller, reason: Some(self.reason.clone()), dry_run: self.dry_run, format: self.format }
     }
+}
+
+/// Who gives a command, and whose rules hold, where no event of the CI host says it.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CallerArgs {
+    /// Who gives the command, as the CI host names them: for `approvers`, and for the history.
+    #[arg(long, value_name = "LOGIN", value_parser = flag::actor)]
+    pub actor: Option<String>,
+    /// The address of the CI host's job: for the history.
+    #[arg(long, value_name = "URL", value_parser = flag::run_url)]
+    pub run_url: Option<String>,
+    /// The branch whose rules count, where the CI host does not say it.
+    #[arg(long, value_name = "BRANCH", value_parser = flag::branch)]
+    pub default_branch: Option<BranchName>,
 }
 
 /// What every command by hand takes.
 #[derive(Debug, Args)]
 pub struct ByHandArgs {
+    #[command(flatten)]
+    pub caller: CallerArgs,
     /// Why: it stands in the history.
     #[arg(long)]
     pub reason: Option<String>,

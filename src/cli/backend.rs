@@ -13,6 +13,7 @@ use crate::adapters::local::home::Home;
 use crate::adapters::local::registry::LocalRegistry;
 use crate::adapters::local::trainer::LocalTrainer;
 use crate::adapters::material::GitMaterial;
+use crate::adapters::network::Network;
 use crate::adapters::s3::S3Artifacts;
 use crate::adapters::s3::S3Datasets;
 use crate::adapters::sagemaker::Pace;
@@ -139,14 +140,16 @@ async fn accounts(cloud: &AccountPlace, config: &Config, clock: &Arc<dyn Clock>)
 pub(super) async fn session(place: &AccountPlace, clock: &Arc<dyn Clock>, patience: Patience) -> Arc<Session> {
     let github = OidcEnvironment::from_variables(env_vars::get);
     let run = env_vars::get(variables::GITHUB_RUN_ID);
+    let network = Network::from_variables(env_vars::get);
     let options = CredentialOptions {
         endpoint: None,
         session_name: run.map_or_else(|| "branchline".to_owned(), |run| format!("branchline-{run}")),
         clock: Arc::clone(clock),
         patience,
+        network: network.clone(),
     };
     let credentials = credentials_for(place, github.as_ref(), &options).await;
-    let options = SessionOptions { endpoint: None, credentials, patience };
+    let options = SessionOptions { endpoint: None, credentials, patience, network };
     Arc::new(Session::new(place.clone(), &options).await)
 }
 

@@ -7,14 +7,19 @@
 use crate::cli::args::ApprovalArgs;
 use crate::cli::args::ByHandArgs;
 use crate::cli::args::FreezeArgs;
+use crate::cli::args::OutcomeFormat;
 use crate::cli::block_on;
+use crate::cli::caller::Caller;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
+use crate::cli::host::About;
+use crate::cli::host::Judged;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::event::Command;
 use crate::event::GroupChoice;
 use crate::facts::GroupFacts;
@@ -22,11 +27,14 @@ use crate::facts::group::GroupLook;
 use crate::model::history::Attribution;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::name::TargetName;
+use crate::model::version::Version;
 use crate::model::version::VersionNumber;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::Task;
+use crate::plan::permission::Request;
 use crate::plan::reason::BeforeVerdict;
 use crate::plan::rollback;
 use crate::plan::route::model_rules;
@@ -47,6 +55,11 @@ impl Resolved {
             .ok_or_else(|| Failure::usage(format!("there is no model `{}`", self.model)))?;
         let by = Attribution { event: self.event.to_owned(), ..by };
         Ok(Task { goal: Goal { aim: self.aim.clone(), by, run_attempt, predicts: false }, rules })
+    }
+
+    /// What should become true of which model.
+    pub fn aim(&self) -> (&ModelName, &Aim) {
+        (&self.model, &self.aim)
     }
 
     /// Says what is done, in words.
@@ -255,22 +268,55 @@ async fn look(composed: &Composed, group: &GroupName, asked: Option<VersionNumbe
     composed.drive.ports.registry.look(group, &look).await.map_err(|error| Failure::port(&error))
 }
 
+/// What a command judges, where the rules look at who made it.
+pub(super) async fn judged(composed: &Composed, model: &ModelName, aim: &Aim) -> Result<Option<Judged>, Failure> {
+    if !composed.config.not_author {
+        return Ok(None);
+    }
+    let find = async |target: &TargetName, number: Option<VersionNumber>| match composed.config.group(model, target) {
+        Some(group) => look(composed, group, number).await.map(Some),
+        None => Ok(None),
+    };
+    let current = |facts: &GroupFacts| facts.current.as_ref().map(|current| current.content.lineage.commit.clone());
+    let of = |version: Option<Version>, since| version.map(|version| Judged { model: model.clone(), version, since });
+    Ok(match aim {
+        Aim::Approve { target, version } => {
+            let Some(facts) = find(target, Some(*version)).await? else { return Ok(None) };
+            let since = current(&facts);
+            of(facts.asked.into_iter().next(), since)
+        }
+        Aim::PromoteByHand { from, to, version, .. } => {
+            let Some(source) = find(from, Some(*version)).await? else { return Ok(None) };
+            let since = find(to, None).await?.as_ref().and_then(current);
+            of(source.asked.into_iter().next(), since)
+        }
+        Aim::Import { version, .. } => of(Some(version.as_ref().clone()), None),
+        _ => None,
+    })
+}
+
 fn act(
     directory: Option<&Path>,
     by_hand: &ByHandArgs,
     resolve: impl AsyncFnOnce(&Composed) -> Result<Resolved, Failure>,
 ) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
-    let (composed, _) = read::open(&place)?;
     block_on(async {
+        let caller = Caller::find(&place, &by_hand.caller, by_hand.format != OutcomeFormat::Text).await?;
+        let (composed, _) = read::open_to_act(&place, &caller).await?;
+        state_directory::refuse_short_lived(&place, &composed.config)?;
         let resolved = resolve(&composed).await?;
-        let by = Attribution {
-            actor: place.git.user_name(),
-            run_key: format!("local/{}", uuid::Uuid::new_v4()),
-            reason: by_hand.reason.clone(),
-            ..Attribution::default()
-        };
+        let by = caller.attribution(&place, resolved.event, by_hand.reason.clone());
         let task = resolved.task(&composed, by, 1)?;
+        let show =
+            |outcome: &Outcome, exit| run::show_on(&caller.host, by_hand.format, outcome, exit, &About::default());
+        if let Some(request) = Request::of_aim(&task.rules, &task.goal.aim) {
+            let judged = judged(&composed, &resolved.model, &resolved.aim).await?;
+            let refused = caller.refusal(&place, &composed.config, &request, judged.as_ref(), &resolved.text).await;
+            if let Some(refused) = refused {
+                return show(&refused, refused.exit_code());
+            }
+        }
         let signals = Signals::listen(composed.drive.cancelled.clone());
         let models = if by_hand.dry_run {
             composed.drive.plan(std::slice::from_ref(&task)).await
@@ -278,6 +324,6 @@ fn act(
             composed.drive.run(vec![task]).await
         };
         let outcome = Outcome::of_models(resolved.text, models);
-        run::show(by_hand.format, &outcome, signals.exit_code(&outcome))
+        show(&outcome, signals.exit_code(&outcome))
     })?
 }

@@ -1,7 +1,9 @@
 //! `check` and `config show`: what the configuration says, and what it means.
 
+use crate::adapters::aws::policy::Conflict;
+use crate::adapters::aws::policy::conflicts;
 use crate::cli::args::Format;
-use crate::cli::compose::Place;
+use crate::cli::compose;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::log;
@@ -10,9 +12,14 @@ use crate::cli::print_json;
 use crate::config::Config;
 use crate::config::Problems;
 use crate::config::SourceText;
+use crate::config::problem::FileProblems;
+use crate::config::problem::Place;
+use crate::config::problem::Problem;
+use crate::config::route::Route;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::name::GroupName;
+use crate::model::name::StageName;
 use crate::model::stage::Does;
 use crate::report::branch::BranchJson;
 use crate::report::json::JSON_SCHEMA;
@@ -34,7 +41,7 @@ pub fn check(
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
             SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
         }
-        None => on_disk(&Place::find(directory, false)?)?,
+        None => on_disk(&compose::Place::find(directory, false)?)?,
     };
     let config = match crate::config::load(&source, &source) {
         Ok(config) => config,
@@ -44,6 +51,13 @@ pub fn check(
         }
         Err(problems) => return Err(Failure::problems(&problems)),
     };
+    let unsafe_roles = unsafe_roles(&config, &source);
+    if let Some(problems) = unsafe_roles {
+        return match format {
+            Format::Json => print_json(&CheckJson::invalid(&source, &problems)).map(|_| failure::CONFIGURATION),
+            Format::Text => Err(Failure::problems(&problems)),
+        };
+    }
     if let Some(name) = branch {
         let answer = explain_branch(&config, name)?;
         return match format {
@@ -54,6 +68,39 @@ pub fn check(
     match format {
         Format::Text => print(&valid(&source, &config)),
         Format::Json => print_json(&CheckJson::valid(&source, &config)),
+    }
+}
+
+/// Says by which roles a lower stage could change what a higher one decides over. Only `check` and `doctor` say it: a
+/// run cannot know whom IAM lets assume a role.
+fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
+    if config.cloud.is_none() {
+        return None;
+    }
+    let problem = |conflict: Conflict| {
+        let route = match &conflict {
+            Conflict::SharedRole { higher: stage, .. } | Conflict::TrainingWrites { stage, .. } => {
+                role_route(config, stage, "assume_role_arn")
+            }
+            Conflict::ReaderWrites { stage, .. } => role_route(config, stage, "read_role_arn"),
+            Conflict::Checkpoints { .. } => Route::of(&["models"]),
+            Conflict::Branches { higher, .. } => Route::of(&["stages", higher.as_str(), "branches"]),
+        };
+        let place = config.place(&route).map_or(Place::START, |(_, line, column)| Place { line, column, width: 1 });
+        Problem { place, message: conflict.to_string(), hint: Some(conflict.hint()), route }
+    };
+    let list: Vec<Problem> = conflicts(config).into_iter().map(problem).collect();
+    (!list.is_empty()).then(|| Problems {
+        files: vec![FileProblems { file: source.file.clone(), source: source.text.clone(), list }],
+    })
+}
+
+/// Where the role of a stage is written.
+fn role_route(config: &Config, stage: &StageName, key: &str) -> Route {
+    if config.accounts.contains_key(stage) {
+        Route::of(&["accounts", stage.as_str(), key])
+    } else {
+        Route::of(&["backend", "sagemaker", key])
     }
 }
 
@@ -84,7 +131,7 @@ fn valid(source: &SourceText, config: &Config) -> String {
     text
 }
 
-pub(super) fn on_disk(place: &Place) -> Result<SourceText, Failure> {
+pub(super) fn on_disk(place: &compose::Place) -> Result<SourceText, Failure> {
     place
         .config_on_disk()?
         .ok_or_else(|| Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init"))
@@ -160,7 +207,7 @@ struct ShownJson {
 
 /// Shows the configuration: the file on disk, or that of a branch or a commit.
 pub fn config_show(directory: Option<&Path>, shown: &Shown<'_>) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = compose::Place::find(directory, false)?;
     let commit = match (shown.branch, shown.commit) {
         (_, Some(text)) => Some(place.git.resolve_commit(text).map_err(|error| Failure::git(&error))?),
         (Some(branch), None) => Some(log::start(&place, Some(branch))?.1),

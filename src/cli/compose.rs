@@ -1,6 +1,7 @@
 //! The composition root: from the place, the environment and the arguments to a loop that is ready to run.
 
 use crate::adapters::aws::Accounts;
+use crate::adapters::git::GitError;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Heads;
@@ -68,6 +69,11 @@ impl Place {
     /// Which word on a branch counts here.
     pub fn heads(&self) -> Heads {
         if self.in_ci { Heads::Remote } else { Heads::Local }
+    }
+
+    /// Lists the branches with their heads. In CI those of `origin`: a local one may be left over from an earlier job.
+    pub fn branches(&self) -> Result<Vec<(BranchName, CommitSha)>, GitError> {
+        if self.in_ci && self.git.has_origin() { self.git.fetched_branches() } else { self.git.branches(self.heads()) }
     }
 
     /// Returns the branch that is checked out, or says why there is none.
@@ -170,11 +176,37 @@ pub async fn compose(
     Ok(Composed { config, drive: Arc::new(drive), accounts })
 }
 
+/// Puts a prediction together under other rules: those of a base branch, or those that a merge brings.
+///
+/// Whatever is asked, is asked through the clients of the run: a file that nobody merged into the default branch names no
+/// account, role or bucket that anything is sent to.
+pub fn to_predict(
+    place: &Place,
+    rules: SourceText,
+    settings: &SourceText,
+    run: &Composed,
+) -> Result<Composed, Failure> {
+    let config = crate::config::load(&rules, settings).map_err(|problems| Failure::problems(&problems))?;
+    let config = Arc::new(config);
+    let repository = run.drive.observer.repository().clone();
+    let observer = Observer::new(Arc::clone(&place.git), repository, place.heads(), rules)
+        .with_loaded(settings.clone(), Arc::clone(&config));
+    let drive = Drive {
+        observer: Arc::new(observer),
+        ports: run.drive.ports.clone(),
+        patience: run.drive.patience,
+        on_cancel: run.drive.on_cancel,
+        parallel: run.drive.parallel,
+        cancelled: run.drive.cancelled.clone(),
+    };
+    Ok(Composed { config, drive: Arc::new(drive), accounts: run.accounts.clone() })
+}
+
 /// Says who acts, from where and why.
 pub fn attribution(place: &Place, event: &Event, reason: Option<String>) -> Attribution {
     let local_key = || format!("local/{}", uuid::Uuid::new_v4());
     Attribution {
-        actor: event.actor.clone().or_else(|| place.git.user_name()),
+        actor: event.acted_by().map(str::to_owned).or_else(|| place.git.user_name()),
         event: event.name.clone(),
         run_url: event.run.url.clone(),
         run_key: event.run.key.clone().unwrap_or_else(local_key),

@@ -4,6 +4,8 @@
 use crate::cli::by_hand;
 use crate::cli::compose::Composed;
 use crate::cli::failure::Failure;
+use crate::cli::host::Judged;
+use crate::cli::limits;
 use crate::cli::prune;
 use crate::cli::pull_request;
 use crate::cli::reconcile;
@@ -17,6 +19,7 @@ use crate::model::name::ModelName;
 use crate::model::verdict::Verdict;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
+use crate::plan::permission::Request;
 use crate::plan::reason::Reason;
 use crate::plan::route;
 use crate::plan::route::Route;
@@ -31,21 +34,23 @@ impl Reaction<'_> {
         command: &Command,
         only: &[ModelName],
     ) -> Result<Outcome, Failure> {
-        match self.host.refuse_by_hand(self.event, command, composed).await {
-            Ok(None) => {}
-            Ok(Some(reason)) => return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) }),
-            Err(error) => {
-                return Ok(Outcome { verdict: Verdict::Errored, ..Outcome::skipped(text, port_failed(&error)) });
-            }
-        }
         let by = Attribution { reason: command.reason().map(|reason| reason.as_str().to_owned()), ..by.clone() };
         if let Some(resolved) = by_hand::of_command(composed, command).await? {
             let task = resolved.task(composed, by, self.event.run.attempt)?;
+            let (model, aim) = resolved.aim();
+            let judged = by_hand::judged(composed, model, aim).await?;
+            let request = Request::of_aim(&task.rules, aim).unwrap_or_else(|| Request::of(command.action()));
+            if let Some(refused) = self.refused(composed, &request, judged.as_ref(), &text).await {
+                return Ok(refused);
+            }
             let models = match self.mode {
                 Mode::Plan => composed.drive.plan(std::slice::from_ref(&task)).await,
                 Mode::Run | Mode::Train { .. } => composed.drive.run(vec![task]).await,
             };
             return Ok(Outcome::of_models(resolved.text().to_owned(), models));
+        }
+        if let Some(refused) = self.refused(composed, &Request::of(command.action()), None, &text).await {
+            return Ok(refused);
         }
         match command {
             Command::Reconcile { stage } => {
@@ -61,6 +66,22 @@ impl Reaction<'_> {
             }
             Command::Prune { yes } => prune::dispatched(self.place, composed, &by, only, *yes, text).await,
             _ => self.train_dispatched(composed, &by, text, command).await,
+        }
+    }
+
+    /// Says why a command must not be done, as an outcome.
+    async fn refused(
+        &self,
+        composed: &Composed,
+        request: &Request,
+        judged: Option<&Judged>,
+        text: &str,
+    ) -> Option<Outcome> {
+        let skipped = |verdict, reason| Outcome { verdict, ..Outcome::skipped(text.to_owned(), reason) };
+        // Of a re-run it is asked who ran it again: the rights of the first one are not theirs.
+        match self.host.refuse(self.place, &composed.config, request, self.event.person(), judged).await {
+            Ok(refused) => refused.map(|reason| skipped(Verdict::Blocked, reason)),
+            Err(error) => Some(skipped(Verdict::Errored, port_failed(&error))),
         }
     }
 
@@ -102,7 +123,14 @@ impl Reaction<'_> {
                 if let Err(error) = bound {
                     return Ok(Outcome { verdict: Verdict::Errored, ..Outcome::skipped(text, port_failed(&error)) });
                 }
-                Ok(Outcome::of_models(text, composed.drive.run(tasks).await))
+                if *self.mode == Mode::Plan {
+                    let planned = composed.drive.plan(&tasks).await;
+                    return Ok(Outcome::of_models(text, limits::planned(&config, planned)));
+                }
+                match limits::refused(&config, &composed.drive, &tasks).await {
+                    Some(reason) => Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) }),
+                    None => Ok(Outcome::of_models(text, composed.drive.run(tasks).await)),
+                }
             }
         }
     }

@@ -4,6 +4,8 @@
 use crate::adapters::aws::Accounts;
 use crate::adapters::aws::Patience;
 use crate::adapters::aws::Session;
+use crate::adapters::aws::policy::conflicts;
+use crate::adapters::aws::policy::shared_training_roles;
 use crate::adapters::aws::probe;
 use crate::adapters::aws::probe::Made;
 use crate::adapters::sagemaker::SageMakerRegistry;
@@ -29,6 +31,7 @@ use crate::model::finding::Standing;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::name::StageName;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
 use crate::ports::Clock;
@@ -56,7 +59,7 @@ pub fn doctor(directory: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failure
     let repository = repository_id(&place, &RepositoryId::default());
     let only = chosen(&config, args.stage.as_deref())?;
     let findings = block_on(async {
-        let mut findings = Vec::new();
+        let mut findings = roles(&config);
         for region in regions(&config, only).await {
             findings.extend(examine(&config, &region, &repository, args.read_only).await);
         }
@@ -72,6 +75,23 @@ pub fn doctor(directory: Option<&Path>, args: &DoctorArgs) -> Result<u8, Failure
         (false, true) => failure::BLOCKED,
         (false, false) => 0,
     })
+}
+
+/// Looks at the roles as the configuration names them: a lower stage must not be able to change what a higher one decides
+/// over.
+fn roles(config: &Config) -> Vec<Finding> {
+    const PLACE: &str = "roles in branchline.yaml";
+    let conflicts = conflicts(config).into_iter().map(|conflict| {
+        let fix = conflict.hint();
+        Finding::new(PLACE, "separation of stages".to_owned(), Standing::Missing, conflict.to_string()).fix(fix)
+    });
+    let training = shared_training_roles(config).into_iter().map(|(arn, stages)| {
+        let stages: Vec<&str> = stages.iter().map(StageName::as_str).collect();
+        let seen = format!("training jobs of {} share {arn}, so each could replace another's output", stages.join(" and "));
+        Finding::new(PLACE, "separation of training jobs".to_owned(), Standing::Advice, seen)
+            .fix("give each stage its own `execution_role_arn`: `branchline iam` prints the roles and the `accounts` to write")
+    });
+    conflicts.chain(training).collect()
 }
 
 /// Makes every group that does not exist.

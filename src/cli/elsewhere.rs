@@ -10,17 +10,22 @@ use crate::adapters::local::bring::bring;
 use crate::adapters::local::bring::bring_metrics;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::pack::PackError;
+use crate::cli::args::ByHandArgs;
+use crate::cli::args::OutcomeFormat;
 use crate::cli::args::RegisterArgs;
 use crate::cli::block_on;
+use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
+use crate::cli::host::About;
 use crate::cli::notice;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
@@ -41,7 +46,8 @@ use std::path::PathBuf;
 /// Registers a model that was trained elsewhere.
 pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
-    let (composed, _) = read::open(&place)?;
+    let (caller, composed) = block_on(open(&place, &args.by_hand))??;
+    state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;
     let origin = origin(&place, &composed, &model, args.commit.as_deref())?;
     let (target, group) = choose_group(&place, &composed, &model, args.group.as_deref())?;
@@ -58,7 +64,7 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
         unknown_tree: origin.unknown_tree,
     };
     let aim = Aim::RegisterElsewhere { target, commit: origin.commit, branch: origin.branch, result: Box::new(result) };
-    let by = by(&place, "register", args.by_hand.reason.clone());
+    let by = caller.attribution(&place, "register", args.by_hand.reason.clone());
     let task = task(&composed, &model, aim, by)?;
     block_on(async {
         let signals = Signals::listen(composed.drive.cancelled.clone());
@@ -68,25 +74,24 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
             composed.drive.run(vec![task]).await
         };
         let outcome = Outcome::of_models(text, models);
-        run::show(args.by_hand.format, &outcome, signals.exit_code(&outcome))
+        run::show_on(&caller.host, args.by_hand.format, &outcome, signals.exit_code(&outcome), &About::default())
     })?
+}
+
+/// Opens the registry for a command that brings a version in: not in a job whose event brings code of somebody else.
+pub(super) async fn open(place: &Place, args: &ByHandArgs) -> Result<(Caller, Composed), Failure> {
+    let caller = Caller::find(place, &args.caller, args.format != OutcomeFormat::Text).await?;
+    if let Some(refused) = caller.refused_event() {
+        return Err(Failure::new(failure::BLOCKED, refused.message()));
+    }
+    let (composed, _) = read::open_to_act(place, &caller).await?;
+    Ok((caller, composed))
 }
 
 /// Finds a model by name.
 pub(super) fn one_model(composed: &Composed, name: &str) -> Result<ModelName, Failure> {
     let found = compose::chosen_models(&composed.config, &[name.to_owned()])?;
     found.into_iter().next().ok_or_else(|| Failure::usage("no model was named"))
-}
-
-/// Says who acts by hand.
-pub(super) fn by(place: &Place, event: &str, reason: Option<String>) -> Attribution {
-    Attribution {
-        actor: place.git.user_name(),
-        event: event.to_owned(),
-        run_key: format!("local/{}", uuid::Uuid::new_v4()),
-        reason,
-        ..Attribution::default()
-    }
 }
 
 /// Makes the task for the loop.

@@ -5,13 +5,15 @@
 
 use crate::cli::failure::BUG;
 use crate::cli::failure::Failure;
-use std::io::Write as _;
+use crate::cli::step_outputs;
+use crate::cli::streams;
 use std::panic::PanicHookInfo;
 
 /// From here on a fault ends the program with [`BUG`] and a sentence.
 pub fn tell_of_faults() {
     std::panic::set_hook(Box::new(|fault| {
-        drop(write!(anstream::stderr(), "{}", failure(fault).render()));
+        streams::err(&failure(fault).render());
+        step_outputs::write_end(BUG);
         end();
     }));
 }

@@ -1,12 +1,11 @@
 //! What is typed after a flag, checked before anything is opened.
 
 use crate::model::git::BranchName;
+use crate::model::text::is_invisible;
 
 /// Takes a login: foreign text that stands in histories for ever, so it is short and has nothing that hides.
 pub fn actor(text: &str) -> Result<String, String> {
-    let hides = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let hides = |c: char| c.is_control() || is_invisible(c);
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 100 || text.chars().any(hides) {
         return Err("a login has 1 to 100 visible characters".to_owned());

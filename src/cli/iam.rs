@@ -8,9 +8,11 @@ use crate::cli::args::IamFormat;
 use crate::cli::check::on_disk;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
+use crate::cli::notice;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::model::iam::AccountPermissions;
+use crate::model::iam::Permissions;
 use crate::report;
 use crate::report::terminal::plain;
 use std::path::Path;
@@ -23,7 +25,8 @@ pub fn iam(directory: Option<&Path>, args: &IamArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
     let source = on_disk(&place)?;
     let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
-    let mut accounts = permissions(&config, &trust(&place, args)?).map_err(|error| refusal(&error))?;
+    let Permissions { mut accounts, separated } =
+        permissions(&config, &trust(&place, args)?).map_err(|error| refusal(&error))?;
     if let Some(wanted) = &args.account {
         let known: Vec<String> = accounts.iter().map(|account| account.account.clone()).collect();
         accounts.retain(|account| &account.account == wanted);
@@ -35,10 +38,23 @@ pub fn iam(directory: Option<&Path>, args: &IamArgs) -> Result<u8, Failure> {
     if let Some(wanted) = &args.role {
         narrow(&mut accounts, wanted)?;
     }
+    if !separated.is_empty() {
+        notice(&plain_lines(&report::iam::separated(&separated)));
+    }
     match (args.format, accounts.as_slice()) {
-        (IamFormat::Json, all) => print_json(&report::iam::as_json(all)),
+        (IamFormat::Json, all) => print_json(&report::iam::as_json(all, &separated)),
         (IamFormat::Terraform, [only]) => print(&report::iam::terraform(only)),
-        (IamFormat::Cloudformation, [only]) => print_json(&report::iam::cloudformation(only)),
+        (IamFormat::Cloudformation, [only]) => {
+            let template = report::iam::template(only);
+            if template.len() > report::iam::LONGEST_TEMPLATE {
+                notice(&format!(
+                    "The template has {} bytes. `aws cloudformation deploy` takes {} without a bucket: add `--s3-bucket`.",
+                    template.len(),
+                    report::iam::LONGEST_TEMPLATE
+                ));
+            }
+            print(&template)
+        }
         (IamFormat::Terraform | IamFormat::Cloudformation, all) => {
             let ids: Vec<&str> = all.iter().map(|account| account.account.as_str()).collect();
             Err(Failure::usage("each account is set up by itself, and the configuration uses several")
@@ -70,14 +86,18 @@ fn trust(place: &Place, args: &IamArgs) -> Result<Trust, Failure> {
     }
 }
 
+/// Text for a terminal, line by line.
+fn plain_lines(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
 fn narrow(accounts: &mut Vec<AccountPermissions>, wanted: &str) -> Result<(), Failure> {
     let known: Vec<String> = accounts.iter().flat_map(|account| &account.roles).map(|role| role.name.clone()).collect();
     for account in accounts.iter_mut() {
         account.roles.retain(|role| {
-            let stages = role.purpose.strip_prefix("stages ").or_else(|| role.purpose.strip_prefix("stage "));
             role.name == wanted
                 || (wanted == "pull-request" && role.purpose.starts_with("pull requests"))
-                || stages.is_some_and(|stages| stages.split(", ").any(|stage| stage == wanted))
+                || role.purpose.strip_prefix("stage ") == Some(wanted)
         });
         account.buckets.clear();
         account.keys.clear();
@@ -96,6 +116,14 @@ fn refusal(error: &PolicyError) -> Failure {
         PolicyError::Local => failure.hint("write `backend: { sagemaker: {…} }` into branchline.yaml"),
         PolicyError::Account(_) => {
             failure.hint("write `account_id` under `backend.sagemaker`, and `id` under the stage's account")
+        }
+        PolicyError::Conflict(conflict) => failure.hint(conflict.hint()),
+        PolicyError::TooLarge { .. } => failure.hint(
+            "leave out `group_names`, or let them begin or end alike: then one pattern stands for many groups; or split \
+             the models over two projects",
+        ),
+        PolicyError::SameName { .. } => {
+            failure.hint("give the stages roles of different names: `assume_role_arn` and `execution_role_arn`")
         }
     }
 }

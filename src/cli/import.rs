@@ -8,16 +8,19 @@ use crate::adapters::local::registry::LocalRegistry;
 use crate::adapters::system::SystemClock;
 use crate::cli::args::ImportArgs;
 use crate::cli::block_on;
+use crate::cli::by_hand;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
-use crate::cli::elsewhere::by;
 use crate::cli::elsewhere::one_model;
+use crate::cli::elsewhere::open;
 use crate::cli::elsewhere::task;
 use crate::cli::elsewhere::within;
 use crate::cli::failure::Failure;
+use crate::cli::host::About;
 use crate::cli::read;
 use crate::cli::run;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
@@ -27,6 +30,7 @@ use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
+use crate::plan::permission::Request;
 use crate::ports::Registry;
 use std::path::Path;
 use std::path::PathBuf;
@@ -41,7 +45,8 @@ const LISTED: usize = 12;
 /// Takes over a group.
 pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
-    let (composed, _) = read::open(&place)?;
+    let (caller, composed) = block_on(open(&place, &args.by_hand))??;
+    state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;
     let (_, to, group) = read::find_group(&composed, &args.to, Some(model.as_str()))?;
     let source = GroupName::parse(&args.group).map_err(|error| Failure::usage(error.to_string()))?;
@@ -54,7 +59,9 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
         let (owner, versions) = read_source(&composed, other.as_deref(), &source).await?;
         let from = other.as_ref().map_or_else(String::new, |home| format!(" of {}", home.display()));
         let text = format!("import {source}{from} into {group} by hand");
-        let by = by(&place, "import", args.by_hand.reason.clone());
+        let by = caller.attribution(&place, "import", args.by_hand.reason.clone());
+        let show =
+            |outcome: &Outcome, exit| run::show_on(&caller.host, args.by_hand.format, outcome, exit, &About::default());
         let mut outcomes = Vec::new();
         for version in versions {
             let aim = Aim::Import {
@@ -65,6 +72,13 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
                 foreign: args.foreign,
             };
             let task = task(&composed, &model, aim, by.clone())?;
+            if let Some(request) = Request::of_aim(&task.rules, &task.goal.aim) {
+                let judged = by_hand::judged(&composed, &model, &task.goal.aim).await?;
+                let refused = caller.refusal(&place, &composed.config, &request, judged.as_ref(), &text).await;
+                if let Some(refused) = refused {
+                    return show(&refused, refused.exit_code());
+                }
+            }
             let models = if args.by_hand.dry_run {
                 composed.drive.plan(std::slice::from_ref(&task)).await
             } else {
@@ -78,7 +92,7 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
             }
         }
         let outcome = Outcome::of_models(text, joined(outcomes).into_iter().collect());
-        run::show(args.by_hand.format, &outcome, signals.exit_code(&outcome))
+        show(&outcome, signals.exit_code(&outcome))
     })?
 }
 

@@ -4,16 +4,62 @@
 
 use crate::config::Config;
 use crate::config::resolved::BackendKind;
+use crate::drive::Drive;
 use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::plan::cloud::machine_seconds;
+use crate::plan::goal::Task;
 use crate::plan::reason::Reason;
 use crate::plan::step::Step;
 use crate::plan::step::TrainStep;
 
 /// Tells whether anything is limited: only then all models are planned before the first one runs.
-pub(super) fn has_any(config: &Config) -> bool {
+fn has_any(config: &Config) -> bool {
     config.limits.max_trainings_per_event.is_some() || max_hours(config).is_some()
+}
+
+/// Refuses tasks that would begin more than the rules allow, before the first one.
+pub(super) async fn refused(config: &Config, drive: &Drive, tasks: &[Task]) -> Option<Reason> {
+    if !has_any(config) {
+        return None;
+    }
+    too_many(config, &drive.plan(tasks).await)
+}
+
+/// What an event that looks at several branch heads has begun so far: the limits are the event's, not a head's.
+#[derive(Default)]
+pub(super) struct Begun {
+    planned: Vec<ModelOutcome>,
+}
+
+impl Begun {
+    /// Takes those tasks out that would begin more than the rules allow, each with its refusal.
+    pub(super) async fn admit(&mut self, config: &Config, drive: &Drive, tasks: &mut Vec<Task>) -> Vec<ModelOutcome> {
+        if !has_any(config) {
+            return Vec::new();
+        }
+        let mut refused = Vec::new();
+        for task in std::mem::take(tasks) {
+            let planned = drive.plan(std::slice::from_ref(&task)).await;
+            let begins =
+                planned.iter().flat_map(|model| &model.steps).any(|record| matches!(record.step, Step::Train(_)));
+            if !begins {
+                tasks.push(task);
+                continue;
+            }
+            let before = self.planned.len();
+            self.planned.extend(planned);
+            match too_many(config, &self.planned) {
+                Some(reason) => {
+                    self.planned.truncate(before);
+                    let nothing = ModelOutcome::nothing(task.rules.model.clone());
+                    refused.push(ModelOutcome { verdict: Verdict::Blocked, reasons: vec![reason], ..nothing });
+                }
+                None => tasks.push(task),
+            }
+        }
+        refused
+    }
 }
 
 /// Says of what is planned what its run would be told: none of it would be started.
@@ -32,7 +78,7 @@ fn max_hours(config: &Config) -> Option<u64> {
 }
 
 /// Refuses an event that asks for more trainings than the rules allow, before the first one.
-pub(super) fn too_many(config: &Config, planned: &[ModelOutcome]) -> Option<Reason> {
+fn too_many(config: &Config, planned: &[ModelOutcome]) -> Option<Reason> {
     let hours = max_hours(config);
     let trainings = config.limits.max_trainings_per_event;
     let begun: Vec<&TrainStep> = planned

@@ -5,6 +5,7 @@
 mod args;
 mod backend;
 mod by_hand;
+mod caller;
 mod check;
 mod compose;
 mod demo;
@@ -34,30 +35,42 @@ mod read;
 mod reconcile;
 mod run;
 mod signals;
+mod state_directory;
+mod step_outputs;
+mod streams;
 mod when;
+mod whose_rules;
 mod workflows;
 
 use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
+use crate::adapters::system;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::ConfigCommand;
 use crate::cli::failure::Failure;
 use clap::CommandFactory as _;
 use clap::Parser as _;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    // First of all: another process of the same user must not read the token out of this one.
+    system::close_to_other_processes();
     fault::tell_of_faults();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" of exit 0; clap prints each where it belongs.
             let exit = u8::try_from(error.exit_code()).unwrap_or(failure::USAGE);
-            drop(error.print());
+            let text = error.render().ansi().to_string();
+            if error.use_stderr() {
+                streams::err(&text);
+            } else {
+                drop(print(&text));
+            }
+            step_outputs::write_end(exit);
             return ExitCode::from(exit);
         }
     };
@@ -66,9 +79,13 @@ pub fn main() -> ExitCode {
     }
     outlive_size_limit();
     match dispatch(cli) {
-        Ok(exit) => ExitCode::from(exit),
+        Ok(exit) => {
+            step_outputs::write_end(exit);
+            ExitCode::from(exit)
+        }
         Err(failure) => {
-            drop(write!(anstream::stderr(), "{}", failure.render()));
+            streams::err(&failure.render());
+            step_outputs::write_end(failure.exit);
             ExitCode::from(failure.exit)
         }
     }
@@ -135,7 +152,11 @@ fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
 
 /// Prints to standard output. A reader that went away is not a failure.
 fn print(text: &str) -> Result<u8, Failure> {
-    match anstream::stdout().write_all(text.as_bytes()) {
+    printed(streams::out(text))
+}
+
+fn printed(result: std::io::Result<()>) -> Result<u8, Failure> {
+    match result {
         Ok(()) => Ok(0),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(0),
         Err(error) => Err(Failure::io("write to standard output", &error)),
@@ -144,7 +165,7 @@ fn print(text: &str) -> Result<u8, Failure> {
 
 /// Prints a value as JSON.
 fn print_json(value: &impl serde::Serialize) -> Result<u8, Failure> {
-    print(&json(value)?)
+    printed(streams::out_json(&json(value)?))
 }
 
 /// Writes a value as a JSON document.
@@ -156,8 +177,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
 
 /// Prints a notice to standard error.
 fn notice(text: &str) {
-    // Nobody can be told that nobody can be told.
-    drop(writeln!(anstream::stderr(), "{text}"));
+    streams::err(&format!("{text}\n"));
 }
 
 /// Runs a future to its end on the program's one runtime: connections outlive the future that opened them.

@@ -2,16 +2,20 @@
 
 use crate::adapters::git::Merged;
 use crate::cli::args::RunArgs;
+use crate::cli::caller;
 use crate::cli::compose::Place;
 use crate::cli::env_vars;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::host::Host;
 use crate::cli::predict::Merge;
+use crate::cli::whose_rules;
 use crate::config::SourceText;
 use crate::event::BranchMoved;
 use crate::event::Event;
 use crate::event::EventKind;
+use crate::event::ForeignCause;
+use crate::event::Job;
 use crate::event::PullRequestChange;
 use crate::event::Run;
 use crate::event::RunnerVariables;
@@ -55,8 +59,44 @@ pub struct Ready {
     pub rules: SourceText,
     /// The branch that the rules are from. `None`: they are the commit's own.
     pub rules_branch: Option<BranchName>,
+    /// The file whose backend, accounts and roles are used, where that is not the one whose rules judge: a base branch may
+    /// be anybody's.
+    pub backend_rules: Option<SourceText>,
     /// The file whose settings hold.
     pub settings: SourceText,
+}
+
+/// Who vouches for the accounts and roles that a base branch names.
+enum Vouching {
+    /// The base is the default branch.
+    Same,
+    /// These rules of the default branch say which are used.
+    Rules(SourceText),
+    /// This default branch has no rules, or they cannot be read.
+    Nobody(BranchName),
+    /// Nobody says which branch is the default one.
+    Unknown(Failure),
+}
+
+impl Vouching {
+    /// Returns the rules whose accounts and roles are used instead of the base's. With a base that names none there is
+    /// nothing to vouch for.
+    fn backend_rules(self, base: &SourceText) -> Result<Option<SourceText>, Failure> {
+        let names_accounts = || {
+            let config = crate::config::load(base, base).map_err(|problems| Failure::problems(&problems))?;
+            Ok(config.backend.is_cloud())
+        };
+        match self {
+            Self::Same => Ok(None),
+            Self::Rules(rules) => Ok(Some(rules)),
+            Self::Nobody(branch) if names_accounts()? => Err(Failure::configuration(format!(
+                "the base branch names accounts and roles, and the default branch {branch} has no rules that allow them"
+            ))
+            .hint(format!("merge branchline.yaml into {branch} first, or fetch {branch}"))),
+            Self::Unknown(failure) if names_accounts()? => Err(failure),
+            Self::Nobody(_) | Self::Unknown(_) => Ok(None),
+        }
+    }
 }
 
 /// Reads the event: given, from the CI host, or as if a branch had just been pushed.
@@ -71,16 +111,26 @@ pub fn event(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
     if env_vars::get(env_vars::GITHUB_EVENT_NAME).is_some() && !by_hand {
         // Who caused an event decides what they may do: no argument says it over the host.
         if args.actor.is_some() || args.run_url.is_some() {
-            return Err(Failure::usage("the event of this job says already who caused it, and where")
-                .hint("leave --actor and --run-url out"));
+            return Err(says_already());
         }
-        let path = env_vars::get(env_vars::GITHUB_EVENT_PATH).ok_or_else(|| {
-            Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
-                .hint("run this inside a GitHub Actions job, or pass --event and --payload")
-        })?;
-        return crate::event::parse(&variables, &payload(Path::new(&path))?).map_err(|error| Failure::event(&error));
+        return crate::event::parse(&variables, &own_payload()?).map_err(|error| Failure::event(&error));
     }
     pushed(place, args)
+}
+
+/// The refusal of flags that the job's event answers.
+pub fn says_already() -> Failure {
+    Failure::usage("the event of this job says already who caused it, and where")
+        .hint("leave --actor and --run-url out")
+}
+
+/// Reads the payload of the job that this is a step of.
+pub fn own_payload() -> Result<Vec<u8>, Failure> {
+    let path = env_vars::get(env_vars::GITHUB_EVENT_PATH).ok_or_else(|| {
+        Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
+            .hint("run this inside a GitHub Actions job, or pass --event and --payload")
+    })?;
+    payload(Path::new(&path))
 }
 
 fn payload(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -114,19 +164,39 @@ fn pushed(place: &Place, args: &RunArgs) -> Result<Event, Failure> {
                 .hint("fetch it first, or name the commit too: --commit SHA"));
         }
     };
-    let default_branch = args
-        .default_branch
-        .as_deref()
-        .map(|text| BranchName::parse(text).map_err(|error| Failure::usage(error.to_string())))
-        .transpose()?
-        .or_else(|| place.git.default_branch());
+    let kind = EventKind::BranchMoved(BranchMoved { branch, before: None, after, created: false, forced: false });
+    let name = "push".to_owned();
+    // In a job of GitHub the job's event says who, where, and whose code this is, whatever the arguments ask for.
+    if let Some(Job { trust, repository, repository_id, default_branch, actor, rerun_by, run, name: started_by }) =
+        caller::job()?
+    {
+        if args.actor.is_some() || args.run_url.is_some() {
+            return Err(says_already());
+        }
+        let by_nobody = rerun_by.is_none() && started_by == "schedule";
+        let actor = if by_nobody { Some(started_by) } else { actor };
+        let run = Run { key: None, attempt: 1, ..run };
+        let started_on = None;
+        return Ok(Event {
+            name,
+            kind,
+            trust,
+            repository,
+            repository_id,
+            default_branch,
+            actor,
+            rerun_by,
+            started_on,
+            run,
+        });
+    }
     Ok(Event {
-        name: "push".to_owned(),
-        kind: EventKind::BranchMoved(BranchMoved { branch, before: None, after, created: false, forced: false }),
+        name,
+        kind,
         trust: Trust::Own,
         repository: None,
         repository_id: RepositoryId::default(),
-        default_branch,
+        default_branch: None,
         actor: args.actor.clone(),
         rerun_by: None,
         started_on: None,
@@ -139,6 +209,11 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
     let settled = |verdict, reason| Ok(Occasion::Settled(verdict, Box::new(reason)));
     if let Trust::Refused { why, .. } = &event.trust {
         return settled(Verdict::Blocked, Reason::Refused { why: why.to_string() });
+    }
+    if let (EventKind::BranchMoved(_), Trust::Foreign { why }, None) = (&event.kind, &event.trust, &args.into)
+        && *why != ForeignCause::EventUnknown
+    {
+        return settled(Verdict::Blocked, Reason::Refused { why: format!("{why}: this job changes nothing") });
     }
     let (subject, commit) = match &event.kind {
         EventKind::BranchMoved(moved) => match &args.into {
@@ -165,6 +240,7 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
                 Ok(tree) => {
                     let merge = Merge {
                         base: pull.base.branch.clone(),
+                        base_commit: pull.base.sha.clone(),
                         tree: tree.clone(),
                         head: Some(pull.head.sha.clone()),
                         head_branch: (!pull.head.fork).then(|| pull.head.branch.clone()),
@@ -177,37 +253,49 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
         }
         EventKind::MergeGroup(group) => {
             let tree = group.head_sha.clone();
-            let base = group.base_branch.clone();
-            (
-                Subject::Prediction(Merge { base, tree: tree.clone(), head: None, head_branch: None, number: None }),
-                Some(tree),
-            )
+            let merge = Merge {
+                base: group.base_branch.clone(),
+                base_commit: group.base_sha.clone(),
+                tree: tree.clone(),
+                head: None,
+                head_branch: None,
+                number: None,
+            };
+            (Subject::Prediction(merge), Some(tree))
         }
     };
     if !place.in_ci {
         let Some(commit) = commit else { return Err(Failure::usage("this event needs a CI host's rules")) };
         let settings = place.config_text(&commit)?.ok_or_else(|| place.no_config(&commit))?;
-        return Ok(ready(Ready { subject, rules: settings.clone(), rules_branch: None, settings }));
+        let rules = settings.clone();
+        return Ok(ready(Ready { subject, rules, rules_branch: None, backend_rules: None, settings }));
     }
-    // What asks to be merged is judged by the rules of the branch that it asks.
-    let rules_branch = args
-        .into
-        .clone()
-        .or_else(|| args.default_branch.as_deref().and_then(|text| BranchName::parse(text).ok()))
-        .or_else(|| event.rules_branch().cloned())
-        .or_else(|| place.git.default_branch());
-    let Some(rules_branch) = rules_branch else {
-        return Err(Failure::configuration("cannot tell which branch is the default one, whose rules count in CI")
-            .hint("name it: --default-branch main"));
+    let default_branch =
+        whose_rules::default_branch(place, host, args.default_branch.as_ref(), event.default_branch.as_ref());
+    // What asks to be merged is judged by the rules of the branch that it asks, and everything else by the default branch's.
+    let (rules_branch, vouching) = match asked_base(args, event) {
+        Some(base) => {
+            let vouching = match default_branch.await {
+                Ok(default_branch) if default_branch == base => Vouching::Same,
+                Ok(default_branch) => match whose_rules::rules_of(place, host, &default_branch).await {
+                    Ok(Some(rules)) => Vouching::Rules(rules),
+                    Ok(None) | Err(_) => Vouching::Nobody(default_branch),
+                },
+                Err(failure) => Vouching::Unknown(failure),
+            };
+            (base, vouching)
+        }
+        None => (default_branch.await?, Vouching::Same),
     };
-    let rules = rules_of(place, host, &rules_branch).await?;
+    let rules = whose_rules::rules_of(place, host, &rules_branch).await?;
     let settings = match &commit {
         Some(commit) => place.config_text(commit)?,
         None => rules.clone(),
     };
     match (rules, settings, commit) {
         (Some(rules), Some(settings), _) => {
-            Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), settings }))
+            let backend_rules = vouching.backend_rules(&rules)?;
+            Ok(ready(Ready { subject, rules, rules_branch: Some(rules_branch), backend_rules, settings }))
         }
         (None, Some(settings), _) => {
             settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
@@ -219,6 +307,16 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
                 why: format!("{rules_branch} has no branchline.yaml yet, so there is nothing to look at"),
             },
         ),
+    }
+}
+
+/// The branch that an event asks to be merged into.
+fn asked_base(args: &RunArgs, event: &Event) -> Option<BranchName> {
+    match (&args.into, &event.kind) {
+        (Some(base), _) => Some(base.clone()),
+        (None, EventKind::PullRequest(pull)) => Some(pull.base.branch.clone()),
+        (None, EventKind::MergeGroup(group)) => Some(group.base_branch.clone()),
+        (None, _) => None,
     }
 }
 
@@ -239,6 +337,7 @@ fn merged_into(
     let merged = merged(place, base, &into, &moved.after, None)?;
     Ok(merged.map(|tree| Merge {
         base: base.clone(),
+        base_commit: into,
         tree,
         head: Some(moved.after.clone()),
         head_branch: Some(moved.branch.clone()),
@@ -263,27 +362,6 @@ fn merged(
         )),
         Merged::Unknown(why) => Err((Verdict::Errored, Reason::Unreadable { why: why.to_string() })),
     })
-}
-
-/// Reads the rules of a branch: from the checkout, or through the host where the checkout does not have the branch.
-pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
-    let head = place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error))?;
-    if let Some(head) = head {
-        return place.config_text(&head);
-    }
-    let Some(forge) = host.forge() else {
-        return Err(Failure::configuration(format!(
-            "the rules of the default branch {branch} count here, but this checkout does not have that branch"
-        ))
-        .hint("check out with `fetch-depth: 0`"));
-    };
-    let at = format!("refs/heads/{branch}");
-    for name in crate::config::FILE_NAMES {
-        if let Some(text) = forge.file_at(name, &at).await.map_err(|error| Failure::port(&error))? {
-            return Ok(Some(SourceText { file: (*name).to_owned(), text }));
-        }
-    }
-    Ok(None)
 }
 
 /// What merging the first configuration will begin, in a clause.

@@ -36,6 +36,8 @@ pub struct Merge {
     pub base: BranchName,
     /// The tree, or the commit, of the merge.
     pub tree: ObjectId,
+    /// The head of the base branch that the merge is made with.
+    pub base_commit: CommitSha,
     /// The newest commit of the pull request. `None`: a merge queue's group.
     pub head: Option<CommitSha>,
     /// Its branch, where that is this repository's own.
@@ -94,7 +96,8 @@ impl Question<'_> {
             }
         };
         let bound = pinned.as_ref().filter(|_| !self.repin);
-        let mut outcome = predict(self.composed, self.by, self.text.clone(), self.merge, self.only, bound).await;
+        let base = Some(&self.merge.base_commit);
+        let mut outcome = predict(self.composed, self.by, self.text.clone(), self.merge, base, self.only, bound).await;
         if let Some(Reason::RulesIgnored { changes, .. }) = self.ignored {
             let after = self.after_merge(changes.clone(), bound).await?;
             outcome.after_merge = Some(Box::new(after));
@@ -116,18 +119,9 @@ impl Question<'_> {
 
     /// Says what would come of it under the rules that the merge brings.
     async fn after_merge(&self, changes: Vec<String>, pinned: Option<&ReviewRecord>) -> Result<AfterMerge, Failure> {
-        let drive = &self.composed.drive;
-        let under_new = compose::compose(
-            self.place,
-            self.settings.clone(),
-            self.settings,
-            drive.observer.repository().clone(),
-            drive.ports.progress.clone(),
-            drive.cancelled.clone(),
-            None,
-        )
-        .await?;
-        let outcome = predict(&under_new, self.by, self.text.clone(), self.merge, self.only, pinned).await;
+        let under_new = compose::to_predict(self.place, self.settings.clone(), self.settings, self.composed)?;
+        // Rules that the merge changes are its own change, whatever they say of a model.
+        let outcome = predict(&under_new, self.by, self.text.clone(), self.merge, None, self.only, pinned).await;
         Ok(AfterMerge { changes, outcome })
     }
 }
@@ -138,6 +132,7 @@ async fn predict(
     by: &Attribution,
     text: String,
     merge: &Merge,
+    base: Option<&CommitSha>,
     only: &[ModelName],
     pinned: Option<&ReviewRecord>,
 ) -> Outcome {
@@ -156,7 +151,7 @@ async fn predict(
     let trains =
         |branch: &BranchName| config.stage_of_branch(branch).filter(|stage| matches!(stage.does, Does::Train { .. }));
     let own = merge.head_branch.as_ref().and_then(trains).map(|stage| stage.name.clone());
-    let under_review = UnderReview { head: merge.head.clone(), stage: own };
+    let under_review = UnderReview { head: merge.head.clone(), stage: own, base: base.cloned() };
     let predicted = composed.drive.predict(&tasks, &under_review).await;
     let mut outcome = Outcome::of_models(text, limits::planned(config, predicted));
     let predicted = Reason::Predicted { base: merge.base.clone(), trains: trains(&merge.base).is_some() };

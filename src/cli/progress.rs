@@ -1,5 +1,6 @@
 //! Signs of life on standard error: a moving line on a terminal, plain timed lines elsewhere.
 
+use crate::cli::streams;
 use crate::model::name::ModelName;
 use crate::ports::Progress;
 use crate::ports::Tick;
@@ -9,7 +10,6 @@ use indicatif::ProgressBar;
 use indicatif::ProgressStyle;
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
-use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -40,7 +40,7 @@ impl TerminalProgress {
             Some(bars) => drop(bars.println(text)),
             None => {
                 let now = jiff::Zoned::now().strftime("%H:%M:%S");
-                drop(writeln!(anstream::stderr(), "{now} {text}"));
+                streams::err(&format!("{now} {text}\n"));
             }
         }
     }

@@ -5,18 +5,24 @@
 use crate::apply::prune as effect;
 use crate::apply::prune::Pruned;
 use crate::cli::args::Format;
+use crate::cli::args::OutcomeFormat;
 use crate::cli::args::PruneArgs;
 use crate::cli::block_on;
+use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::dispatch::pruned;
 use crate::cli::failure::Failure;
+use crate::cli::host::About;
 use crate::cli::notice;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::cli::read;
 use crate::cli::reconcile::may_act_for;
+use crate::cli::run;
+use crate::cli::state_directory;
+use crate::event::Action;
 use crate::facts::Holdings;
 use crate::facts::holdings::Whose;
 use crate::model::git::BranchName;
@@ -26,6 +32,7 @@ use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::observe::holdings;
 use crate::outcome::Outcome;
+use crate::plan::permission::Request;
 use crate::plan::prune;
 use crate::plan::prune::Pruning;
 use crate::report::json::JSON_SCHEMA;
@@ -54,21 +61,25 @@ struct ItemJson<'a> {
 /// Lists what may go, and with `--yes` takes it away.
 pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
-    let (composed, repository) = read::open(&place)?;
-    let only = compose::chosen_models(&composed.config, &args.models)?;
-    let branches = branches(&place)?;
     block_on(async {
+        let caller = Caller::find(&place, &args.caller, args.format != Format::Text).await?;
+        let (composed, repository) = read::open_to_act(&place, &caller).await?;
+        let only = compose::chosen_models(&composed.config, &args.models)?;
+        let branches = branches(&place)?;
+        let request = Request::of(Action::Prune);
+        if let Some(refused) =
+            caller.refusal(&place, &composed.config, &request, None, "prune").await.filter(|_| args.yes)
+        {
+            let format = if args.format == Format::Json { OutcomeFormat::Json } else { OutcomeFormat::Text };
+            return run::show_on(&caller.host, format, &refused, refused.exit_code(), &About::default());
+        }
         let holdings = held(&composed, &repository, branches).await?;
         let list = prune::plan(&holdings, &composed.config.keep, &only);
         let mut results = vec!["planned"; list.len()];
         let mut outcome = Ok(());
         if args.yes {
-            let by = Attribution {
-                actor: place.git.user_name(),
-                event: "prune".to_owned(),
-                run_key: format!("local/{}", uuid::Uuid::new_v4()),
-                ..Attribution::default()
-            };
+            state_directory::refuse_short_lived(&place, &composed.config)?;
+            let by = caller.attribution(&place, "prune", None);
             let mut done = 0;
             let mut note = |_: &Pruning, came: Pruned| {
                 if let Some(result) = results.get_mut(done) {

@@ -9,11 +9,11 @@ use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
 use crate::cli::host::Pin;
-use crate::cli::occasion;
 use crate::cli::predict::Answer;
 use crate::cli::predict::Merge;
 use crate::cli::predict::Question;
 use crate::cli::run::ignored_rules;
+use crate::cli::whose_rules;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
@@ -58,23 +58,32 @@ pub async fn repin(
         Failure::usage("`repin` is about a pull request, and there is no host to ask for it")
             .hint("run it as a workflow by hand on GitHub, with the action `repin`")
     })?;
-    let pull = match (number, started_on) {
-        (Some(number), _) => forge.pull_request(number).await.map_err(|error| Failure::port(&error))?,
-        (None, Some((branch, commit))) => forge
-            .open_pull_requests_with_head(branch, commit)
-            .await
-            .map_err(|error| Failure::port(&error))?
-            .into_iter()
-            .next(),
-        (None, None) => None,
+    let found = match (number, started_on) {
+        (Some(number), _) => {
+            forge.pull_request(number).await.map_err(|error| Failure::port(&error))?.into_iter().collect()
+        }
+        (None, Some((branch, commit))) => {
+            forge.open_pull_requests_with_head(branch, commit).await.map_err(|error| Failure::port(&error))?
+        }
+        (None, None) => Vec::new(),
     };
-    let pull = pull.filter(|pull| pull.state == PullRequestState::Open).ok_or_else(|| {
+    let mut open = found.into_iter().filter(|pull| pull.state == PullRequestState::Open);
+    let pull = open.next().ok_or_else(|| {
         let what = match number {
             Some(number) => format!("pull request #{number} is not open: there is nothing to pin a version in"),
             None => "there is no open pull request to pin a version in".to_owned(),
         };
-        Failure::usage(what).hint("name it in the input `pull_request`, or start the workflow on its branch")
+        Failure::usage(what).hint("start the workflow on the branch of the pull request (\"Use workflow from\")")
     })?;
+    let others: Vec<String> = open.map(|pull| format!("#{}", pull.number)).collect();
+    if !others.is_empty() {
+        let others = others.join(", ");
+        return Err(Failure::usage(format!(
+            "the branch has more than one open pull request: #{}, {others}",
+            pull.number
+        ))
+        .hint("add an input `pull_request` to the workflow file, and give the number of the one that is meant"));
+    }
     look_again(place, host, composed, by, &pull, true).await
 }
 
@@ -108,24 +117,15 @@ async fn look_again(
         }
         Merged::Unknown(why) => return Err(Failure::new(crate::cli::failure::ERRORED, why.to_string())),
     };
-    let Some(rules) = occasion::rules_of(place, host, &pull.base_branch).await? else {
+    let Some(rules) = whose_rules::rules_of(place, host, &pull.base_branch).await? else {
         return Ok(Outcome::skipped(text, Reason::NotOurs { why: format!("{} has no rules", pull.base_branch) }));
     };
     let Some(settings) = place.config_text(&tree)? else { return Err(place.no_config(&tree)) };
-    let drive = &composed.drive;
     let ignored = ignored_rules(&rules, &settings, pull.base_branch.clone());
-    let under_base = compose::compose(
-        place,
-        rules,
-        &settings,
-        drive.observer.repository().clone(),
-        drive.ports.progress.clone(),
-        drive.cancelled.clone(),
-        None,
-    )
-    .await?;
+    let under_base = compose::to_predict(place, rules, &settings, composed)?;
     let merge = Merge {
         base: pull.base_branch.clone(),
+        base_commit: base,
         tree,
         head: Some(pull.head.clone()),
         head_branch: (!pull.from_fork).then(|| pull.head_branch.clone()),

@@ -1,13 +1,17 @@
 //! Commands that only read the registry's present: `status`, `show`.
 
+use crate::adapters::git::Head;
+use crate::cli::args::CallerArgs;
 use crate::cli::args::Format;
 use crate::cli::block_on;
+use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::print;
 use crate::cli::print_json;
+use crate::config::SourceText;
 use crate::facts::group::GroupLook;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
@@ -32,39 +36,55 @@ use tokio_util::sync::CancellationToken;
 const ATTEMPTS_SHOWN: u32 = 20;
 
 /// Opens the registry for reading: under the rules of the checked-out commit, or of the file on disk where
-/// nothing is committed yet.
+/// nothing is committed yet; in CI under those of the default branch, where it can be told which that is.
 pub(super) fn open(place: &Place) -> Result<(Composed, RepositoryId), Failure> {
-    block_on(open_asking(place, None))?
+    let text = checked_out(place)?;
+    block_on(async {
+        let rules = if place.in_ci { Caller::find(place, &CallerArgs::default(), true).await } else { Err(no_file()) };
+        let rules = match &rules {
+            Ok(caller) => caller.rules(place, text.clone()).await,
+            Err(_) => Err(no_file()),
+        };
+        match (rules, text) {
+            (Ok((rules, settings)), _) => opened(place, rules, &settings, None).await,
+            // Nothing is decided or written here: what is checked out says well enough which groups there are.
+            (Err(_), Some(text)) => opened(place, text.clone(), &text, None).await,
+            (Err(failure), None) => Err(failure),
+        }
+    })?
 }
 
-/// Opens the registry for a command that acts. `forge`: whom to ask where branches stand now.
-pub(super) async fn open_asking(
+/// Opens the registry for a command that acts: in CI under the rules of the default branch, and no others.
+pub(super) async fn open_to_act(place: &Place, caller: &Caller) -> Result<(Composed, RepositoryId), Failure> {
+    let (rules, settings) = caller.rules(place, checked_out(place)?).await?;
+    opened(place, rules, &settings, caller.host.forge().cloned()).await
+}
+
+/// Reads the file of the checked-out commit, or the one on disk where nothing is committed yet.
+fn checked_out(place: &Place) -> Result<Option<SourceText>, Failure> {
+    let committed = match place.git.head().map_err(|error| Failure::git(&error))? {
+        Head::Branch { commit, .. } | Head::Detached { commit } => place.config_text(&commit)?,
+        Head::Unborn { .. } => None,
+    };
+    match committed {
+        Some(text) => Ok(Some(text)),
+        None => place.config_on_disk(),
+    }
+}
+
+fn no_file() -> Failure {
+    Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
+}
+
+async fn opened(
     place: &Place,
+    rules: SourceText,
+    settings: &SourceText,
     forge: Option<Arc<dyn Forge>>,
 ) -> Result<(Composed, RepositoryId), Failure> {
-    let committed = match place.git.head().map_err(|error| Failure::git(&error))? {
-        crate::adapters::git::Head::Branch { commit, .. } | crate::adapters::git::Head::Detached { commit } => {
-            place.config_text(&commit)?
-        }
-        crate::adapters::git::Head::Unborn { .. } => None,
-    };
-    let text = match committed {
-        Some(text) => text,
-        None => place.config_on_disk()?.ok_or_else(|| {
-            Failure::configuration("there is no branchline.yaml here").hint("write one: branchline init")
-        })?,
-    };
     let repository = compose::repository_id(place, &RepositoryId::default());
-    let composed = compose::compose(
-        place,
-        text.clone(),
-        &text,
-        repository.clone(),
-        Arc::new(Quiet),
-        CancellationToken::new(),
-        forge,
-    )
-    .await?;
+    let (quiet, cancelled) = (Arc::new(Quiet), CancellationToken::new());
+    let composed = compose::compose(place, rules, settings, repository.clone(), quiet, cancelled, forge).await?;
     Ok((composed, repository))
 }
 

@@ -7,6 +7,7 @@ use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
+use crate::cli::limits::Begun;
 use crate::cli::pull_request;
 use crate::drive::port_failed;
 use crate::facts::group::GroupLook;
@@ -59,7 +60,8 @@ pub async fn heads(
     by: &Attribution,
     only: &[ModelName],
 ) -> Result<Vec<HeadOutcome>, Failure> {
-    let branches = place.git.branches(place.heads()).map_err(|error| Failure::git(&error))?;
+    let branches = place.branches().map_err(|error| Failure::git(&error))?;
+    let mut begun = Begun::default();
     let left = match which {
         Heads::All(_) => left_behind(composed, &branches).await.map_err(|error| Failure::port(&error))?,
         Heads::Above(_) => Vec::new(),
@@ -87,14 +89,15 @@ pub async fn heads(
         }
         for (branch, commit) in &branches {
             if composed.config.stage_of_branch(branch).is_some_and(|found| found.name == stage.name) {
-                let models = head(host, composed, branch, commit, by, only).await;
+                let models = head(host, composed, &mut begun, branch, commit, by, only).await;
                 outcomes.push(HeadOutcome { branch: branch.clone(), commit: commit.clone(), models });
             }
         }
         let of_stage = |origin: &&TrainingOrigin| origin.stage == stage.name;
         let asked = |origin: &&TrainingOrigin| only.is_empty() || only.contains(&origin.model);
         for TrainingOrigin { branch, commit, model, .. } in left.iter().filter(of_stage).filter(asked) {
-            let models = head(host, composed, branch, commit, by, std::slice::from_ref(model)).await;
+            let only = std::slice::from_ref(model);
+            let models = head(host, composed, &mut begun, branch, commit, by, only).await;
             // One that says no said so when its own run, or an earlier look, settled it.
             let models =
                 models.into_iter().filter(|model| model.wrote() || model.verdict == Verdict::Errored).collect();
@@ -151,6 +154,7 @@ async fn left_behind(
 async fn head(
     host: &Host,
     composed: &Composed,
+    begun: &mut Begun,
     branch: &BranchName,
     commit: &CommitSha,
     by: &Attribution,
@@ -161,6 +165,7 @@ async fn head(
     let Ok(config) = config else { return Vec::new() };
     let Route::Tasks(tasks) = push(&config, branch, commit, by, 1, only) else { return Vec::new() };
     let mut tasks: Vec<Task> = tasks.into_iter().map(without_first_attempts).collect();
+    let refused = begun.admit(&config, &composed.drive, &mut tasks).await;
     let mut outcomes = match host.bind_reviews(&config, branch, commit, &mut tasks).await {
         Ok(()) => composed.drive.run(tasks).await,
         Err(error) => {
@@ -172,6 +177,7 @@ async fn head(
             tasks.iter().map(errored).collect()
         }
     };
+    outcomes.extend(refused);
     for outcome in &mut outcomes {
         outcome.at = Some(format!("{branch} at {}", commit.short()));
     }

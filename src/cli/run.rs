@@ -4,17 +4,16 @@ use crate::adapters::git::ChangedFile;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Uncommitted;
-use crate::adapters::runner::neutral;
 use crate::cli::args::OutcomeFormat;
 use crate::cli::args::RunArgs;
 use crate::cli::block_on;
+use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
-use crate::cli::json;
 use crate::cli::limits;
 use crate::cli::notice;
 use crate::cli::occasion;
@@ -30,9 +29,11 @@ use crate::cli::read;
 use crate::cli::reconcile;
 use crate::cli::reconcile::Heads;
 use crate::cli::signals::Signals;
+use crate::cli::state_directory;
 use crate::config::Config;
 use crate::config::SourceText;
 use crate::drive::port_failed;
+use crate::event::Action;
 use crate::event::Command;
 use crate::event::Event;
 use crate::event::EventKind;
@@ -45,6 +46,7 @@ use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
 use crate::plan::goal::Aim;
+use crate::plan::permission::Request;
 use crate::plan::reason::Reason;
 use crate::plan::route;
 use crate::plan::route::Route;
@@ -74,7 +76,7 @@ pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, 
     block_on(async {
         let place = Place::find(directory, args.event.is_some()).inspect_err(Host::tell_of_failure)?;
         let event = occasion::event(&place, args).inspect_err(Host::tell_of_failure)?;
-        let host = Host::of(Some(&event), place.home.clone(), args.format != OutcomeFormat::Text).await;
+        let host = Host::of(&event, place.home.clone(), args.format != OutcomeFormat::Text).await;
         let done = react(&place, &host, args, mode, &event).await;
         if let Err(failure) = &done {
             host.report_failure(failure, &about(&event, args)).await;
@@ -92,12 +94,14 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
             if *mode == Mode::Run && concerns && about.pull_request.is_some() {
                 host.publish(None, &outcome, &about).await;
             }
-            host.tell_step(None, &outcome, &about);
-            show_on(host, args.format, &outcome, outcome.exit_code(), &about)
+            let exit = outcome.exit_code();
+            host.tell_step(None, &outcome, exit, &about);
+            show_on(host, args.format, &outcome, exit, &about)
         }
         Occasion::Ready(ready) => {
-            let Ready { subject, rules, rules_branch, settings } = *ready;
-            Reaction { place, host, args, mode, event, subject }.run(rules, rules_branch, &settings).await
+            let Ready { subject, rules, rules_branch, backend_rules, settings } = *ready;
+            let files = Files { rules, rules_branch, backend_rules, settings };
+            Reaction { place, host, args, mode, event, subject }.run(files).await
         }
     }
 }
@@ -111,24 +115,26 @@ pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Opti
 pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) -> Result<u8, Failure> {
     block_on(async {
         let place = Place::find(directory, false)?;
-        let host = Host::of(None, place.home.clone(), args.format != OutcomeFormat::Text).await;
-        let (composed, _) = read::open_asking(&place, host.forge().cloned()).await?;
+        let caller = Caller::find(&place, &args.caller(), args.format != OutcomeFormat::Text).await?;
+        let host = &caller.host;
+        let (composed, _) = read::open_to_act(&place, &caller).await?;
         let stage = stage.map(|text| known_stage(&composed.config, text)).transpose()?;
         let only = compose::chosen_models(&composed.config, &args.models)?;
-        host.refuse_short_lived_home(&composed.config)?;
+        state_directory::refuse_short_lived(&place, &composed.config)?;
+        let request = Request::of(Action::Reconcile);
+        if let Some(refused) = caller.refusal(&place, &composed.config, &request, None, "reconcile").await {
+            let exit = refused.exit_code();
+            host.tell_step(Some(&composed.config), &refused, exit, &About::default());
+            return show_on(host, args.format, &refused, exit, &About::default());
+        }
         let signals = Signals::listen(composed.drive.cancelled.clone());
-        let by = Attribution {
-            actor: args.actor.clone().or_else(|| place.git.user_name()),
-            event: "reconcile".to_owned(),
-            run_url: args.run_url.clone(),
-            run_key: format!("local/{}", uuid::Uuid::new_v4()),
-            ..Attribution::default()
-        };
-        let heads = reconcile::heads(&place, &host, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
-        reconcile::publish(&place, &host, &composed, &by, &heads).await;
+        let by = caller.attribution(&place, "reconcile", None);
+        let heads = reconcile::heads(&place, host, &composed, Heads::All(stage.as_ref()), &by, &only).await?;
+        reconcile::publish(&place, host, &composed, &by, &heads).await;
         let outcome = reconcile::outcome("reconcile".to_owned(), heads);
-        host.tell_step(Some(&composed.config), &outcome, &About::default());
-        show_on(&host, args.format, &outcome, signals.exit_code(&outcome), &About::default())
+        let exit = signals.exit_code(&outcome);
+        host.tell_step(Some(&composed.config), &outcome, exit, &About::default());
+        show_on(host, args.format, &outcome, exit, &About::default())
     })?
 }
 
@@ -136,7 +142,7 @@ pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) 
 fn about(event: &Event, args: &RunArgs) -> About {
     let about = About {
         commit: event.reported_commit().cloned(),
-        actor: event.rerun_by.clone().or_else(|| event.actor.clone()),
+        actor: event.acted_by().map(str::to_owned),
         ..About::default()
     };
     match &event.kind {
@@ -165,6 +171,14 @@ fn known_stage(config: &Config, text: &str) -> Result<StageName, Failure> {
     })
 }
 
+/// The files under which an event is looked at: see [`Ready`].
+struct Files {
+    rules: SourceText,
+    rules_branch: Option<BranchName>,
+    backend_rules: Option<SourceText>,
+    settings: SourceText,
+}
+
 /// One event and how to react to it.
 pub(super) struct Reaction<'a> {
     pub(super) place: &'a Place,
@@ -176,37 +190,41 @@ pub(super) struct Reaction<'a> {
 }
 
 impl Reaction<'_> {
-    async fn run(
-        self,
-        rules: SourceText,
-        rules_branch: Option<BranchName>,
-        settings: &SourceText,
-    ) -> Result<u8, Failure> {
+    async fn run(self, files: Files) -> Result<u8, Failure> {
+        let Files { rules, rules_branch, backend_rules, settings } = files;
         let cancelled = CancellationToken::new();
         let shown = self.host.show_progress();
         let repository = compose::repository_id(self.place, &self.event.repository_id);
-        let ignored = rules_branch.and_then(|branch| ignored_rules(&rules, settings, branch));
-        let composed = compose::compose(
+        let ignored = rules_branch.and_then(|branch| ignored_rules(&rules, &settings, branch));
+        let (opened, of_opened) = match &backend_rules {
+            Some(backend_rules) => (backend_rules.clone(), backend_rules),
+            None => (rules.clone(), &settings),
+        };
+        let mut composed = compose::compose(
             self.place,
-            rules,
-            settings,
+            opened,
+            of_opened,
             repository,
             shown.progress(),
             cancelled.clone(),
             self.host.forge().cloned(),
         )
         .await?;
-        self.host.refuse_short_lived_home(&composed.config)?;
+        state_directory::refuse_short_lived(self.place, &composed.config)?;
+        if backend_rules.is_some() {
+            composed = compose::to_predict(self.place, rules, &settings, &composed)?;
+        }
         let only = compose::chosen_models(&composed.config, &self.args.models)?;
         let signals = Signals::listen(cancelled);
-        let done = self.react(&composed, settings, ignored, &only).await;
+        let done = self.react(&composed, &settings, ignored, &only).await;
         shown.finish();
         let (outcome, about) = done?;
         if *self.mode == Mode::Run {
             self.publish(&composed, &outcome, &about).await;
         }
-        self.host.tell_step(Some(&composed.config), &outcome, &about);
-        show_on(self.host, self.args.format, &outcome, signals.exit_code(&outcome), &about)
+        let exit = signals.exit_code(&outcome);
+        self.host.tell_step(Some(&composed.config), &outcome, exit, &about);
+        show_on(self.host, self.args.format, &outcome, exit, &about)
     }
 
     async fn react(
@@ -316,9 +334,7 @@ impl Reaction<'_> {
         if let Some(note) = uncommitted.and_then(|note| note.text(&self.place.git)) {
             notice(&note);
         }
-        if limits::has_any(&composed.config)
-            && let Some(reason) = limits::too_many(&composed.config, &composed.drive.plan(&tasks).await)
-        {
+        if let Some(reason) = limits::refused(&composed.config, &composed.drive, &tasks).await {
             return Ok(Outcome { verdict: Verdict::Blocked, ..Outcome::skipped(text, reason) });
         }
         let trained_in = tasks.first().and_then(|task| match &task.goal.aim {
@@ -367,26 +383,19 @@ pub(super) fn ignored_rules(rules: &SourceText, settings: &SourceText, branch: B
     (!changes.is_empty()).then_some(Reason::RulesIgnored { branch, changes })
 }
 
-/// Prints an outcome, and passes its exit code on. In a runner's log, foreign text must not become a command.
-fn show_on(host: &Host, format: OutcomeFormat, outcome: &Outcome, exit: u8, about: &About) -> Result<u8, Failure> {
+/// Prints an outcome where people read it, and passes its exit code on.
+pub(super) fn show_on(
+    host: &Host,
+    format: OutcomeFormat,
+    outcome: &Outcome,
+    exit: u8,
+    about: &About,
+) -> Result<u8, Failure> {
     match format {
         OutcomeFormat::Text if host.print(&report::terminal::outcome(outcome)) => {}
-        // The same JSON: what begins a command in a log can only stand inside of a string.
-        OutcomeFormat::Json if host.is_runner() => {
-            print(&json(&OutcomeJson::of(outcome))?.replace("##[", "\\u0023#["))?;
-        }
-        OutcomeFormat::Md if host.is_runner() => {
-            let text = report::markdown::summary(outcome, &host.context(about));
-            print(&text.lines().map(|line| neutral(line) + "\n").collect::<String>())?;
-        }
         _ => return show_in(format, outcome, exit, &host.context(about)),
     }
     Ok(exit)
-}
-
-/// Prints an outcome, and passes its exit code on.
-pub fn show(format: OutcomeFormat, outcome: &Outcome, exit: u8) -> Result<u8, Failure> {
-    show_in(format, outcome, exit, &Context::default())
 }
 
 /// Prints an outcome, with what Markdown can say and link beside it.

@@ -1,5 +1,6 @@
 //! SIGINT and SIGTERM: the first ends the loop cleanly, the second ends the process at once.
 
+use crate::cli::step_outputs;
 use crate::model::verdict::Verdict;
 use crate::outcome::Outcome;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ impl Signals {
 
 #[expect(clippy::exit, clippy::disallowed_methods, reason = "the second signal means: now")]
 fn leave_at_once(code: u8) {
+    step_outputs::write_end(code);
     std::process::exit(i32::from(code));
 }
 

@@ -4,6 +4,7 @@
 //! untrusted text and must not move a terminal's cursor or speak to a CI runner.
 
 use crate::config::route::Route;
+use crate::model::text::is_invisible;
 use std::fmt;
 use unicode_width::UnicodeWidthChar;
 
@@ -182,8 +183,7 @@ fn cell(c: char) -> (String, usize) {
 fn clean_char(c: char) -> char {
     match c {
         // Bidirectional controls, zero-width characters, line separators and the byte-order mark.
-        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => '\u{fffd}',
-        c if c.is_control() => '\u{fffd}',
+        c if c.is_control() || is_invisible(c) => '\u{fffd}',
         c => c,
     }
 }

@@ -76,16 +76,19 @@ pub struct RawFile {
     /// whatever was promoted from, is always kept.
     #[schemars(extend("x-branchline" = "rule", "examples" = [json!({"feature": "3 per branch, 30d"})]))]
     pub keep: Option<BTreeMap<String, RawKeep>>,
-    /// Whether a promotion needs a pull request that somebody approved. Default false.
+    /// Whether a push promotes only what a pull request showed that a person other than its author approved at its
+    /// head, with write permission. Default false.
     #[schemars(extend("x-branchline" = "rule"))]
     pub require_review: Option<bool>,
     /// The least role in the repository that a person needs for a command by hand, by action.
     #[schemars(extend("x-branchline" = "rule"))]
     pub permissions: Option<RawPermissions>,
-    /// Who may approve and reject, by login. Default: everybody with the role that `permissions` names.
+    /// Who may decide which version is current, by login: approve, reject, rollback, and promote or import into a
+    /// group that approves automatically. Default: everybody with the role that `permissions` names.
     #[schemars(extend("x-branchline" = "rule", "examples" = [["alice", "bob"]]))]
     pub approvers: Option<Vec<String>>,
-    /// Whether the author of a commit may not approve what was trained from it. Default false.
+    /// Whether the authors of a version's commits and pull requests may not approve, promote or import it. Default
+    /// false.
     #[schemars(extend("x-branchline" = "rule"))]
     pub not_author: Option<bool>,
     /// How results are shown on commits: `checks` (the default), `statuses`, `both` or `none`.
@@ -98,6 +101,19 @@ pub struct RawFile {
     /// backend) or `leave` them running (the default in the cloud).
     #[schemars(extend("x-branchline" = "rule"))]
     pub on_cancel: Option<RawOnCancel>,
+    /// What is known about the state directory of the local backend (`BRANCHLINE_HOME`).
+    #[schemars(extend("x-branchline" = "rule"))]
+    pub state: Option<RawState>,
+}
+
+/// What is known about the state directory of the local backend.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_rules)]
+pub struct RawState {
+    /// Whether the directory is on storage that outlives a job on a GitHub-hosted runner, such as a mounted network
+    /// disk. Default false: the local backend is refused there. A directory inside the checkout is always refused in CI.
+    pub outlives_job: Option<bool>,
 }
 
 /// The stages to begin with.

@@ -62,6 +62,8 @@ pub struct Config {
     pub checks: Checks,
     /// What a cancelled run does with the trainings that it started.
     pub on_cancel: OnCancel,
+    /// Whether the local backend's state directory outlives a job on a GitHub-hosted runner.
+    pub state_outlives_job: bool,
     /// Branch names that a stage writes out: they go before every pattern.
     pub(in crate::config) literal_branches: BTreeMap<BranchName, StageName>,
     /// Where everything stands in its file.

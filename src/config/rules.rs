@@ -67,6 +67,7 @@ pub(in crate::config) struct Rules {
     report: ReportAs,
     checks: Checks,
     on_cancel: OnCancel,
+    state_outlives_job: bool,
 }
 
 impl Rules {
@@ -92,6 +93,7 @@ impl Rules {
             report: self.report,
             checks: self.checks,
             on_cancel: self.on_cancel,
+            state_outlives_job: self.state_outlives_job,
             literal_branches: self.literal_branches.clone(),
             places,
         }
@@ -169,6 +171,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
                 BackendKind::Cloud => OnCancel::Leave,
             },
         },
+        state_outlives_job: raw.state.as_ref().and_then(|state| state.outlives_job).unwrap_or(false),
         cloud_limits,
         places: backend,
     }

@@ -71,6 +71,14 @@ pub(in crate::config) struct RulesView {
     report: ReportAs,
     checks: Checks,
     on_cancel: OnCancel,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<StateView>,
+}
+
+/// What the rules know about the state directory.
+#[derive(Serialize)]
+struct StateView {
+    outlives_job: bool,
 }
 
 impl RulesView {
@@ -100,6 +108,7 @@ impl RulesView {
             report: config.report,
             checks: config.checks,
             on_cancel: config.on_cancel,
+            state: config.state_outlives_job.then_some(StateView { outlives_job: true }),
         }
     }
 }

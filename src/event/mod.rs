@@ -10,6 +10,7 @@ mod command_text;
 mod dispatch;
 mod error;
 mod fields;
+mod job;
 mod not_ours;
 mod parse;
 mod pull_request;
@@ -30,8 +31,10 @@ pub use dispatch::Hint;
 pub use dispatch::HintCause;
 pub use error::EventError;
 pub use error::EventErrorKind;
+pub use job::Job;
 pub use not_ours::NotOurs;
 pub use parse::parse;
+pub use parse::parse_job;
 pub use pull_request::MergeGroup;
 pub use pull_request::PullRequestBase;
 pub use pull_request::PullRequestChange;
@@ -46,6 +49,7 @@ pub use variables::RunnerVariables;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
+use crate::model::text::is_invisible;
 use serde::Deserialize;
 use serde::Serialize;
 use std::fmt;
@@ -90,6 +94,16 @@ impl Event {
                 None
             }
         }
+    }
+
+    /// Returns the person whose permission counts: see [`Job::person`].
+    pub fn person(&self) -> Option<&str> {
+        job::person(&self.name, self.actor.as_deref(), self.rerun_by.as_deref())
+    }
+
+    /// Returns who is recorded: see [`Job::acted_by`].
+    pub fn acted_by(&self) -> Option<&str> {
+        job::acted_by(&self.name, self.actor.as_deref(), self.rerun_by.as_deref())
     }
 
     /// Returns the branch whose rules judge this event: the base of a pull request or a merge queue, else the
@@ -222,8 +236,7 @@ fn shown(text: &str) -> String {
             safe.push('…');
             break;
         }
-        let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || reorders {
+        if c.is_control() || is_invisible(c) {
             safe.extend(c.escape_default());
         } else {
             safe.push(c);
@@ -239,6 +252,7 @@ mod tests {
     #[test]
     fn shown_text_is_short_and_plain() {
         assert_eq!(shown("a\nb\u{202e}c`d`"), "a\\nb\\u{202e}c`d`");
+        assert_eq!(shown("a\u{200b}b\u{feff}"), "a\\u{200b}b\\u{feff}");
         assert_eq!(shown(&"ü".repeat(500)).chars().count(), 81);
     }
 

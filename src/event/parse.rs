@@ -8,6 +8,7 @@ use crate::event::Run;
 use crate::event::dispatch;
 use crate::event::error::EventError;
 use crate::event::fields::Fields;
+use crate::event::job::Job;
 use crate::event::not_ours::NotOurs;
 use crate::event::pull_request;
 use crate::event::push;
@@ -65,18 +66,52 @@ pub fn parse(variables: &RunnerVariables, payload: &[u8]) -> Result<Event, Event
             Trust::Foreign { why: ForeignCause::EventUnknown },
         ),
     };
+    let Job { name, trust, repository, repository_id, default_branch, actor, rerun_by, run } =
+        of_job(variables, &fields, name, trust)?;
+    Ok(Event { name, kind, trust, repository, repository_id, default_branch, actor, rerun_by, started_on, run })
+}
+
+/// Reads what an event says of its job, whatever it asks for: who started it, where, and how far it may be trusted.
+///
+/// For a command of the command line, which says by itself what to do: inputs that belong to the workflow's author are
+/// not read.
+///
+/// # Errors
+///
+/// A payload that is not a JSON object, and a repository or a default branch that cannot be one.
+pub fn parse_job(variables: &RunnerVariables, payload: &[u8]) -> Result<Job, EventError> {
+    let name = variables.event_name.as_deref().ok_or(EventError::NoName)?;
+    let value = read_json(name, payload)?;
+    let fields = Fields::new(name, &value)?;
+    let trust = match name {
+        "push" | "create" | "delete" | "merge_group" | "workflow_dispatch" | "repository_dispatch" | "schedule" => {
+            Trust::Own
+        }
+        "pull_request" => trust::of_pull_request(&fields),
+        "pull_request_target" => {
+            let head = fields.commit("pull_request.head.sha")?;
+            Trust::Refused { why: RefusedCause::PullRequestTarget, head }
+        }
+        "workflow_run" => {
+            let head = fields.commit("workflow_run.head_sha")?;
+            Trust::Refused { why: RefusedCause::WorkflowRun, head }
+        }
+        _ => Trust::Foreign { why: ForeignCause::EventUnknown },
+    };
+    of_job(variables, &fields, name, trust)
+}
+
+fn of_job(variables: &RunnerVariables, fields: &Fields<'_>, name: &str, trust: Trust) -> Result<Job, EventError> {
     let actor = variables.actor.clone().or_else(|| fields.told("sender.login").map(str::to_owned));
     let rerun_by = variables.triggering_actor.clone().filter(|again| actor.as_ref() != Some(again));
-    let repository = repository(variables, &fields)?;
-    Ok(Event {
+    let repository = repository(variables, fields)?;
+    Ok(Job {
         name: name.to_owned(),
-        kind,
         trust,
-        repository_id: repository_id(variables, &fields, repository.as_ref()),
-        default_branch: default_branch(variables, &fields)?,
+        repository_id: repository_id(variables, fields, repository.as_ref()),
+        default_branch: default_branch(variables, fields)?,
         actor,
         rerun_by,
-        started_on,
         run: run(variables, repository.as_ref()),
         repository,
     })
@@ -235,5 +270,28 @@ mod tests {
         };
         assert_eq!(by("ada", "ada"), None);
         assert_eq!(by("ada", "grace"), Some("grace".to_owned()));
+    }
+
+    #[test]
+    fn a_job_is_read_whatever_its_inputs_are_for() {
+        let variables = |event: &str| RunnerVariables {
+            event_name: Some(event.to_owned()),
+            actor: Some("ada".to_owned()),
+            ..RunnerVariables::default()
+        };
+        let payload = br#"{ "inputs": { "version": "of their own" }, "repository": { "default_branch": "main" } }"#;
+        let dispatched = variables("workflow_dispatch");
+        assert!(parse(&dispatched, payload).is_err());
+        let job = parse_job(&dispatched, payload).expect("a job");
+        assert_eq!((job.person(), job.acted_by()), (Some("ada"), Some("ada")));
+        assert_eq!(job.default_branch.as_ref().map(BranchName::as_str), Some("main"));
+        // GitHub names whoever changed the schedule last: nobody started it.
+        let scheduled = parse_job(&variables("schedule"), b"{}").expect("a job");
+        assert_eq!((scheduled.person(), scheduled.acted_by()), (None, Some("schedule")));
+        let again = RunnerVariables { triggering_actor: Some("mia".to_owned()), ..variables("schedule") };
+        let again = parse_job(&again, b"{}").expect("a job");
+        assert_eq!((again.person(), again.acted_by()), (Some("mia"), Some("mia")));
+        let fork = parse_job(&variables("pull_request"), b"{}").expect("a job");
+        assert!(!fork.trust.may_write(), "whose code it is was not said");
     }
 }

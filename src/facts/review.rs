@@ -21,6 +21,9 @@ pub struct UnderReview {
     pub head: Option<CommitSha>,
     /// The training stage that its branch belongs to, where that branch is this repository's own.
     pub stage: Option<StageName>,
+    /// The head of the base branch that the merge is made with. `None`: what the merge changes is not asked.
+    #[serde(default)]
+    pub base: Option<CommitSha>,
 }
 
 /// What was seen of the pull request's results.
@@ -33,6 +36,9 @@ pub struct ReviewFacts {
     pub recent: BTreeMap<TargetName, Vec<Version>>,
     /// The code that differs from each of their current versions.
     pub code: BTreeMap<TargetName, CodeDifference>,
+    /// Whether the base branch has the model's code, settings and data exactly as the merge gives them, or lacks the same.
+    #[serde(default)]
+    pub unchanged: bool,
 }
 
 /// One stage, and what it has of the merge and of the head.

@@ -156,11 +156,43 @@ impl AccountPlace {
         let name = writer.rsplit('/').next().unwrap_or(writer);
         arn.split_once(":assumed-role/").is_some_and(|(_, session)| session.split('/').next() == Some(name))
     }
+
+    /// Tells whether an `s3://` prefix and ours have objects in common: whoever writes below the one writes the other.
+    pub fn meets(&self, uri: &str) -> bool {
+        let ours = format!("s3://{}/{}/", self.bucket, self.prefix);
+        ours.starts_with(uri) || format!("{}/", uri.trim_end_matches('/')).starts_with(&ours)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_meets_ours_where_either_holds_the_other() {
+        let place = AccountPlace {
+            account_id: None,
+            region: "eu-west-1".to_owned(),
+            bucket: "acme-models".to_owned(),
+            prefix: "branchline".to_owned(),
+            assume_role_arn: None,
+            read_role_arn: None,
+            execution_role_arn: None,
+            kms_key: None,
+        };
+        for uri in [
+            "s3://acme-models",
+            "s3://acme-models/",
+            "s3://acme-models/branch",
+            "s3://acme-models/branchline",
+            "s3://acme-models/branchline/churn/stages/dev/",
+        ] {
+            assert!(place.meets(uri), "{uri}");
+        }
+        for uri in ["s3://acme-models/checkpoints/", "s3://acme-models/branchline-2/", "s3://acme/branchline/"] {
+            assert!(!place.meets(uri), "{uri}");
+        }
+    }
 
     #[test]
     fn only_a_session_of_the_writing_role_may_write() {

@@ -1,13 +1,42 @@
 //! Permissions in Amazon's words, as plain values: statements, roles, who may take them on.
 
+use crate::model::name::StageName;
 use serde_json::Value;
 use serde_json::json;
+
+/// How many characters the policies inside of a role may have together, white space not counted. Source: "IAM and AWS STS
+/// quotas" in the IAM user guide.
+pub const LONGEST_POLICY: usize = 10_240;
+
+/// How many characters a trust policy may have where nobody asked for more, white space not counted. Source: as above.
+pub const LONGEST_TRUST: usize = 2_048;
+
+/// Whether a statement allows or denies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It allows.
+    Allow,
+    /// It denies, whatever another statement allows.
+    Deny,
+}
+
+impl Effect {
+    /// Returns Amazon's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "Allow",
+            Self::Deny => "Deny",
+        }
+    }
+}
 
 /// One statement of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// Its name: letters and digits.
     pub sid: String,
+    /// Whether it allows or denies.
+    pub effect: Effect,
     /// Whom it is about; absent in a policy of a role: a kind (`AWS`, `Service`, `Federated`) and the names.
     pub principals: Option<(&'static str, Vec<String>)>,
     /// What is allowed.
@@ -29,6 +58,44 @@ pub struct Role {
     pub trust: Vec<Statement>,
     /// What it may do.
     pub policy: Vec<Statement>,
+}
+
+impl Role {
+    /// Counts its policy as IAM does.
+    pub fn policy_characters(&self) -> usize {
+        characters(&self.policy)
+    }
+
+    /// Counts its trust policy as IAM does.
+    pub fn trust_characters(&self) -> usize {
+        characters(&self.trust)
+    }
+}
+
+fn characters(statements: &[Statement]) -> usize {
+    document(statements).to_string().chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// The roles that a stage works under, as `accounts` of the configuration has to name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageRoles {
+    /// The stage.
+    pub stage: StageName,
+    /// The role of its jobs. `None`: the configuration names none for any stage.
+    pub assume_role_arn: Option<String>,
+    /// The role of jobs that only read there.
+    pub read_role_arn: Option<String>,
+    /// The role of its training jobs.
+    pub execution_role_arn: Option<String>,
+}
+
+/// What a configuration needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permissions {
+    /// By account, the default one first.
+    pub accounts: Vec<AccountPermissions>,
+    /// Stages that share a role in the configuration and have one of their own here. The configuration has to name it.
+    pub separated: Vec<StageRoles>,
 }
 
 /// What an account needs.
@@ -53,7 +120,7 @@ pub struct AccountPermissions {
 impl Statement {
     /// Writes it as a policy has it.
     pub fn json(&self) -> Value {
-        let mut json = json!({ "Sid": self.sid, "Effect": "Allow", "Action": self.actions });
+        let mut json = json!({ "Sid": self.sid, "Effect": self.effect.as_str(), "Action": self.actions });
         let Some(map) = json.as_object_mut() else { return json };
         if let Some((kind, names)) = &self.principals {
             map.insert("Principal".to_owned(), json!({ *kind: names }));

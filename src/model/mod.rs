@@ -24,6 +24,7 @@ pub mod review;
 pub mod secret;
 pub mod settings;
 pub mod stage;
+pub mod text;
 pub mod timeline;
 pub mod training;
 pub mod variables;

@@ -57,6 +57,11 @@ pub enum Review {
         /// Why, as a clause: `no pull request brought commit 1a2b3c4`.
         why: String,
     },
+    /// The rules require a review, and no pull request of the commit has one that approves.
+    Unapproved {
+        /// Why, as a clause.
+        why: String,
+    },
     /// A pull request recorded a version.
     Recorded {
         /// The pull request.

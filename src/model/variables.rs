@@ -49,8 +49,10 @@ variables! {
     GITHUB_TOKEN: "The token for checks, statuses and comments. The Action sets it; the runner does not.";
     GITHUB_TRIGGERING_ACTOR: "Who started this attempt, which differs on a re-run.";
     GITHUB_WORKFLOW_REF: "`owner/name/<path of the workflow file>@<reference>`.";
+    GITHUB_WORKSPACE: "The folder of the checkout, which the next job clears.";
     RUNNER_DEBUG: "`1` where somebody asked for debug logging.";
     RUNNER_ENVIRONMENT: "`github-hosted` or `self-hosted`.";
+    RUNNER_TEMP: "A folder that the runner clears with each job.";
 }
 
 #[cfg(test)]

@@ -88,6 +88,15 @@ pub struct VersionContent {
     pub serve: Option<Serve>,
 }
 
+impl VersionContent {
+    /// Tells whether a version of the same group can be made of it: by its artifacts, or, where somebody else registered
+    /// it, by the model in S3 that it names.
+    pub fn can_be_registered_again(&self) -> bool {
+        let theirs = self.lineage.elsewhere.as_deref().is_some_and(|model| model.starts_with("s3://"));
+        !self.artifacts.is_empty() || theirs
+    }
+}
+
 /// An entry of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Version {

@@ -45,6 +45,9 @@ impl Observer {
                 review.stages.push(self.stage_seen(rules, found, merged, reviewed, ports).await?);
             }
         }
+        if let Some(base) = &reviewed.base {
+            review.unchanged = self.is_unchanged(base, merged, rules, stage, ports).await?;
+        }
         let settings_of = review.stages.first().map(|seen| seen.stage.clone());
         let config = self.config_at(merged).ok();
         let settings = config
@@ -62,6 +65,34 @@ impl Observer {
             }
         }
         Ok(review)
+    }
+
+    /// Tells whether a merge leaves a model as its base has it, as every stage would train it whose results the merge takes.
+    async fn is_unchanged(
+        &self,
+        base: &ObjectId,
+        merged: &ObjectId,
+        rules: &ModelRules,
+        stage: &Stage,
+        ports: &Ports,
+    ) -> Result<bool, PortError> {
+        let sources = match &stage.does {
+            Does::Train { .. } => std::slice::from_ref(&stage.name),
+            Does::Promote { from } => from.as_slice(),
+        };
+        for source in sources {
+            let before = self.content(base, &rules.model, source, ports).await?;
+            let after = self.content(merged, &rules.model, source, ports).await?;
+            let same = match (&before, &after) {
+                (Ok(before), Ok(after)) => before.content == after.content && before.missing_data == after.missing_data,
+                (Err(before), Err(after)) => before == after,
+                _ => false,
+            };
+            if !same {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn stage_seen(

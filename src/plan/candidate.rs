@@ -9,6 +9,7 @@ use crate::facts::GroupFacts;
 use crate::facts::ReviewFacts;
 use crate::facts::review::StageSeen;
 use crate::model::approval::Approval;
+use crate::model::git::BranchName;
 use crate::model::lineage::Lineage;
 use crate::model::metric::Metrics;
 use crate::model::name::StageName;
@@ -25,6 +26,7 @@ use crate::plan::cloud;
 use crate::plan::comparison::Side;
 use crate::plan::comparison::baseline;
 use crate::plan::comparison::compare;
+use crate::plan::evidence::Unchanged;
 use crate::plan::gate;
 use crate::plan::goal::Goal;
 use crate::plan::goal::ModelRules;
@@ -34,6 +36,7 @@ use crate::plan::prediction::CandidateState;
 use crate::plan::prediction::Comparison;
 use crate::plan::prediction::MergeDoes;
 use crate::plan::prediction::Merging;
+use crate::plan::reason::BeforeVerdict;
 use crate::plan::reason::Reason;
 use crate::plan::register;
 use crate::plan::step::Step;
@@ -111,6 +114,10 @@ pub fn predict(goal: &Goal, rules: &ModelRules, facts: &Facts, review: &ReviewFa
         (Some(found), Some((_, lineage))) if does == MergeDoes::Train => {
             judged(stage, rules, facts, found, lineage, plan)
         }
+        _ => plan,
+    };
+    let plan = match goal.aim.branch() {
+        Some(base) if review.unchanged => of_the_base(base, plan),
         _ => plan,
     };
     Predicted { plan, candidate: shown.map(|(candidate, _)| candidate), compared, merging }
@@ -276,6 +283,23 @@ fn shown(rules: &ModelRules, facts: &Facts, found: &Found<'_>) -> (Candidate, Li
             (candidate, register::lineage(facts, training))
         }
     }
+}
+
+/// What a merge does not change says nothing about the merge: what its base suffers from is listed, and decides nothing.
+fn of_the_base(base: &BranchName, plan: ModelPlan) -> ModelPlan {
+    let misfit = |reason: &Reason| reason.before_verdict() == Some(BeforeVerdict::Configuration);
+    let is_held_up = match &plan.decision {
+        Decision::Wait(_) => true,
+        Decision::Settled(Verdict::Waiting | Verdict::Blocked | Verdict::Failed) => true,
+        Decision::Settled(Verdict::Errored) => plan.reasons.first().is_some_and(misfit),
+        Decision::Settled(_) | Decision::Act(_) => false,
+    };
+    if !is_held_up {
+        return plan;
+    }
+    let mut reasons = vec![Reason::Unchanged(Unchanged { base: base.clone() })];
+    reasons.extend(plan.reasons);
+    ModelPlan { decision: Decision::Settled(Verdict::Skipped), reasons, ..plan }
 }
 
 fn merge_does(plan: &ModelPlan) -> MergeDoes {

@@ -141,7 +141,8 @@ fn check_registration<'a>(
     if registration.superseded && registration.approval == Approval::Approved {
         broken.push("a superseded version enters approved".to_owned());
     }
-    if registration.content.artifacts.is_empty() {
+    let restores_theirs = matches!(step, Step::Restore(_)) && registration.content.can_be_registered_again();
+    if registration.content.artifacts.is_empty() && !restores_theirs {
         broken.push("a version has at least one artifact".to_owned());
     }
     if matches!(goal.aim, Aim::Promote { .. }) && matches!(step, Step::Register(_)) {

@@ -1,6 +1,7 @@
 //! The evidence of reasons: versions named so that people know them, and what some reasons carry.
 
 use crate::model::approval::Approval;
+use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
@@ -40,6 +41,13 @@ pub struct Importing {
     pub approval: Approval,
     /// The group stands for something of its own, so that it does not enter as it was.
     pub overtaken: bool,
+}
+
+/// A merge leaves the model as its base has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unchanged {
+    /// The base branch.
+    pub base: BranchName,
 }
 
 /// A group that only promotion feeds.

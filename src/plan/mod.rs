@@ -3,6 +3,7 @@
 //! One file for each question; this one only names the answer and asks them in order. Deliberately absent:
 //! any clock, disk, network or environment, and any choice left open for `apply`.
 
+pub mod approval;
 pub mod approve;
 pub mod candidate;
 pub mod check;

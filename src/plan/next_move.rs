@@ -84,6 +84,10 @@ impl Reason {
                 "a person can bring it back: branchline approve --group {} --version {}",
                 version.version.group, version.version.number.0
             )),
+            Self::NotRestorable { version } => Some(format!(
+                "name a version that Branchline registered: branchline rollback --group {} --to NUMBER --reason \"...\"",
+                version.version.group
+            )),
             Self::ForeignGroup { .. } => {
                 Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
             }
@@ -213,6 +217,7 @@ impl Reason {
             | Self::RollingBack { .. }
             | Self::Predicted { .. }
             | Self::RulesIgnored { .. }
+            | Self::Unchanged(_)
             | Self::NoRules { .. }
             | Self::Pruned { .. } => None,
             Self::RolledBack { version, .. } => Some(format!(

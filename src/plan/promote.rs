@@ -128,6 +128,7 @@ fn fan_out(
                 && review::allows_restore(goal, version)
         });
         if let Some(older) = older {
+            review::refuse_unapproved(goal, rules)?;
             refuse_frozen(group, &format!("{} was not restored", known(older)))?;
             let (step, reason) = restoring(goal, facts, target, group, older, approval);
             registrations.push(step);
@@ -459,6 +460,11 @@ fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answ
     // A version that is not promotable by default goes forward only where a person names it.
     if let (Some(why), false) = (&source.content.not_promotable, named) {
         return Err(settled(Verdict::Blocked, Reason::NotPromotable { version: known(source), why: why.clone() }));
+    }
+    // Not even a person can have copied what is not kept.
+    if source.content.artifacts.is_empty() {
+        let why = "Branchline keeps no artifact of it".to_owned();
+        return Err(settled(Verdict::Blocked, Reason::NotPromotable { version: known(source), why }));
     }
     let same = |v: &&Version| v.content.fingerprint == source.content.fingerprint && same_bytes(v, source);
     if let Some(current) = target_group.current.as_ref().filter(same) {

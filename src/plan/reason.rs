@@ -1,7 +1,6 @@
 //! Every way to say yes, no or not yet: one variant, one code, one sentence, the evidence, and the next move.
 //!
-//! Sentences are never made on the spot elsewhere: reports print what stands here. The texts that go with the
-//! variants are in `plan::wording`.
+//! The texts of the variants are in `plan::wording` and nowhere else: reports print what stands there.
 
 use crate::facts::commit::MissingData;
 use crate::facts::model::Nearest;
@@ -26,11 +25,7 @@ use crate::plan::cloud::Protection;
 use crate::plan::cloud::TagsRequired;
 use crate::plan::cloud::TrainingDetails;
 pub use crate::plan::evidence::Excluded;
-use crate::plan::evidence::HeldAlready;
-use crate::plan::evidence::Importing;
 pub use crate::plan::evidence::Known;
-use crate::plan::evidence::PromotedGroup;
-use crate::plan::evidence::TooManyAttempts;
 use crate::plan::gate::GateResult;
 pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
@@ -232,6 +227,11 @@ pub enum Reason {
         /// The model, for the command.
         model: ModelName,
     },
+    /// A version that Branchline did not register, and that names no model in S3: nothing of it can be registered again.
+    NotRestorable {
+        /// The version.
+        version: Known,
+    },
     /// The group belongs to another repository.
     ForeignGroup {
         /// The group.
@@ -421,6 +421,8 @@ pub enum Reason {
         /// What the commit would change: `gates.accuracy.min: 0.8 -> 0.5`.
         changes: Vec<String>,
     },
+    /// A merge does not change the model: what its base suffers from is not the merge's.
+    Unchanged(crate::plan::evidence::Unchanged),
     /// A limit of the rules.
     LimitReached {
         /// The limit: `limits.max_trainings_per_event`.
@@ -542,7 +544,7 @@ pub enum Reason {
         what: String,
     },
     /// The run has begun as many training runs of a model as there may be attempts.
-    TooManyAttempts(TooManyAttempts),
+    TooManyAttempts(crate::plan::evidence::TooManyAttempts),
     /// The run was stopped.
     Cancelled {
         /// What was stopped.
@@ -561,11 +563,11 @@ pub enum Reason {
         why: String,
     },
     /// The group holds this artifact for this commit already.
-    HeldAlready(HeldAlready),
+    HeldAlready(crate::plan::evidence::HeldAlready),
     /// Only promotion feeds the group.
-    PromotedGroup(PromotedGroup),
+    PromotedGroup(crate::plan::evidence::PromotedGroup),
     /// A version is taken over.
-    Importing(Importing),
+    Importing(crate::plan::evidence::Importing),
     /// A version was taken over before.
     ImportedAlready {
         /// The version where it was.

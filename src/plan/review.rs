@@ -14,6 +14,20 @@ use crate::plan::reason::Excluded;
 use crate::plan::reason::Reason;
 use crate::plan::settled;
 
+/// Refuses whatever a push would change, where the rules require an approving review and there is none: a copy as well as
+/// the return of an older version.
+pub(super) fn refuse_unapproved(goal: &Goal, rules: &ModelRules) -> Result<(), Answered> {
+    let Aim::Promote { review, .. } = &goal.aim else { return Ok(()) };
+    match review {
+        // A prediction is what makes a record: it cannot need one.
+        Review::NotAsked if rules.require_review && !goal.predicts => {
+            Err(required(rules, "no pull request can be asked for here".to_owned()))
+        }
+        Review::Unapproved { why } if rules.require_review => Err(required(rules, why.clone())),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the version that a review recorded, where it is among the candidates.
 ///
 /// A recorded version that cannot go forward is never replaced by another one in silence: the answer is then a
@@ -25,14 +39,11 @@ pub(super) fn pinned<'a>(
     excluded: &[Excluded],
 ) -> Result<Option<&'a Version>, Answered> {
     let Aim::Promote { review, .. } = &goal.aim else { return Ok(None) };
+    refuse_unapproved(goal, rules)?;
     let (pull_request, reviewed) = match review {
         Review::Recorded { pull_request, reviewed } => (*pull_request, reviewed),
         Review::None { why } if rules.require_review => return Err(required(rules, why.clone())),
-        // A prediction is what makes a record: it cannot need one.
-        Review::NotAsked if rules.require_review && !goal.predicts => {
-            return Err(required(rules, "no pull request can be asked for here".to_owned()));
-        }
-        Review::None { .. } | Review::NotAsked => return Ok(None),
+        Review::None { .. } | Review::NotAsked | Review::Unapproved { .. } => return Ok(None),
     };
     // Something else was merged into the base since: the report shows the new content, and pins that.
     if goal.predicts && candidates.iter().all(|version| version.content.content != reviewed.content) {
@@ -73,7 +84,9 @@ pub(super) fn remark(goal: &Goal, chosen: &Version, versions: &[&Version]) -> Op
     let Aim::Promote { review, .. } = &goal.aim else { return None };
     match review {
         Review::NotAsked => None,
-        Review::None { why } => Some(Reason::Unreviewed { version: known(chosen), why: why.clone() }),
+        Review::None { why } | Review::Unapproved { why } => {
+            Some(Reason::Unreviewed { version: known(chosen), why: why.clone() })
+        }
         Review::Recorded { pull_request, .. } => versions
             .iter()
             .filter(|version| version.group == chosen.group && version.number > chosen.number)

@@ -73,7 +73,17 @@ pub fn choose(group: &GroupFacts, to: Option<VersionNumber>, model: &ModelName) 
             })
             .ok_or_else(|| Box::new(Reason::NothingToRollBack { group: group.name.clone() }))?,
     };
+    restorable(chosen)?;
     Ok(Way { replaces: current.number, to: chosen.number })
+}
+
+/// Refuses a version of which there is nothing to register again. Asked before anything is frozen.
+fn restorable(version: &Version) -> Result<(), Box<Reason>> {
+    if version.content.can_be_registered_again() {
+        Ok(())
+    } else {
+        Err(Box::new(Reason::NotRestorable { version: known(version) }))
+    }
 }
 
 /// Recognises what an earlier rollback did, or had begun to do when it was killed, by the freeze that it left.
@@ -106,6 +116,7 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
     };
     let (replaced, older) = (find(*replaces)?, find(*to)?);
     let reason = Reason::RollingBack { from: known(replaced), to: known(older) };
+    restorable(older).map_err(|reason| settled(Verdict::Blocked, *reason))?;
     if group.frozen.is_none() {
         let step = Step::Freeze(FreezeStep { group: group.name.clone(), by: goal.by.clone() });
         return Ok((Decision::Act(vec![step]), vec![reason]));

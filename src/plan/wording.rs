@@ -10,6 +10,7 @@ use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 use crate::plan::evidence::PromotedGroup;
 use crate::plan::evidence::TooManyAttempts;
+use crate::plan::evidence::Unchanged;
 use crate::plan::gate::Answer;
 use crate::plan::gate::GateResult;
 use crate::plan::reason::Known;
@@ -49,6 +50,7 @@ impl Reason {
             Self::Frozen { .. } => "frozen",
             Self::FrozenButByHand { .. } => "frozen-but-by-hand",
             Self::LastRejected { .. } => "last-rejected",
+            Self::NotRestorable { .. } => "not-restorable",
             Self::ForeignGroup { .. } => "foreign-group",
             Self::ReviewMoved { .. } => "review-moved",
             Self::ReviewRequired { .. } => "review-required",
@@ -75,6 +77,7 @@ impl Reason {
             Self::RolledBack { .. } => "rolled-back",
             Self::NothingToRollBack { .. } => "nothing-to-roll-back",
             Self::RulesIgnored { .. } => "rules-ignored",
+            Self::Unchanged(_) => "unchanged",
             Self::LimitReached { .. } => "limit-reached",
             Self::Predicted { .. } => "predicted",
             Self::AlreadySo { .. } => "already-so",
@@ -210,6 +213,9 @@ impl Reason {
                 };
                 format!("{version} with this very content {how}: it does not return by itself")
             }
+            Self::NotRestorable { version } => format!(
+                "{version} was registered outside Branchline and names no model in S3: Branchline cannot register it again"
+            ),
             Self::ForeignGroup { group, owner, ours } => {
                 format!("{group} belongs to {owner}, and this is {ours}: nothing is written to it")
             }
@@ -218,7 +224,7 @@ impl Reason {
                 format!("pull request #{pull_request} showed {reviewed}, which cannot go forward: {why}{instead}")
             }
             Self::ReviewRequired { why, .. } => {
-                format!("the rules promote only what a pull request showed, and nothing was shown: {why}")
+                format!("`require_review`: the rules promote only what an approved pull request showed: {why}")
             }
             Self::Unreviewed { version, why } => format!("unreviewed: no pull request showed {version}: {why}"),
             Self::NewerThanReview { newer, pull_request } => {
@@ -310,6 +316,9 @@ impl Reason {
             Self::RulesIgnored { branch, changes } => format!(
                 "this commit changes rules, but those of {branch} count until it is merged there: {}",
                 changes.join("; ")
+            ),
+            Self::Unchanged(Unchanged { base }) => format!(
+                "unchanged by this merge: {base} already has this code, configuration and data; what follows is true of {base} itself"
             ),
             Self::LimitReached { limit, allowed, asked } => cloud::limit_message(limit, *allowed, *asked),
             Self::Predicted { base, trains } => {

@@ -58,6 +58,30 @@ pub enum PullRequestState {
     Closed,
 }
 
+/// A person's review of a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequestReview {
+    /// The reviewer's login. `None`: the account is gone.
+    pub reviewer: Option<String>,
+    /// What they said.
+    pub state: ReviewState,
+    /// The commit that they looked at. `None`: it is gone.
+    pub commit: Option<CommitSha>,
+}
+
+/// What a review says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReviewState {
+    /// Yes.
+    Approved,
+    /// Not like this.
+    ChangesRequested,
+    /// It was one of the two, and does not count any more.
+    Dismissed,
+    /// Neither: a comment, or a review that is not sent yet. It changes nothing of what the person said before.
+    Remark,
+}
+
 /// What a person may do in the repository, from least to most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -146,6 +170,8 @@ pub struct Check {
     pub external_id: String,
     /// Its text, with whatever data was kept in it.
     pub text: Option<String>,
+    /// The texts of older checks of ours of that name on the commit, newest first: two runs may have made one each.
+    pub older: Vec<String>,
     /// Where people look at it.
     pub url: Option<String>,
 }
@@ -280,6 +306,9 @@ pub struct Written {
 /// names the line to add; a report that is longer than the host allows is refused before it is sent.
 #[async_trait::async_trait]
 pub trait Forge: Send + Sync {
+    /// Returns the default branch of the repository, read now.
+    async fn default_branch(&self) -> Result<BranchName, PortError>;
+
     /// Returns the head of a branch, read now. `None`: there is no such branch.
     async fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, PortError>;
 
@@ -302,10 +331,20 @@ pub trait Forge: Send + Sync {
     /// Reads one pull request. `None`: there is none of that number.
     async fn pull_request(&self, number: u64) -> Result<Option<PullRequest>, PortError>;
 
+    /// Returns the login of the author of a commit, where the host knows them.
+    async fn commit_author(&self, commit: &CommitSha) -> Result<Option<String>, PortError>;
+
+    /// Lists the logins of the authors and committers of a pull request's commits, each once.
+    async fn pull_request_authors(&self, number: u64) -> Result<Vec<String>, PortError>;
+
+    /// Lists the reviews of a pull request, oldest first.
+    async fn reviews(&self, number: u64) -> Result<Vec<PullRequestReview>, PortError>;
+
     /// Tells what a person may do here. Somebody unknown may do nothing.
     async fn permission(&self, login: &str) -> Result<Permission, PortError>;
 
-    /// Finds our newest check of a name on a commit, whichever run wrote it. Checks of others do not count.
+    /// Finds our newest check of a name on a commit, whichever run wrote it. Checks of another App do not count, whatever
+    /// they say.
     async fn find_check(&self, commit: &CommitSha, name: &str) -> Result<Option<Check>, PortError>;
 
     /// Writes a check: created, updated or left alone. One that had completed and goes on is begun anew.

@@ -1,15 +1,21 @@
 //! Permissions as files to apply: JSON to read, Terraform, CloudFormation. Pure.
 
 use crate::model::iam::AccountPermissions;
+use crate::model::iam::LONGEST_POLICY;
+use crate::model::iam::LONGEST_TRUST;
 use crate::model::iam::Role;
+use crate::model::iam::StageRoles;
 use crate::model::iam::document;
 use crate::report::json::JSON_SCHEMA;
 use serde_json::Map;
 use serde_json::Value;
 use serde_json::json;
 
-/// Writes everything as one JSON document.
-pub fn as_json(accounts: &[AccountPermissions]) -> Value {
+/// How many bytes `aws cloudformation deploy` takes without a bucket for the template. Source: "AWS CloudFormation quotas".
+pub const LONGEST_TEMPLATE: usize = 51_200;
+
+/// Writes everything as one JSON document. `separated`: stages that share a role in the configuration.
+pub fn as_json(accounts: &[AccountPermissions], separated: &[StageRoles]) -> Value {
     let of_account = |account: &AccountPermissions| {
         let roles: Vec<Value> = account.roles.iter().map(role_json).collect();
         let policies = |list: &[(String, Vec<crate::model::iam::Statement>)], key: &str| -> Vec<Value> {
@@ -23,7 +29,38 @@ pub fn as_json(accounts: &[AccountPermissions]) -> Value {
             "key_policies": policies(&account.keys, "key"),
         })
     };
-    json!({ "schema": JSON_SCHEMA, "accounts": accounts.iter().map(of_account).collect::<Vec<_>>() })
+    let mut all = json!({ "schema": JSON_SCHEMA, "accounts": accounts.iter().map(of_account).collect::<Vec<_>>() });
+    if let (Some(map), false) = (all.as_object_mut(), separated.is_empty()) {
+        let stages: Map<String, Value> =
+            separated.iter().map(|roles| (roles.stage.to_string(), Value::Object(keys_of(roles)))).collect();
+        map.insert("configuration".to_owned(), json!({ "accounts": stages }));
+    }
+    all
+}
+
+fn keys_of(roles: &StageRoles) -> Map<String, Value> {
+    let keys = [
+        ("assume_role_arn", &roles.assume_role_arn),
+        ("read_role_arn", &roles.read_role_arn),
+        ("execution_role_arn", &roles.execution_role_arn),
+    ];
+    let written = keys.into_iter().filter_map(|(key, arn)| Some((key.to_owned(), Value::String(arn.clone()?))));
+    written.collect()
+}
+
+/// Says which roles the configuration has to name, because several stages share one in it.
+pub fn separated(stages: &[StageRoles]) -> String {
+    let names: Vec<&str> = stages.iter().map(|roles| roles.stage.as_str()).collect();
+    let mut text = format!(
+        "Each stage has a role of its own here, and the configuration names one for several. For {}, write into \
+         branchline.yaml:\naccounts:\n",
+        names.join(" and ")
+    );
+    for roles in stages {
+        let keys: Vec<String> = keys_of(roles).iter().map(|(key, arn)| format!("{key}: {arn}")).collect();
+        text.push_str(&format!("  {}: {{ {} }}\n", roles.stage, keys.join(", ")));
+    }
+    text
 }
 
 fn role_json(role: &Role) -> Value {
@@ -32,6 +69,12 @@ fn role_json(role: &Role) -> Value {
         "purpose": role.purpose,
         "trust": document(&role.trust),
         "policy": document(&role.policy),
+        "characters": {
+            "policy": role.policy_characters(),
+            "policy_allowed": LONGEST_POLICY,
+            "trust": role.trust_characters(),
+            "trust_allowed": LONGEST_TRUST,
+        },
     })
 }
 
@@ -47,11 +90,12 @@ pub fn terraform(account: &AccountPermissions) -> String {
     for role in &account.roles {
         let id = identifier(&role.name);
         text.push_str(&format!(
-            "\n# {}\nresource \"aws_iam_role\" \"{id}\" {{\n  name               = {}\n  \
+            "\n# {} ({} of {LONGEST_POLICY} characters of policy)\nresource \"aws_iam_role\" \"{id}\" {{\n  name               = {}\n  \
              assume_role_policy = <<-EOT\n{}\n  EOT\n}}\n\n\
              resource \"aws_iam_role_policy\" \"{id}\" {{\n  name   = \"branchline\"\n  role   = \
              aws_iam_role.{id}.id\n  policy = <<-EOT\n{}\n  EOT\n}}\n",
             role.purpose,
+            role.policy_characters(),
             Value::String(role.name.clone()),
             heredoc(&document(&role.trust)),
             heredoc(&document(&role.policy)),
@@ -83,6 +127,13 @@ fn heredoc(document: &Value) -> String {
 fn identifier(name: &str) -> String {
     let text: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if text.starts_with(|c: char| c.is_ascii_digit()) { format!("_{text}") } else { text }
+}
+
+/// Writes one account as a CloudFormation template, without spaces where it would be too large with them.
+pub fn template(account: &AccountPermissions) -> String {
+    let template = cloudformation(account);
+    let text = format!("{template:#}\n");
+    if text.len() > LONGEST_TEMPLATE { format!("{template}\n") } else { text }
 }
 
 /// Writes one account as a CloudFormation template.
@@ -145,11 +196,13 @@ fn logical(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::iam::Effect;
     use crate::model::iam::Statement;
 
     fn account() -> AccountPermissions {
         let statement = Statement {
             sid: "Reads".to_owned(),
+            effect: Effect::Allow,
             principals: None,
             actions: vec!["s3:GetObject".to_owned()],
             resources: vec!["arn:aws:s3:::acme/${x}/*".to_owned()],
@@ -191,7 +244,7 @@ mod tests {
 
     #[test]
     fn json_has_every_account() {
-        let json = as_json(&[account(), account()]);
+        let json = as_json(&[account(), account()], &[]);
         assert_eq!(json["accounts"].as_array().map(Vec::len), Some(2));
         assert_eq!(json["accounts"][0]["roles"][0]["name"], "branchline-dev");
     }

@@ -2,9 +2,11 @@
 //!
 //! Deliberately absent: writing them (`adapters::runner`).
 
+use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
+use crate::report::json::JSON_SCHEMA;
 use crate::report::json::OutcomeJson;
 use crate::report::limit;
 use serde_json::Value;
@@ -28,6 +30,11 @@ pub const OUTPUTS: &[OutputDoc] = &[
         name: "verdict",
         description: "How the run ended: `passed`, `skipped`, `waiting`, `blocked`, `failed`, `errored` or `cancelled`. The worst of all models.",
         example: "passed",
+    },
+    OutputDoc {
+        name: "exit-code",
+        description: "The exit code of the command. It is written, like `verdict`, also where the command failed before any verdict.",
+        example: "0",
     },
     OutputDoc {
         name: "plan",
@@ -99,6 +106,7 @@ impl StepOutputs {
             .map(|output| {
                 let value = match output.name {
                     "verdict" => outcome.verdict.as_str().to_owned(),
+                    "exit-code" => outcome.exit_code().to_string(),
                     "plan" => plan.clone(),
                     "results" => Value::Array(results.clone()).to_string(),
                     name => text(name),
@@ -107,6 +115,31 @@ impl StepOutputs {
             })
             .collect();
         Self { values, emptied: Vec::new() }.fitted()
+    }
+
+    /// Makes those of a command that ended without an outcome.
+    pub fn without_outcome(verdict: Verdict, exit: u8) -> Self {
+        let plan = json!({ "schema": JSON_SCHEMA, "verdict": verdict.as_str(), "models": [] });
+        let value = |name: &str| match name {
+            "verdict" => verdict.as_str().to_owned(),
+            "exit-code" => exit.to_string(),
+            "plan" => plan.to_string(),
+            // An expression that reads them as JSON must not fail.
+            "results" => "[]".to_owned(),
+            "metrics" => "{}".to_owned(),
+            _ => String::new(),
+        };
+        Self { values: OUTPUTS.iter().map(|output| (output.name, value(output.name))).collect(), emptied: Vec::new() }
+    }
+
+    /// Sets the exit code of the command, which a signal may have changed.
+    pub fn ending_with(mut self, exit: u8) -> Self {
+        for (name, value) in &mut self.values {
+            if *name == "exit-code" {
+                *value = exit.to_string();
+            }
+        }
+        self
     }
 
     /// Returns one value.

@@ -6,6 +6,7 @@
 use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
 use crate::model::metric::display_value;
+use crate::model::text::is_invisible;
 use crate::model::training::Training;
 use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
@@ -329,13 +330,33 @@ pub(super) fn lines(table: &Table) -> String {
     text
 }
 
-/// Takes control characters out of foreign text, so that it stays one line and moves nothing.
+/// Makes foreign text one line that moves nothing and hides nothing: a control character becomes U+FFFD, and one that
+/// cannot be seen is written as its escape, such as `\u{202e}`.
 pub fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let moves = c.is_control()
-                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-            if moves { '\u{fffd}' } else { c }
-        })
-        .collect()
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() {
+            safe.push('\u{fffd}');
+        } else if is_invisible(c) {
+            safe.extend(c.escape_unicode());
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        assert_eq!(plain("feature-a\u{200b}b"), "feature-a\\u{200b}b");
+        assert_eq!(plain("x\u{202e}y\u{2066}z"), "x\\u{202e}y\\u{2066}z");
+        assert_eq!(plain("a\u{1b}[2Kb\r\n"), "a\u{fffd}[2Kb\u{fffd}\u{fffd}");
+        assert_eq!(plain("\u{feff}tag\u{e0041}"), "\\u{feff}tag\\u{e0041}");
+        assert_eq!(plain(&plain("a\u{200d}b")), plain("a\u{200d}b"));
+        assert_eq!(plain("ü 🦀 ✓"), "ü 🦀 ✓");
+    }
 }

@@ -14,7 +14,7 @@ function refused(world, answer, exit, ...texts) {
   assert.equal(annotations.length, 1, answer.log);
   assert.match(annotations[0], /binary-path/, "says the other way");
   assert.ok(!world.ran(), "nothing was run");
-  assert.equal(answer.outputs.verdict, "");
+  assert.deepEqual([answer.outputs.verdict, answer.outputs["exit-code"]], ["errored", String(answer.exit)], "outputs are written before the program, too");
 }
 
 test("fetches, checks, keeps, and the second time fetches nothing", inWorld(async (world) => {

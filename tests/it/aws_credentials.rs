@@ -17,6 +17,7 @@ use branchline::adapters::aws::Refused;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::adapters::aws::credentials_for;
+use branchline::adapters::network::Network;
 use branchline::adapters::system;
 use branchline::model::cloud::AccountPlace;
 use branchline::model::secret::Secret;
@@ -183,9 +184,10 @@ impl Scene {
             session_name: "branchline-17-1".to_owned(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             patience,
+            network: Network::default(),
         };
         let credentials = credentials_for(&place, Some(&self.github.environment()), &options).await;
-        Session::new(place, &SessionOptions { endpoint, credentials, patience }).await
+        Session::new(place, &SessionOptions { endpoint, credentials, patience, ..SessionOptions::default() }).await
     }
 
     async fn write(&self, session: &Session) -> Result<(), Refused> {
@@ -239,6 +241,7 @@ async fn a_role_is_taken_on_anew_before_its_session_ends_each_time_with_a_new_to
         session_name: "branchline-17-1".to_owned(),
         clock: Arc::clone(&scene.clock) as Arc<dyn Clock>,
         patience: Patience { tries: 2, first_pause: Duration::from_millis(1), ..Patience::default() },
+        network: Network::default(),
     };
     let source = credentials_for(&place, Some(&scene.github.environment()), &options).await.expect("it has a role");
     let first = source.provide_credentials().await.expect("the role can be taken on");

@@ -168,7 +168,7 @@ async fn holdings(teller: &Teller<'_>) -> Holdings {
     let mut artifacts = BTreeSet::new();
     for bucket in [DEV_BUCKET, PROD_BUCKET] {
         for key in world.keys(bucket, "branchline/") {
-            if key.ends_with("/model.tar.gz") && !key.contains("/trainings/") {
+            if key.ends_with("/model.tar.gz") && !key.contains("/trainings/") && !key.contains("/runs/") {
                 let bytes = world.object(bucket, &key).unwrap_or_default();
                 artifacts.insert(format!("{bucket}/{key} {}", branchline::model::digest::Sha256Digest::of(&bytes)));
             }

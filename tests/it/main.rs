@@ -31,5 +31,6 @@ mod sagemaker_trainer;
 mod second_opinion;
 mod stories;
 mod tidy;
+mod tls;
 mod wake;
 mod world;

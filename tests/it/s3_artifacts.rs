@@ -86,7 +86,12 @@ async fn session(aws: &Aws, account: &str, bucket: &str) -> Arc<Session> {
     let pause = Duration::from_millis(1);
     let patience = Patience { first_pause: pause, longest_pause: pause * 3, ..Patience::default() };
     let credentials = Some(aws.credentials(account));
-    let options = SessionOptions { endpoint: Some(aws.endpoint().to_owned()), credentials, patience };
+    let options = SessionOptions {
+        endpoint: Some(aws.endpoint().to_owned()),
+        credentials,
+        patience,
+        ..SessionOptions::default()
+    };
     Arc::new(Session::new(place, &options).await)
 }
 

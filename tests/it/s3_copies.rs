@@ -110,7 +110,12 @@ async fn session(world: &World, account: &str, bucket: &str, region: &str) -> Ar
     let pause = Duration::from_millis(1);
     let patience = Patience { first_pause: pause, longest_pause: pause * 3, ..Patience::default() };
     let credentials = Some(world.credentials(account));
-    let options = SessionOptions { endpoint: Some(world.endpoint().to_owned()), credentials, patience };
+    let options = SessionOptions {
+        endpoint: Some(world.endpoint().to_owned()),
+        credentials,
+        patience,
+        ..SessionOptions::default()
+    };
     Arc::new(Session::new(place, &options).await)
 }
 

@@ -55,6 +55,7 @@ impl Place for Cloud {
                 between_creations: Duration::ZERO,
                 ..Patience::default()
             },
+            ..SessionOptions::default()
         };
         let session = Arc::new(Session::new(place, &options).await);
         Self { world, session }

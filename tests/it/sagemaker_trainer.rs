@@ -3,6 +3,7 @@
 mod bad_input;
 mod ends;
 mod faults;
+mod records;
 mod removal;
 mod uploads;
 
@@ -136,6 +137,7 @@ impl Lab {
             endpoint: Some(self.aws.endpoint().to_owned()),
             credentials: Some(self.aws.credentials(account)),
             patience: quick,
+            ..SessionOptions::default()
         };
         Arc::new(Session::new(place, &options).await)
     }
@@ -185,7 +187,7 @@ impl Lab {
     }
 
     fn key(&self, spec: &TrainingSpec, what: &str) -> String {
-        format!("branchline/churn/trainings/{}/{what}", spec.name)
+        format!("branchline/churn/stages/dev/trainings/{}/{what}", spec.name)
     }
 
     fn requests_to_sagemaker(&self) -> usize {
@@ -197,7 +199,7 @@ impl Lab {
     }
 
     fn open_marks(&self) -> Vec<String> {
-        self.aws.keys(DEV_BUCKET, "branchline/churn/open/")
+        self.aws.keys(DEV_BUCKET, "branchline/churn/stages/dev/open/")
     }
 }
 

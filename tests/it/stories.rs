@@ -523,7 +523,7 @@ impl<'a> Teller<'a> {
         let reviewed = if asked.queued {
             UnderReview::default()
         } else {
-            UnderReview { head: Some(head), stage: own.map(|stage| stage.name.clone()) }
+            UnderReview { head: Some(head), stage: own.map(|stage| stage.name.clone()), base: Some(base) }
         };
         let before = self.laptop.faults.writes();
         let models = drive.predict(&tasks, &reviewed).await;

@@ -87,7 +87,7 @@ const LAYERS: &[Layer] = &[
     // One session and one set of words for every service of Amazon; then one folder for each of them.
     Layer {
         prefix: "adapters/aws/",
-        modules: &["model", "config", "ports", "adapters::aws", "adapters::system"],
+        modules: &["model", "config", "ports", "adapters::aws", "adapters::network", "adapters::system"],
         crates: AMAZON,
         pure: false,
     },
@@ -114,8 +114,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         prefix: "adapters/github/",
-        modules: &["model", "ports", "adapters::github"],
-        crates: &["octocrab", "tokio"],
+        modules: &["model", "ports", "adapters::github", "adapters::network"],
+        crates: &["octocrab", "tokio", "hyper_util", "hyper_timeout"],
+        pure: false,
+    },
+    Layer {
+        prefix: "adapters/network/",
+        modules: &["model", "adapters::network"],
+        crates: &["tokio", "hyper_util", "hyper_rustls", "rustls"],
         pure: false,
     },
     Layer {
@@ -136,7 +142,7 @@ const LAYERS: &[Layer] = &[
         crates: &[],
         pure: false,
     },
-    Layer { prefix: "adapters/system.rs", modules: &["ports"], crates: &["tokio"], pure: false },
+    Layer { prefix: "adapters/system.rs", modules: &["ports"], crates: &["tokio", "rustix"], pure: false },
     Layer { prefix: "cli/", modules: ALL, crates: &["clap", "tokio", "tokio_util", "indicatif"], pure: false },
 ];
 
@@ -160,6 +166,10 @@ const GUARDED: &[&str] = &[
     "signal_hook",
     "tempfile",
     "octocrab",
+    "hyper_util",
+    "hyper_rustls",
+    "hyper_timeout",
+    "rustls",
     "aws_config",
     "aws_sdk_sagemaker",
     "aws_sdk_s3",

@@ -23,6 +23,8 @@ pub enum On {
     Any,
     /// Training jobs of the project.
     Jobs,
+    /// Training jobs of the stage.
+    OwnJobs,
     /// Every group of the account, and its versions.
     Groups,
     /// The groups that the stage feeds, and their versions.
@@ -35,12 +37,16 @@ pub enum On {
     Objects,
     /// Objects of the groups that the stage feeds.
     OwnObjects,
-    /// Objects of trainings, their sources and data.
-    TrainingObjects,
-    /// What a training job writes.
+    /// What a stage that trains keeps of its training runs: records, sources, data.
+    StageObjects,
+    /// What the training jobs of the stage wrote, beside their checkpoints.
+    RunObjects,
+    /// What a training job of the stage writes.
     Output,
     /// Data in buckets of others.
     Data,
+    /// The manifests that say which data there are.
+    Manifests,
     /// Buckets that hold such data.
     DataBuckets,
     /// Objects of the stages that a promotion takes from.
@@ -86,11 +92,11 @@ use Party::*;
 /// The table.
 pub const ACTIONS: &[Action] = &[
     // Trainings.
-    sent("sagemaker:CreateTrainingJob", &[(Trainer, Jobs)]),
+    sent("sagemaker:CreateTrainingJob", &[(Trainer, OwnJobs)]),
     sent("sagemaker:DescribeTrainingJob", &[(Reader, Jobs)]),
-    sent("sagemaker:StopTrainingJob", &[(Trainer, Jobs)]),
+    sent("sagemaker:StopTrainingJob", &[(Trainer, OwnJobs)]),
     sent("sagemaker:ListTags", &[(Reader, Jobs), (Reader, Groups)]),
-    implied("sagemaker:AddTags", &[(Trainer, Jobs), (Trainer, OwnGroups), (Promoter, OwnGroups)]),
+    implied("sagemaker:AddTags", &[(Trainer, OwnJobs), (Trainer, OwnGroups), (Promoter, OwnGroups)]),
     implied("iam:PassRole", &[(Trainer, ExecutionRole)]),
     sent("logs:DescribeLogStreams", &[(Reader, Logs)]),
     sent("logs:GetLogEvents", &[(Reader, Logs)]),
@@ -110,9 +116,10 @@ pub const ACTIONS: &[Action] = &[
         "s3:GetObject",
         &[
             (Reader, Objects),
+            (Reader, Manifests),
             (Trainer, Data),
             (Promoter, Sources),
-            (Execution, TrainingObjects),
+            (Execution, StageObjects),
             (Execution, Output),
             (Execution, Data),
         ],
@@ -123,6 +130,7 @@ pub const ACTIONS: &[Action] = &[
         "s3:ListBucket",
         &[
             (Reader, Listing),
+            (Reader, DataBuckets),
             (Trainer, DataBuckets),
             (Promoter, SourceBuckets),
             (Execution, Listing),
@@ -131,13 +139,16 @@ pub const ACTIONS: &[Action] = &[
     ),
     sent(
         "s3:PutObject",
-        &[(Trainer, OwnObjects), (Trainer, TrainingObjects), (Promoter, OwnObjects), (Execution, Output)],
+        &[(Trainer, OwnObjects), (Trainer, StageObjects), (Promoter, OwnObjects), (Execution, Output)],
     ),
-    implied("s3:PutObjectTagging", &[(Trainer, OwnObjects), (Trainer, TrainingObjects), (Promoter, OwnObjects)]),
-    sent("s3:DeleteObject", &[(Trainer, OwnObjects), (Trainer, TrainingObjects), (Promoter, OwnObjects)]),
+    implied("s3:PutObjectTagging", &[(Trainer, OwnObjects), (Trainer, StageObjects), (Promoter, OwnObjects)]),
+    sent(
+        "s3:DeleteObject",
+        &[(Trainer, OwnObjects), (Trainer, StageObjects), (Trainer, RunObjects), (Promoter, OwnObjects)],
+    ),
     sent(
         "s3:AbortMultipartUpload",
-        &[(Trainer, OwnObjects), (Trainer, TrainingObjects), (Promoter, OwnObjects), (Execution, Output)],
+        &[(Trainer, OwnObjects), (Trainer, StageObjects), (Promoter, OwnObjects), (Execution, Output)],
     ),
     sent("s3:ListBucketMultipartUploads", &[(Trainer, Bucket), (Promoter, Bucket)]),
     sent("s3:GetBucketLocation", &[(Reader, Bucket)]),

@@ -9,6 +9,8 @@ use crate::adapters::aws::oidc::OidcEnvironment;
 use crate::adapters::aws::pace::Patience;
 use crate::adapters::aws::refused::Class;
 use crate::adapters::aws::refused::Refused;
+use crate::adapters::aws::transport;
+use crate::adapters::network::Network;
 use crate::model::cloud::AccountPlace;
 use crate::ports::Clock;
 use aws_config::BehaviorVersion;
@@ -49,6 +51,8 @@ pub struct CredentialOptions {
     pub clock: Arc<dyn Clock>,
     /// The pauses between two tries.
     pub patience: Patience,
+    /// How hosts outside are reached.
+    pub network: Network,
 }
 
 /// Returns where the credentials of a place come from. Nothing is asked yet.
@@ -67,6 +71,9 @@ pub async fn credentials_for(
         .region(Region::new(place.region.clone()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts);
+    if let Some(client) = transport::client(&options.network) {
+        loader = loader.http_client(client);
+    }
     if let Some(endpoint) = &options.endpoint {
         loader = loader.endpoint_url(endpoint);
     }
@@ -81,6 +88,7 @@ pub async fn credentials_for(
         github: github.cloned(),
         clock: Arc::clone(&options.clock),
         patience: options.patience,
+        network: options.network.clone(),
         kept: Mutex::default(),
     };
     Some(SharedCredentialsProvider::new(provider))
@@ -104,6 +112,7 @@ struct RoleProvider {
     github: Option<OidcEnvironment>,
     clock: Arc<dyn Clock>,
     patience: Patience,
+    network: Network,
     /// One session serves all clients of an account.
     kept: Mutex<Option<Kept>>,
 }
@@ -204,7 +213,7 @@ impl RoleProvider {
         github: &OidcEnvironment,
     ) -> Result<Option<aws_sdk_sts::types::Credentials>, Refused> {
         const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
-        let identity = github.ask().await?;
+        let identity = github.ask(&self.network).await?;
         let sent = self
             .sts
             .assume_role_with_web_identity()

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod probe;
 pub mod refused;
 pub mod session;
+mod transport;
 
 pub use self::accounts::Accounts;
 pub use self::credentials::CredentialOptions;

@@ -4,6 +4,8 @@
 
 use crate::adapters::aws::refused::Class;
 use crate::adapters::aws::refused::Refused;
+use crate::adapters::aws::transport;
+use crate::adapters::network::Network;
 use crate::model::secret::Secret;
 use crate::model::variables::ACTIONS_ID_TOKEN_REQUEST_TOKEN;
 use crate::model::variables::ACTIONS_ID_TOKEN_REQUEST_URL;
@@ -11,7 +13,6 @@ use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
@@ -63,8 +64,12 @@ impl OidcEnvironment {
     }
 
     /// Asks for a new token.
-    pub(super) async fn ask(&self) -> Result<IdentityToken, Refused> {
-        let connector = connector().ok_or_else(|| refused(Class::Other, "no way to speak HTTPS", None))?;
+    pub(super) async fn ask(&self, network: &Network) -> Result<IdentityToken, Refused> {
+        let limits = HttpConnectorSettings::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(Duration::from_secs(10))
+            .build();
+        let connector = transport::connector(network, limits, SharedAsyncSleep::new(TokioSleep::new()));
         let separator = if self.url.contains('?') { '&' } else { '?' };
         let uri = format!("{}{separator}audience={AUDIENCE}", self.url);
         let unusable = || refused(Class::Invalid, format!("{ACTIONS_ID_TOKEN_REQUEST_URL} is no address"), None);
@@ -139,14 +144,6 @@ impl Claims {
         }
         self.sub.strip_prefix(&numbered).map(|rest| format!("{classic}{rest}"))
     }
-}
-
-fn connector() -> Option<SharedHttpConnector> {
-    let limits = HttpConnectorSettings::builder()
-        .connect_timeout(Duration::from_secs(5))
-        .read_timeout(Duration::from_secs(10))
-        .build();
-    aws_smithy_http_client::default_connector(&limits, Some(SharedAsyncSleep::new(TokioSleep::new())))
 }
 
 fn refused(class: Class, message: impl Into<String>, status: Option<u16>) -> Refused {

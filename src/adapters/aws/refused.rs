@@ -349,7 +349,16 @@ fn dispatch(message: &str) -> Class {
 /// A connection that was never made has changed nothing; one that broke may have.
 fn io_class(message: &str) -> Class {
     let text = message.to_ascii_lowercase();
-    let never = ["connection refused", "dns", "failed to lookup", "tcp connect", "certificate", "unreachable"];
+    let never = [
+        "connection refused",
+        "dns",
+        "failed to lookup",
+        "tcp connect",
+        "tunnel error",
+        "opened no connection",
+        "certificate",
+        "unreachable",
+    ];
     if never.iter().any(|sign| text.contains(sign)) { Class::Unreachable } else { Class::Lost }
 }
 
@@ -397,6 +406,13 @@ fn plain(message: String) -> String {
         )
     } else if message.contains("dns error") {
         "the network knows no host of its name (DNS)".to_owned()
+    } else if let Some((_, why)) = message.split_once("tunnel error: ") {
+        format!(
+            "the proxy of HTTPS_PROXY or ALL_PROXY opened no connection: {why}; check its address and credentials, or list the host in NO_PROXY"
+        )
+    } else if message.contains("UnknownIssuer") {
+        "TLS: the host's certificate comes from an authority that this machine does not trust; name its PEM file in AWS_CA_BUNDLE"
+            .to_owned()
     } else {
         ["dispatch failure: ", "io error: ", "client error (Connect): "]
             .iter()
@@ -477,6 +493,27 @@ mod tests {
             (refused.as_str(), io_class(&refused)),
             ("tcp connect error: Connection refused", Class::Unreachable)
         );
+    }
+
+    #[test]
+    fn a_connection_that_failed_names_its_layer() {
+        for (message, says) in [
+            (
+                "dispatch failure: io error: client error (Connect): tunnel error: proxy authorization required",
+                "NO_PROXY",
+            ),
+            ("dispatch failure: io error: client error (Connect): tunnel error: unsuccessful", "HTTPS_PROXY"),
+            (
+                "dispatch failure: io error: client error (Connect): invalid peer certificate: UnknownIssuer",
+                "AWS_CA_BUNDLE",
+            ),
+            ("dispatch failure: io error: client error (Connect): dns error: failed to lookup", "DNS"),
+        ] {
+            assert_eq!(io_class(message), Class::Unreachable, "{message}");
+            let said = plain(message.to_owned());
+            assert!(said.contains(says) && !said.contains("dispatch failure"), "{said}");
+            assert_eq!(io_class(&said), Class::Unreachable, "{said}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::adapters::aws::refused::Class;
 use crate::adapters::aws::refused::READING_ROLE;
 use crate::adapters::aws::refused::Refused;
 use crate::adapters::aws::refused::WRONG_ACCOUNT;
+use crate::adapters::aws::transport;
+use crate::adapters::network::Network;
 use crate::model::cloud::AccountPlace;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
@@ -34,6 +36,8 @@ pub struct SessionOptions {
     pub credentials: Option<SharedCredentialsProvider>,
     /// How often and how long requests are tried.
     pub patience: Patience,
+    /// How hosts outside are reached.
+    pub network: Network,
 }
 
 /// The clients of one account.
@@ -77,6 +81,9 @@ impl Session {
             .timeout_config(timeouts);
         if let Some(credentials) = &options.credentials {
             loader = loader.credentials_provider(credentials.clone());
+        }
+        if let Some(client) = transport::client(&options.network) {
+            loader = loader.http_client(client);
         }
         if let Some(endpoint) = &options.endpoint {
             loader = loader.endpoint_url(endpoint);

@@ -132,16 +132,24 @@ impl GitRepository {
     pub fn branches(&self, heads: Heads) -> Result<Vec<(BranchName, CommitSha)>, GitError> {
         all_branches(&self.repo(), heads)
     }
+
+    /// Lists the branches of `origin` alone, as the last fetch left them, sorted by name.
+    pub fn fetched_branches(&self) -> Result<Vec<(BranchName, CommitSha)>, GitError> {
+        branches_of(&self.repo(), &[REMOTE])
+    }
 }
 
 fn all_branches(repo: &Repository, heads: Heads) -> Result<Vec<(BranchName, CommitSha)>, GitError> {
-    let mut found = BTreeMap::new();
     // The later one of the two overwrites.
-    let order = match heads {
-        Heads::Local => [REMOTE, LOCAL],
-        Heads::Remote => [LOCAL, REMOTE],
-    };
-    for space in order {
+    match heads {
+        Heads::Local => branches_of(repo, &[REMOTE, LOCAL]),
+        Heads::Remote => branches_of(repo, &[LOCAL, REMOTE]),
+    }
+}
+
+fn branches_of(repo: &Repository, spaces: &[&str]) -> Result<Vec<(BranchName, CommitSha)>, GitError> {
+    let mut found = BTreeMap::new();
+    for space in spaces.iter().copied() {
         let references =
             repo.references_glob(&format!("{space}*")).map_err(|error| failed(repo, "list the branches", error))?;
         for reference in references {

@@ -15,6 +15,7 @@ use git2::Commit;
 use git2::Oid;
 use git2::Repository;
 use git2::Sort;
+use std::collections::BTreeSet;
 
 /// Commits looked at for one answer about history, so that a long one cannot hold up a run.
 const LOOKED_AT: usize = 50_000;
@@ -85,6 +86,37 @@ impl GitRepository {
         Ok(self.search(from, watched, 1, look_at.min(LOOKED_AT))?.commits.into_iter().next())
     }
 
+    /// Returns the names of the authors of the commits that changed a watched file, and their logins where the address is
+    /// one that GitHub gives out. Commits that `since` already has are left out. At most `look_at` are looked at.
+    pub fn authors(
+        &self,
+        from: &CommitSha,
+        since: Option<&CommitSha>,
+        watched: &Watched,
+        look_at: usize,
+    ) -> Result<BTreeSet<String>, GitError> {
+        let repo = self.repo();
+        let selector = Selector::new(watched)?;
+        let start = find(&repo, from)?.id();
+        let walking = |error| failed(&repo, "walk the history", error);
+        let mut walk = repo.revwalk().map_err(walking)?;
+        walk.push(start).map_err(walking)?;
+        if let Some(since) = since.and_then(|since| find(&repo, since).ok()) {
+            walk.hide(since.id()).map_err(walking)?;
+        }
+        let mut authors = BTreeSet::new();
+        for id in walk.take(look_at) {
+            let commit = repo.find_commit(id.map_err(walking)?).map_err(walking)?;
+            // What a commit at the cut of a shallow clone changed cannot be known: its author counts.
+            if is_cut(&commit) || changes(&repo, &commit, &selector)? {
+                let info = info(&commit)?;
+                authors.extend(login_of_address(&info.author_email).map(str::to_owned));
+                authors.insert(info.author_name);
+            }
+        }
+        Ok(authors)
+    }
+
     fn search(&self, from: &CommitSha, watched: &Watched, limit: usize, look_at: usize) -> Result<History, GitError> {
         let repo = self.repo();
         let selector = Selector::new(watched)?;
@@ -108,6 +140,14 @@ impl GitRepository {
         }
         Ok(History { commits, end })
     }
+}
+
+/// Reads the login out of `12345+login@users.noreply.github.com`. Source: "Setting your commit email address" in GitHub's
+/// documentation.
+fn login_of_address(address: &str) -> Option<&str> {
+    let (local, host) = address.split_once('@')?;
+    let login = local.split_once('+').map_or(local, |(_, login)| login);
+    (host.starts_with("users.noreply.") && !login.is_empty()).then_some(login)
 }
 
 fn changes(repo: &Repository, commit: &Commit<'_>, selector: &Selector) -> Result<bool, GitError> {

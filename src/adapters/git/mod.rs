@@ -1,9 +1,10 @@
 //! Facts from a Git repository, read with libgit2: commits, branches, watched paths, differences, merges, and a
 //! checkout that holds only what a model watches.
 //!
-//! Deliberately absent: the network (nothing is fetched), the environment (`GIT_DIR` and its relatives are not
-//! read), and any write to the repository: trees of merges are made in memory. What a shallow, partial, foreign or
-//! exotic repository cannot tell is an error or a stated reason, never a guess. Types of git2 stay in this folder.
+//! Deliberately absent: the network (nothing is fetched; `origin` is only asked which branch is its default one), the
+//! environment (`GIT_DIR` and its relatives are not read), and any write to the repository: trees of merges are made in
+//! memory. What a shallow, partial, foreign or exotic repository cannot tell is an error or a stated reason, never a
+//! guess. Types of git2 stay in this folder.
 
 mod branches;
 mod changes;
@@ -15,6 +16,7 @@ mod links;
 mod merge;
 mod near;
 mod open;
+mod origin;
 mod people;
 mod pointer;
 mod remote;
@@ -39,6 +41,8 @@ pub use error::WhyUnknown;
 pub use merge::MergeBase;
 pub use merge::Merged;
 pub use open::GitRepository;
+pub use origin::OriginError;
+pub use origin::OriginHead;
 pub use pointer::PointerHash;
 pub use remote::normalise_remote;
 pub use tree::ObjectKind;

@@ -54,6 +54,7 @@ impl GitHub {
     pub(super) async fn newest_check(&self, commit: &CommitSha, name: &str) -> Result<Option<Check>, PortError> {
         let runs = self.our_checks(commit, name).await?;
         let newest = runs.last().cloned();
+        let older = runs.iter().rev().skip(1).filter_map(|run| run.output.text.clone()).collect();
         let listed = Listed { commit: commit.clone(), name: name.to_owned(), at: self.client.now(), runs };
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(listed);
         Ok(newest.map(|run| {
@@ -62,7 +63,7 @@ impl GitHub {
                 _ => Some(CheckState::InProgress),
             };
             let external_id = mark_of(&run).map(|(_, rest)| rest.to_owned()).unwrap_or_default();
-            Check { id: run.id, state, external_id, text: run.output.text, url: run.html_url }
+            Check { id: run.id, state, external_id, text: run.output.text, older, url: run.html_url }
         }))
     }
 
@@ -214,7 +215,6 @@ impl GitHub {
         Ok(missing)
     }
 
-    /// Our checks of a name on a commit, oldest first.
     /// Takes the list of a look that has just been made: whoever reads a check in order to write it asks once.
     fn listed_just_now(&self, commit: &CommitSha, name: &str) -> Option<Vec<wire::CheckRun>> {
         let listed = self.listed.lock().unwrap_or_else(PoisonError::into_inner).take()?;
@@ -222,6 +222,7 @@ impl GitHub {
         (age < JUST_NOW && &listed.commit == commit && listed.name == name).then_some(listed.runs)
     }
 
+    /// Our checks of a name on a commit, oldest first. A check that carries our mark and is another App's is not ours.
     async fn our_checks(&self, commit: &CommitSha, name: &str) -> Result<Vec<wire::CheckRun>, PortError> {
         let query = format!("check_name={}&filter=all&per_page=100", encoded(name));
         let route = self.route(&format!("/commits/{commit}/check-runs?{query}"));
@@ -232,8 +233,11 @@ impl GitHub {
             .into_iter()
             .flat_map(|page| page.check_runs)
             .filter(|run| run.name == name && mark_of(run).is_some())
-            .filter(|run| self.identity.may_be_app(run.app.as_ref().and_then(|app| app.slug.as_deref())))
             .collect();
+        // As whom we write is only asked where somebody else could be meant.
+        let by = |run: &wire::CheckRun| run.app.as_ref().and_then(|app| app.slug.clone()).unwrap_or_default();
+        let own = self.own_app(runs.iter().map(by)).await?;
+        runs.retain(|run| by(run).eq_ignore_ascii_case(&own));
         runs.sort_by_key(|run| run.id);
         Ok(runs)
     }

@@ -10,16 +10,29 @@ use crate::adapters::github::retry::Judgement;
 use crate::adapters::github::retry::Patience;
 use crate::adapters::github::retry::judge;
 use crate::adapters::github::retry::unsaid_wait;
+use crate::adapters::network::ConnectFailure;
+use crate::adapters::network::Connector;
+use crate::adapters::network::Network;
 use crate::model::secret::Secret;
 use crate::ports::clock::Clock;
 use crate::ports::error::PortError;
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
 use http::Uri;
 use http_body_util::BodyExt;
 use http_body_util::Limited;
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::rt::TokioExecutor;
+use octocrab::AuthState;
+use octocrab::OctoBody;
 use octocrab::Octocrab;
+use octocrab::OctocrabBuilder;
+use octocrab::service::middleware::auth_header::AuthHeaderLayer;
+use octocrab::service::middleware::base_uri::BaseUriLayer;
+use octocrab::service::middleware::extra_headers::ExtraHeadersLayer;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::future::Future;
@@ -29,6 +42,9 @@ use std::time::Duration;
 /// The version of the REST API that is asked for. `2026-03-10` drops fields that nothing here reads; Enterprise
 /// Server knows this one longest.
 const API_VERSION: &str = "2022-11-28";
+
+/// How this program names itself to GitHub, which refuses requests without a name.
+const USER_AGENT: &str = concat!("branchline/", env!("CARGO_PKG_VERSION"));
 
 /// Largest answer that is read.
 const LARGEST_ANSWER: usize = 16 * 1024 * 1024;
@@ -137,6 +153,8 @@ pub(super) enum Created<T> {
 pub(super) struct Client {
     octocrab: Octocrab,
     base: Uri,
+    /// What of the certificate authorities could not be read.
+    unread: Vec<String>,
     total: Duration,
     patience: Patience,
     clock: Arc<dyn Clock>,
@@ -152,6 +170,7 @@ impl Client {
     pub(super) fn new(
         api_url: &str,
         token: &Secret,
+        network: &Network,
         limits: TimeLimits,
         patience: Patience,
         clock: Arc<dyn Clock>,
@@ -161,19 +180,26 @@ impl Client {
         if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("the token has characters that no token has (is it two lines, or a path?)".to_owned());
         }
-        // octocrab names itself to GitHub, and any name of ours would be a second one beside it.
-        let octocrab = Octocrab::builder()
-            .base_uri(base.clone())
-            .and_then(|builder| {
-                builder
-                    .personal_token(token.to_owned())
-                    .set_connect_timeout(Some(limits.connect))
-                    .set_read_timeout(Some(limits.read))
-                    .set_write_timeout(Some(limits.read))
-                    .build()
-            })
-            .map_err(|why| format!("the HTTP client could not be made: {why}"))?;
-        Ok(Self { octocrab, base, total: limits.total, patience, clock })
+        let opened = Connector::to(&base, network)?;
+        let mut connector = TimeoutConnector::new(opened.connector);
+        connector.set_connect_timeout(Some(limits.connect));
+        connector.set_read_timeout(Some(limits.read));
+        connector.set_write_timeout(Some(limits.read));
+        let client: HyperClient<_, OctoBody> = HyperClient::builder(TokioExecutor::new()).build(connector);
+        let mut bearer = HeaderValue::try_from(format!("Bearer {token}"))
+            .map_err(|_| "the token has characters that no token has".to_owned())?;
+        bearer.set_sensitive(true);
+        // The layers of octocrab's own client, without its connector, which knows no proxy.
+        let name = vec![(http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT))];
+        let built = OctocrabBuilder::new_empty()
+            .with_service(client)
+            .with_layer(&ExtraHeadersLayer::new(Arc::new(name)))
+            .with_layer(&BaseUriLayer::new(base.clone()))
+            .with_layer(&AuthHeaderLayer::new(Some(bearer), base.clone(), base.clone()))
+            .with_auth(AuthState::None)
+            .build();
+        let Ok(octocrab) = built;
+        Ok(Self { octocrab, base, unread: opened.unread, total: limits.total, patience, clock })
     }
 
     /// Carries out a request that may safely be sent twice, trying again on trouble, and waiting where GitHub asks
@@ -224,7 +250,7 @@ impl Client {
                 Ok(Some(found)) => return Ok(Created::Landed(found)),
                 Ok(None) if pause.is_some() => {}
                 // What went wrong first is what a person needs to read.
-                Ok(None) | Err(_) => return Err(trouble.into_error(call)),
+                Ok(None) | Err(_) => return Err(trouble.into_error(call, self.is_github_com())),
             }
         }
     }
@@ -263,7 +289,7 @@ impl Client {
     }
 
     async fn exchange(&self, call: &Call, route: &str) -> Result<Answer, Trouble> {
-        let transport = |why: octocrab::Error| Trouble::Transport(root_cause(&why).into());
+        let transport = |why: octocrab::Error| Trouble::Unreached(ConnectFailure::of(&why, &self.host(), &self.unread));
         let body = call.body.as_ref().map(Value::to_string);
         let mut request = http::Request::builder()
             .method(call.method.clone())
@@ -289,6 +315,16 @@ impl Client {
             return Err(Trouble::Transport("the answer is not JSON, or only half of it".into()));
         }
         Ok(answer)
+    }
+
+    /// Host and port, as a message shows them.
+    fn host(&self) -> String {
+        self.base.authority().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Tells whether the API is github.com's, whose status page says how it is.
+    fn is_github_com(&self) -> bool {
+        self.base.host().is_some_and(|host| host.eq_ignore_ascii_case("api.github.com"))
     }
 
     /// Turns an address that GitHub gave into a route, if it is on the same host.

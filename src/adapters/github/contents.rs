@@ -1,4 +1,4 @@
-//! Branch heads and files at a ref.
+//! The default branch, branch heads and files at a ref.
 
 use crate::adapters::github::GitHub;
 use crate::adapters::github::client::Call;
@@ -12,6 +12,12 @@ use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 
 impl GitHub {
+    pub(super) async fn read_default_branch(&self) -> Result<BranchName, PortError> {
+        let call = Call::get(self.route(""), "find out which branch is the default one", Subject::Repository);
+        let found: wire::WholeRepository = self.client.send(&call).await?.read(&call)?;
+        BranchName::parse(&found.default_branch).map_err(|why| Refusal::odd(&call, why.to_string()))
+    }
+
     pub(super) async fn read_branch_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, PortError> {
         let doing = format!("read the head of branch {branch}");
         // Not `/branches/`: that one answers for a renamed branch with the new one.

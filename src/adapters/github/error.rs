@@ -2,6 +2,8 @@
 
 use crate::adapters::github::client::Answer;
 use crate::adapters::github::client::Call;
+use crate::adapters::network::ConnectFailure;
+use crate::model::text::is_invisible;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use jiff::Timestamp;
@@ -106,14 +108,17 @@ impl GitHubSays {
 
 /// Foreign text on one line, bounded.
 fn plain(text: &str, limit: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(limit).collect();
+    let clean: String =
+        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(limit).collect();
     if text.chars().count() > limit { format!("{clean}…") } else { clean }
 }
 
 /// Why a request has no answer that can be used.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    /// The connection failed or broke.
+    /// The host was not reached, or the connection to it broke.
+    Unreached(ConnectFailure),
+    /// The answer cannot be used.
     Transport(Box<dyn StdError + Send + Sync>),
     /// It took too long.
     TooSlow(Duration),
@@ -122,16 +127,24 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
-    pub(super) fn into_error(self, call: &Call) -> PortError {
-        let error = match self {
-            Self::Transport(why) => PortError::because(PortErrorKind::Network, &call.doing, why),
+    /// `status_page`: the host is one whose health GitHub's status page tells.
+    pub(super) fn into_error(self, call: &Call, status_page: bool) -> PortError {
+        let network = PortErrorKind::Network;
+        let (error, hint) = match self {
+            Self::Unreached(failure) => {
+                let hint = failure.hint();
+                (PortError::because(network, &call.doing, failure), hint)
+            }
+            Self::Transport(why) => (PortError::because(network, &call.doing, why), None),
             Self::TooSlow(limit) => {
                 let why = format!("GitHub did not answer within {} s", limit.as_secs_f32());
-                PortError::because(PortErrorKind::Network, &call.doing, why)
+                (PortError::because(network, &call.doing, why), None)
             }
-            Self::Status(says) => PortError::because(PortErrorKind::Network, &call.doing, *says),
+            Self::Status(says) => (PortError::because(network, &call.doing, *says), None),
         };
-        error.hint("It was tried several times. Run the job again; https://www.githubstatus.com says how GitHub is.")
+        let page = if status_page { " https://www.githubstatus.com shows outages of GitHub." } else { "" };
+        let hint = hint.unwrap_or_else(|| "It was tried several times. Run the job again.".to_owned());
+        error.hint(format!("{hint}{page}"))
     }
 }
 

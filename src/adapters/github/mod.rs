@@ -13,6 +13,7 @@ mod identity;
 mod permission;
 mod pulls;
 mod retry;
+mod reviews;
 mod statuses;
 mod wire;
 
@@ -24,6 +25,7 @@ use crate::adapters::github::client::Client;
 use crate::adapters::github::error::Refusal;
 use crate::adapters::github::error::Subject;
 use crate::adapters::github::identity::Identity;
+use crate::adapters::network::Network;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::secret::Secret;
@@ -35,6 +37,7 @@ use crate::ports::forge::CheckReport;
 use crate::ports::forge::Forge;
 use crate::ports::forge::Permission;
 use crate::ports::forge::PullRequest;
+use crate::ports::forge::PullRequestReview;
 use crate::ports::forge::Status;
 use crate::ports::forge::StatusReport;
 use crate::ports::forge::Written;
@@ -54,6 +57,8 @@ pub struct GitHubSettings {
     pub token: Option<Secret>,
     /// Login that comments are written as, where it is known: `github-actions[bot]` for the token of a job.
     pub author: Option<String>,
+    /// How hosts outside are reached.
+    pub network: Network,
     /// How long one request may take.
     pub time_limits: TimeLimits,
     /// How often and how long a request is tried.
@@ -80,7 +85,8 @@ impl GitHub {
         let doing = format!("talk to GitHub about {}", settings.repository);
         let configuration =
             |why: &str, hint: &str| PortError::because(PortErrorKind::Configuration, &doing, why.to_owned()).hint(hint);
-        let Some(token) = settings.token.filter(|token| !token.expose().trim().is_empty()) else {
+        let GitHubSettings { api_url, repository, token, author, network, time_limits, patience } = settings;
+        let Some(token) = token.filter(|token| !token.expose().trim().is_empty()) else {
             return Err(PortError::because(PortErrorKind::Permission, &doing, "there is no token").hint(
                 "Set GITHUB_TOKEN for this step: `env: { GITHUB_TOKEN: \"${{ github.token }}\" }`. The Action does it \
                  by itself.",
@@ -90,18 +96,20 @@ impl GitHub {
             !matches!(part, "" | "." | "..")
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
         };
-        let Some((owner, name)) =
-            settings.repository.split_once('/').filter(|(owner, name)| legal(owner) && legal(name))
-        else {
+        let Some((owner, name)) = repository.split_once('/').filter(|(owner, name)| legal(owner) && legal(name)) else {
             return Err(configuration(
                 "the repository is not written as `owner/name`",
                 "The runner says it in GITHUB_REPOSITORY; elsewhere give it by hand.",
             ));
         };
         let (owner, name) = (owner.to_owned(), name.to_owned());
-        let identity = Identity::new(&token, settings.author);
-        let client = Client::new(&settings.api_url, &token, settings.time_limits, settings.patience, clock)
-            .map_err(|why| configuration(&why, "The runner says the address of the API in GITHUB_API_URL."))?;
+        let identity = Identity::new(&token, author);
+        let client = Client::new(&api_url, &token, &network, time_limits, patience, clock).map_err(|why| {
+            configuration(
+                &why,
+                "Correct that variable of the step. The runner itself sets GITHUB_API_URL, the Action GITHUB_TOKEN.",
+            )
+        })?;
         Ok(Self { client, owner, name, identity, visible: OnceCell::new(), listed: Mutex::new(None) })
     }
 
@@ -125,6 +133,10 @@ impl GitHub {
 
 #[async_trait::async_trait]
 impl Forge for GitHub {
+    async fn default_branch(&self) -> Result<BranchName, PortError> {
+        self.read_default_branch().await
+    }
+
     async fn branch_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, PortError> {
         self.read_branch_head(branch).await
     }
@@ -147,6 +159,18 @@ impl Forge for GitHub {
 
     async fn pull_request(&self, number: u64) -> Result<Option<PullRequest>, PortError> {
         self.read_pull(number).await
+    }
+
+    async fn commit_author(&self, commit: &CommitSha) -> Result<Option<String>, PortError> {
+        self.read_commit_author(commit).await
+    }
+
+    async fn pull_request_authors(&self, number: u64) -> Result<Vec<String>, PortError> {
+        self.list_pull_authors(number).await
+    }
+
+    async fn reviews(&self, number: u64) -> Result<Vec<PullRequestReview>, PortError> {
+        self.list_reviews(number).await
     }
 
     async fn permission(&self, login: &str) -> Result<Permission, PortError> {

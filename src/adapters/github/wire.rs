@@ -7,6 +7,19 @@ pub(super) struct User {
     pub(super) login: String,
 }
 
+/// GraphQL's answer about itself: errors come with status 200 and without data.
+#[derive(Debug, Deserialize)]
+pub(super) struct Viewer {
+    #[serde(default)]
+    pub(super) data: Option<ViewerData>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ViewerData {
+    #[serde(default)]
+    pub(super) viewer: Option<User>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct GitRef {
     pub(super) object: GitObject,
@@ -58,8 +71,40 @@ pub(super) struct PullEnd {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct WholeRepository {
+    pub(super) default_branch: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Repository {
     pub(super) id: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Review {
+    /// Null where the account is gone.
+    #[serde(default)]
+    pub(super) user: Option<User>,
+    pub(super) state: String,
+    /// Null where the commit is gone.
+    #[serde(default)]
+    pub(super) commit_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct WholeCommit {
+    /// Null where GitHub knows no account of that address.
+    #[serde(default)]
+    pub(super) author: Option<CommitPerson>,
+    #[serde(default)]
+    pub(super) committer: Option<CommitPerson>,
+}
+
+/// Empty where the account is gone.
+#[derive(Debug, Deserialize)]
+pub(super) struct CommitPerson {
+    #[serde(default)]
+    pub(super) login: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

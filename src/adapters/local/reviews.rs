@@ -2,6 +2,8 @@
 
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
+use crate::model::digest::Sha256Digest;
+use crate::model::git::CommitSha;
 use crate::model::review::ReviewRecord;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
@@ -43,6 +45,32 @@ impl LocalReviews {
             .map_err(|error| PortError::because(PortErrorKind::Bug, "write the review record", error))?;
         fs::create_dir_all(&self.folder).map_err(failed)?;
         write_atomically(&path, &text).map_err(failed)
+    }
+
+    /// Returns what the pull requests of a commit were told by the status of a name, as [`Self::tell`] got it.
+    pub fn told(&self, commit: &CommitSha, name: &str) -> Result<Option<String>, PortError> {
+        let path = self.told_path(commit, name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(storage_error("read what a status reported", &path, error)),
+        }
+    }
+
+    /// Keeps what the pull requests of a commit were told by the status of a name.
+    pub fn tell(&self, commit: &CommitSha, name: &str, text: &str) -> Result<(), PortError> {
+        let path = self.told_path(commit, name);
+        let failed = |error| storage_error("write what a status reported", &path, error);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(failed)?;
+        }
+        write_atomically(&path, text.as_bytes()).map_err(failed)
+    }
+
+    /// The name of a status may hold any character; its digest holds none that a path cannot.
+    fn told_path(&self, commit: &CommitSha, name: &str) -> PathBuf {
+        let name = Sha256Digest::of(name.as_bytes());
+        self.folder.join("statuses").join(format!("{commit}-{}.txt", name.short()))
     }
 
     fn path(&self, pull_request: u64) -> PathBuf {

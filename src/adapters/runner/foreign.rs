@@ -9,6 +9,7 @@
 //! it is a state of the whole step. The streams are read side by side, so a line of one could come before the stop of
 //! the other; our own annotations in between would be lost; and a run that is killed would leave the step stopped.
 
+use crate::model::text;
 use std::io;
 use std::io::Write;
 
@@ -77,12 +78,8 @@ fn bounded(text: &str, limit: usize) -> (&str, usize) {
 /// Characters that a comparison by culture passes over: controls, marks without width, and what Unicode calls
 /// "default ignorable".
 fn is_invisible(c: char) -> bool {
-    (c.is_control() && !c.is_whitespace())
-        || matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    let is_space = c.is_whitespace();
+    !is_space && (c.is_control() || text::is_invisible(c) || matches!(c, '\u{fe0e}'..='\u{fe0f}'))
 }
 
 /// A stream through which nothing can give the runner a command: everything printed passes [`neutral`], line by line.

@@ -24,8 +24,10 @@ use crate::adapters::s3::upload::upload;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
+use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::ProjectName;
+use crate::model::name::StageName;
 use crate::ports::Clock;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
@@ -34,6 +36,7 @@ use crate::ports::artifacts::ArtifactStore;
 use crate::ports::artifacts::Copied;
 use crate::ports::progress::Progress;
 use crate::ports::progress::Tick;
+use std::collections::BTreeSet;
 use std::io::Seek as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -64,9 +67,22 @@ impl S3Artifacts {
         Self { sizes, ..self }
     }
 
-    /// Returns the account that an object lies in, or the default one.
+    /// Returns the account that an object lies in, or the default one. In one bucket every stage may have a role of its
+    /// own: whose group or training run it is decides.
     fn account_of(&self, place: &S3Place) -> &Arc<Session> {
         let all = self.accounts.all();
+        let here = |session: &&Arc<Session>| session.place.bucket == place.bucket;
+        let of_owner = all.iter().copied().filter(here).find_map(|session| {
+            let rest = place.key.strip_prefix(&session.key(&format!("{}/", self.project)))?;
+            let mut parts = rest.split('/');
+            match (parts.next()?, parts.next()) {
+                ("stages", Some(stage)) => StageName::parse(stage).ok().map(|stage| self.accounts.of_stage(&stage)),
+                (group, _) => GroupName::parse(group).ok().map(|group| self.accounts.of_group(&group)),
+            }
+        });
+        if let Some(owner) = of_owner.filter(here) {
+            return owner;
+        }
         let known = all.into_iter().find(|session| session.place.bucket == place.bucket);
         known.unwrap_or_else(|| self.accounts.default_account())
     }
@@ -112,7 +128,15 @@ impl S3Artifacts {
         if found != meant {
             return Err(damaged(doing(), from, &found.to_string()));
         }
-        let order = Upload { target: session, file, hashed: &hashed, to, sizes: self.sizes, progress: Some(progress) };
+        let order = Upload {
+            target: session,
+            file,
+            hashed: &hashed,
+            to,
+            sizes: self.sizes,
+            lies_there: false,
+            progress: Some(progress),
+        };
         upload(&order).await.map_err(|failure| failure.into_port(doing()))
     }
 
@@ -201,10 +225,14 @@ impl ArtifactStore for S3Artifacts {
     }
 
     async fn held(&self) -> Result<Held<HeldArtifact>, PortError> {
-        let mut held = Held::default();
+        let (mut held, mut places) = (Held::default(), BTreeSet::new());
         for session in self.accounts.all() {
             let folder = format!("{}/", self.project);
             let uri = Objects::of(session).location(&folder);
+            // Stages with roles of their own may share a bucket.
+            if !places.insert(uri.clone()) {
+                continue;
+            }
             match sweep::list(session, &folder, &format!("list {uri}")).await {
                 Ok(found) => {
                     held.known.extend(found.known);

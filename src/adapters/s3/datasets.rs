@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// The largest manifest that is read, in bytes.
 const MANIFEST_LIMIT: usize = 64 << 20;
 
+/// The most objects whose listing identifies data: each page of a thousand is one request.
+const MOST_OBJECTS: usize = 2_000_000;
+
 /// Identifies data in buckets, and hands everything else to the local side.
 #[derive(Clone)]
 pub struct S3Datasets {
@@ -142,6 +145,12 @@ async fn by_listing(session: &Session, uri: &str) -> Result<Sha256Digest, Missin
         next = page.next_continuation_token().map(str::to_owned);
         if next.is_none() {
             break;
+        }
+        if objects.len() > MOST_OBJECTS {
+            return Err(Missing::Data(format!(
+                "{uri} has more than {MOST_OBJECTS} objects: name a manifest as `version_from`, which changes whenever the \
+                 data change"
+            )));
         }
     }
     if objects.is_empty() {

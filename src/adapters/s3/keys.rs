@@ -11,7 +11,8 @@ use crate::model::name::ProjectName;
 const RECORDS: [&str; 6] = ["index/", "versions/", "history/", "group.json", "freeze.json", "lease.json"];
 
 /// What lies beside the groups of a project, and is kept by the trainer and the data sets.
-const BESIDE: [&str; 5] = ["trainings/", "open/", "ended/", "sources/", "data/"];
+/// The last five are those of an earlier layout.
+const BESIDE: [&str; 8] = ["stages/", "runs/", "checkpoints/", "trainings/", "open/", "ended/", "sources/", "data/"];
 
 /// Returns the folder of an artifact below the prefix, without a slash at its end.
 pub fn version_folder(

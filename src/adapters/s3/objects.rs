@@ -10,7 +10,7 @@ use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
 use crate::adapters::s3::copy::CopySizes;
 use crate::adapters::s3::place::S3Place;
-use crate::adapters::s3::upload::upload_file;
+use crate::adapters::s3::upload::upload_known;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use aws_sdk_s3::operation::put_object::builders::PutObjectFluentBuilder;
@@ -32,6 +32,12 @@ const AT_ONCE: usize = 16;
 
 /// How often a body that broke off is read again.
 const READS: usize = 4;
+
+/// The largest object that is read whole, in bytes: ours have some thousand. Another one is not ours, whatever its name.
+const LARGEST: usize = 64 << 20;
+
+/// The most objects that one listing is followed through. Each costs some 200 bytes of memory here.
+const MOST_LISTED: usize = 2_000_000;
 
 /// The small objects below the prefix of one account.
 #[derive(Clone)]
@@ -130,12 +136,13 @@ impl Objects {
                 Err(refused) => return Err(self.failed(refused, doing, key)),
             };
             let etag = answer.e_tag().unwrap_or_default().to_owned();
-            match answer.body.collect().await {
-                Ok(bytes) => return Ok(Some(Stored { value: bytes.to_vec(), etag })),
+            match whole(answer.body).await {
+                Ok(Some(value)) => return Ok(Some(Stored { value, etag })),
+                Ok(None) => return Err(self.too_large(key, doing)),
                 Err(error) => broken = Some(error),
             }
         }
-        let why = broken.map_or_else(|| "the answer broke off".to_owned(), |error| error.to_string());
+        let why = broken.unwrap_or_else(|| "the answer broke off".to_owned());
         Err(PortError::because(
             PortErrorKind::Network,
             doing,
@@ -220,9 +227,17 @@ impl Objects {
         self.create(key, write_json(value, doing)?, doing).await
     }
 
-    /// Makes an object of a file, in parts where it is large. An equal one that lies there counts as made.
-    pub async fn send(&self, key: &str, file: &Path, sizes: CopySizes, doing: &str) -> Result<(), PortError> {
-        let sent = upload_file(&self.session, file, &self.place(key), sizes).await;
+    /// Makes an object of a file, in parts where it is large. One that lies there counts as made where its checksum is
+    /// that of the file; another one is an error. `lies_there`: a listing has an object of this name.
+    pub async fn send(
+        &self,
+        key: &str,
+        file: &Path,
+        sizes: CopySizes,
+        lies_there: bool,
+        doing: &str,
+    ) -> Result<(), PortError> {
+        let sent = upload_known(&self.session, file, &self.place(key), sizes, lies_there).await;
         sent.map(drop).map_err(|failure| failure.into_port(doing))
     }
 
@@ -319,6 +334,11 @@ impl Objects {
             if next.is_none() {
                 break;
             }
+            if found.len() > MOST_LISTED {
+                let why = format!("more than {MOST_LISTED} objects lie below {}", self.location(prefix));
+                return Err(PortError::because(PortErrorKind::Storage, doing, why)
+                    .hint("Delete what is not needed there: `branchline prune` says what nothing refers to."));
+            }
         }
         found.truncate(most);
         Ok(found)
@@ -405,6 +425,12 @@ impl Objects {
         Ok(answer.e_tag().unwrap_or_default().to_owned())
     }
 
+    fn too_large(&self, key: &str, doing: &str) -> PortError {
+        let why = format!("{} is larger than {} MiB, and no record is", self.location(key), LARGEST >> 20);
+        PortError::because(PortErrorKind::Corrupt, doing, why)
+            .hint("Bring back its older version, if the bucket keeps versions.")
+    }
+
     fn failed(&self, refused: Refused, doing: &str, key: &str) -> PortError {
         let missing = refused.code.as_deref() == Some("NoSuchBucket");
         let bucket = self.session.place.bucket.clone();
@@ -417,6 +443,18 @@ impl Objects {
         error.source = error.source.map(|source| format!("{location}: {source}").into());
         error
     }
+}
+
+/// Reads a body to its end. `None`: it is too large to be a record.
+async fn whole(mut body: ByteStream) -> Result<Option<Vec<u8>>, String> {
+    let mut bytes = Vec::new();
+    while let Some(piece) = body.try_next().await.map_err(|error| error.to_string())? {
+        if bytes.len() + piece.len() > LARGEST {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(Some(bytes))
 }
 
 /// Writes an object of ours.

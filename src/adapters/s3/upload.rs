@@ -54,6 +54,8 @@ pub(super) struct Upload<'a> {
     pub(super) hashed: &'a Hashed,
     pub(super) to: &'a S3Place,
     pub(super) sizes: CopySizes,
+    /// Something of this name is known to lie there: it is asked for first, whatever its size.
+    pub(super) lies_there: bool,
     pub(super) progress: Option<OnBytes<'a>>,
 }
 
@@ -66,6 +68,17 @@ pub async fn upload_file(
     to: &S3Place,
     sizes: CopySizes,
 ) -> Result<CopiedObject, CopyFailure> {
+    upload_known(target, file, to, sizes, false).await
+}
+
+/// As [`upload_file`]. `lies_there`: a listing has an object of this name.
+pub(super) async fn upload_known(
+    target: &Arc<Session>,
+    file: &Path,
+    to: &S3Place,
+    sizes: CopySizes,
+    lies_there: bool,
+) -> Result<CopiedObject, CopyFailure> {
     let unreadable = |why: String| CopyFailure::Unreadable { file: file.display().to_string(), why };
     let size = tokio::fs::metadata(file).await.map_err(|error| unreadable(error.to_string()))?.len();
     fits(file, size)?;
@@ -73,7 +86,7 @@ pub async fn upload_file(
     let hashed = tokio::task::spawn_blocking(move || hash_file(&path, &|_| {})).await;
     let hashed = hashed.map_err(|error| unreadable(error.to_string()))?;
     let hashed = hashed.map_err(|error| unreadable(error.to_string()))?;
-    upload(&Upload { target, file, hashed: &hashed, to, sizes, progress: None }).await
+    upload(&Upload { target, file, hashed: &hashed, to, sizes, lies_there, progress: None }).await
 }
 
 fn fits(file: &Path, size: u64) -> Result<(), CopyFailure> {
@@ -85,7 +98,7 @@ pub(super) async fn upload(upload: &Upload<'_>) -> Result<CopiedObject, CopyFail
     let Upload { target, file, hashed, to, .. } = upload;
     fits(file, hashed.size)?;
     let parts = hashed.size > upload.sizes.single_most;
-    if (parts || hashed.size > UNASKED)
+    if (parts || upload.lies_there || hashed.size > UNASKED)
         && let Some(there) = look_for(target, &target.s3, to).await?
     {
         return settled(&there, hashed, to, true);

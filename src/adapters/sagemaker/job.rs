@@ -40,7 +40,7 @@ pub(super) struct Inputs {
     pub(super) source: String,
     /// The prefix of what only this training needs.
     pub(super) run: String,
-    /// Where the output of all trainings goes: SageMaker adds the name.
+    /// Where the output goes: SageMaker adds the name. The digest of the specification is a part of it.
     pub(super) output: String,
     /// Where checkpoints of this fingerprint lie, unless the settings say it.
     pub(super) checkpoints: String,

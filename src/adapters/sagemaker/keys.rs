@@ -1,43 +1,64 @@
 //! Where things of a training lie in the bucket: keys below the prefix of the account, as `Objects` wants them. Pure.
 
+use crate::model::digest::Sha256Digest;
 use crate::model::name::ProjectName;
+use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 
 /// The number that times are subtracted from, so that the newest comes first: 14 digits reach to the year 5138.
 const LAST_MOMENT: i64 = 99_999_999_999_999;
 
-/// Keys of one project.
+/// Keys of one training stage of a project.
+///
+/// The stage comes first in every key, because rights in a bucket go by prefix: only the role of the stage writes below
+/// `stages/<stage>/`, and what its training jobs write lies elsewhere, below `runs/<stage>/` and `checkpoints/<stage>/`.
 #[derive(Clone, Copy)]
 pub(super) struct Keys<'a> {
     pub(super) project: &'a ProjectName,
+    pub(super) stage: &'a StageName,
 }
 
 impl Keys<'_> {
     fn below(&self, rest: &str) -> String {
-        format!("{}/{rest}", self.project)
+        format!("{}/stages/{}/{rest}", self.project, self.stage)
     }
 
-    /// Where SageMaker writes the output of all trainings: `<name>/output/…` below it.
-    pub(super) fn output(&self) -> String {
-        self.below("trainings")
+    fn beside(&self, what: &str, rest: &str) -> String {
+        format!("{}/{what}/{}/{rest}", self.project, self.stage)
     }
 
-    /// The folders of all trainings.
+    /// Where the output of all training jobs lies, by their names.
+    pub(super) fn outputs(&self) -> String {
+        self.beside("runs", "")
+    }
+
+    /// Everything that one training job writes beside its checkpoints.
+    pub(super) fn outputs_of(&self, name: &TrainingName) -> String {
+        self.beside("runs", &format!("{name}/"))
+    }
+
+    /// Where SageMaker writes the output of one training job: it adds `/<name>/output/…`. The digest of the
+    /// specification is a part of the address, so that the job itself says what it was created with.
+    pub(super) fn output(&self, name: &TrainingName, specification: &Sha256Digest) -> String {
+        self.beside("runs", &format!("{name}/{specification}"))
+    }
+
+    /// The records of all training runs.
     pub(super) fn trainings(&self) -> String {
         self.below("trainings/")
     }
 
-    /// Something of one training.
+    /// Something of one training run.
     pub(super) fn training(&self, name: &TrainingName, what: &str) -> String {
         self.below(&format!("trainings/{name}/{what}"))
     }
 
-    /// The markers of open trainings, or one of them.
+    /// The markers of open training runs, or one of them.
     pub(super) fn open(&self, name: &str) -> String {
         self.below(&format!("open/{name}"))
     }
 
-    /// The markers of trainings that succeeded.
+    /// The markers of training runs that succeeded.
     pub(super) fn ended(&self) -> String {
         self.below("ended/")
     }
@@ -57,15 +78,16 @@ impl Keys<'_> {
         self.below(&format!("data/{}/{path}", plain(digest)))
     }
 
-    /// The mark that uploaded data are whole.
-    pub(super) fn data_complete(&self, digest: &str) -> String {
-        self.below(&format!("data/{}.complete", plain(digest)))
-    }
-
-    /// Where spot trainings of one fingerprint leave their checkpoints.
+    /// Where spot training jobs of one fingerprint leave their checkpoints.
     pub(super) fn checkpoints(&self, fingerprint: &str) -> String {
-        self.below(&format!("checkpoints/{}/", fingerprint.get(..16).unwrap_or(fingerprint)))
+        self.beside("checkpoints", &format!("{}/", fingerprint.get(..16).unwrap_or(fingerprint)))
     }
+}
+
+/// The specification of a training run that was begun before the records of stages were kept apart. Training jobs could
+/// write there, so it is proof of nothing but that the name of its job is taken.
+pub(super) fn earlier(project: &ProjectName, name: &TrainingName) -> String {
+    format!("{project}/trainings/{name}/spec.json")
 }
 
 /// Only plain characters: a digest by version may hold any.
@@ -74,7 +96,7 @@ fn plain(digest: &str) -> String {
     if digest.chars().all(|c| legal(c) || c == ':') && digest.len() <= 128 {
         digest.replace(':', "-")
     } else {
-        crate::model::digest::Sha256Digest::of(digest.as_bytes()).as_str().to_owned()
+        Sha256Digest::of(digest.as_bytes()).as_str().to_owned()
     }
 }
 

@@ -49,6 +49,15 @@ pub(super) fn check(spec: &TrainingSpec, place: &AccountPlace, command: &Command
                 .into(),
         );
     }
+    if let Some(uri) = cloud.checkpoint.as_ref().and_then(|checkpoint| checkpoint.uri.as_ref())
+        && place.meets(uri)
+    {
+        return Err(format!(
+            "`checkpoint.uri` is {uri}, where Branchline keeps its records: training code could change them. Leave `uri` out, \
+             or name a prefix outside s3://{}/{}/",
+            place.bucket, place.prefix
+        ));
+    }
     if let Some(vpc) = &cloud.vpc {
         within("`vpc.subnets`", vpc.subnets.len(), 1, 16)?;
         within("`vpc.security_groups`", vpc.security_groups.len(), 1, 5)?;

@@ -5,8 +5,8 @@ use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::end;
 use crate::adapters::sagemaker::end::BegunRecord;
 use crate::adapters::sagemaker::end::EndRecord;
-use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
+use crate::adapters::sagemaker::keys;
 use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::settle;
 use crate::adapters::sagemaker::settle::Ended;
@@ -16,15 +16,19 @@ use crate::adapters::sagemaker::state::Stand;
 use crate::adapters::sagemaker::trainer::Setting;
 use crate::adapters::sagemaker::watch::Followed;
 use crate::adapters::system;
+use crate::model::digest::Sha256Digest;
 use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 use crate::model::training::Cause;
+use crate::model::training::StopCause;
 use crate::model::training::Training;
 use crate::model::training::TrainingState;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
+use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -35,8 +39,10 @@ const INVISIBLE: Duration = Duration::from_secs(600);
 /// What a trainer knows and works with.
 pub(super) struct Inner {
     pub(super) setting: Setting,
-    /// Specifications never change once they are written.
+    /// A specification does not change once its job was created.
     pub(super) known: Mutex<BTreeMap<TrainingName, Known>>,
+    /// Ends that were compared with their jobs: neither changes any more.
+    pub(super) proved: Mutex<BTreeSet<TrainingName>>,
     pub(super) followed: Mutex<BTreeMap<TrainingName, Followed>>,
 }
 
@@ -45,6 +51,18 @@ pub(super) struct Inner {
 pub(super) struct Known {
     pub(super) session: Arc<Session>,
     pub(super) spec: Arc<TrainingSpec>,
+    /// Of the specification as it is stored.
+    pub(super) digest: Sha256Digest,
+    pub(super) layout: Layout,
+}
+
+/// Where the records of a training run lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// Below those of its stage.
+    OfStage,
+    /// Where training jobs could write: only that the name is taken follows from them.
+    Earlier,
 }
 
 /// Whether an end that has come must be written down.
@@ -64,12 +82,19 @@ pub(super) struct Look {
 }
 
 impl Inner {
-    pub(super) fn keys(&self) -> Keys<'_> {
-        Keys { project: &self.setting.project }
+    /// The keys of a training run.
+    pub(super) fn keys<'a>(&'a self, spec: &'a TrainingSpec) -> Keys<'a> {
+        self.keys_of(&spec.origin.stage)
     }
 
-    /// Returns the accounts that may hold a training: by the stage in its name where that is plain, else all.
-    pub(super) fn places(&self, name: Option<&TrainingName>) -> Vec<Arc<Session>> {
+    /// The keys of the trainings of a stage.
+    pub(super) fn keys_of<'a>(&'a self, stage: &'a StageName) -> Keys<'a> {
+        Keys { project: &self.setting.project, stage }
+    }
+
+    /// Returns the stages that may hold a training run, and their accounts: by the stage in its name where that is plain,
+    /// else all.
+    pub(super) fn places(&self, name: Option<&TrainingName>) -> Vec<(&StageName, &Arc<Session>)> {
         let named = |stage: &&StageName| {
             let head = name.and_then(|name| name.as_str().rsplitn(3, '-').nth(2));
             head.is_some_and(|head| head.ends_with(&format!("-{stage}")))
@@ -78,17 +103,7 @@ impl Inner {
         if stages.is_empty() {
             stages = self.setting.stages.iter().collect();
         }
-        let mut places: Vec<Arc<Session>> = Vec::new();
-        for stage in stages {
-            let session = self.setting.accounts.of_stage(stage);
-            if !places.iter().any(|place| Arc::ptr_eq(place, session)) {
-                places.push(Arc::clone(session));
-            }
-        }
-        if places.is_empty() {
-            places.push(Arc::clone(self.setting.accounts.default_account()));
-        }
-        places
+        stages.into_iter().map(|stage| (stage, self.setting.accounts.of_stage(stage))).collect()
     }
 
     pub(super) async fn known(&self, name: &TrainingName) -> Result<Option<Known>, PortError> {
@@ -99,16 +114,41 @@ impl Inner {
         if !name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') || name.as_str().is_empty() {
             return Ok(None);
         }
-        for session in self.places(Some(name)) {
-            let key = self.keys().training(name, "spec.json");
-            let spec = Objects::of(&session).get_json::<TrainingSpec>(&key, &looking(name)).await?;
-            if let Some(spec) = spec.filter(|spec| spec.value.name == *name) {
-                let known = Known { session, spec: Arc::new(spec.value) };
-                self.known.lock().await.insert(name.clone(), known.clone());
-                return Ok(Some(known));
+        for (stage, session) in self.places(Some(name)) {
+            let key = self.keys_of(stage).training(name, "spec.json");
+            if let Some(known) = self.specified(name, stage, session, &key, Layout::OfStage).await? {
+                return Ok(Some(self.remember(known).await));
+            }
+        }
+        for (stage, session) in self.places(Some(name)) {
+            let key = keys::earlier(&self.setting.project, name);
+            if let Some(known) = self.specified(name, stage, session, &key, Layout::Earlier).await? {
+                return Ok(Some(self.remember(known).await));
             }
         }
         Ok(None)
+    }
+
+    async fn remember(&self, known: Known) -> Known {
+        self.known.lock().await.insert(known.spec.name.clone(), known.clone());
+        known
+    }
+
+    /// Reads a specification. One that says another name or stage than the place where it lies is none.
+    async fn specified(
+        &self,
+        name: &TrainingName,
+        stage: &StageName,
+        session: &Arc<Session>,
+        key: &str,
+        layout: Layout,
+    ) -> Result<Option<Known>, PortError> {
+        let objects = Objects::of(session);
+        let Some(stored) = objects.get(key, &looking(name)).await? else { return Ok(None) };
+        let spec: TrainingSpec = objects.read_json(key, &stored.value, &looking(name))?;
+        let says = spec.name == *name && spec.project == self.setting.project && spec.origin.stage == *stage;
+        let digest = Sha256Digest::of(&stored.value);
+        Ok(says.then(|| Known { session: Arc::clone(session), spec: Arc::new(spec), digest, layout }))
     }
 
     pub(super) async fn existing(&self, name: &TrainingName) -> Result<Known, PortError> {
@@ -118,33 +158,49 @@ impl Inner {
         })
     }
 
-    pub(super) async fn written_end(&self, known: &Known) -> Result<Option<Training>, PortError> {
+    pub(super) async fn written_end(&self, known: &Known) -> Result<Option<EndRecord>, PortError> {
         let name = &known.spec.name;
-        let key = self.keys().training(name, "end.json");
+        let key = self.keys(&known.spec).training(name, "end.json");
         let end = Objects::of(&known.session).get_json::<EndRecord>(&key, &looking(name)).await?;
-        Ok(end.map(|end| end.value.training(&known.spec)))
+        Ok(end.map(|end| end.value))
     }
 
     pub(super) async fn stop_record(&self, known: &Known) -> Result<Option<StopRecord>, PortError> {
         let name = &known.spec.name;
-        let key = self.keys().training(name, "stop.json");
+        let key = self.keys(&known.spec).training(name, "stop.json");
         let stop = Objects::of(&known.session).get_json(&key, &looking(name)).await?;
         Ok(stop.map(|stop| stop.value))
+    }
+
+    /// Describes the job of a training run. `None`: there is none that was created with this specification.
+    pub(super) async fn job_of(&self, known: &Known) -> Result<Option<DescribeTrainingJobOutput>, PortError> {
+        let described = start::describe(&known.session, &known.spec.name).await;
+        let job = described.map_err(|refused| refused.into_port(looking(&known.spec.name)))?;
+        let keys = self.keys(&known.spec);
+        Ok(job.filter(|job| start::is_of(&known.session, keys, &known.spec.name, &known.digest, job)))
     }
 
     /// Looks at a training, and writes its end down where it has come.
     pub(super) async fn look(&self, known: &Known, ending: Ending) -> Result<Look, PortError> {
         let spec = &known.spec;
         let still = |training| Look { training, words: None };
-        if let Some(ended) = self.written_end(known).await? {
-            return Ok(still(ended));
+        if known.layout == Layout::Earlier {
+            return self.look_at_earlier(known).await;
         }
-        let described = start::describe(&known.session, &spec.name).await;
-        let job = described.map_err(|refused| refused.into_port(looking(&spec.name)))?;
+        let written = self.written_end(known).await?;
+        match written {
+            Some(end) if !end.needs_its_job() => return Ok(still(end.training(spec))),
+            Some(end) if self.proved.lock().await.contains(&spec.name) => return Ok(still(end.training(spec))),
+            Some(_) | None => {}
+        }
         // A job of somebody else under this name: ours was never begun. Beginning it will say so.
-        let Some(job) = job.filter(|job| start::is_of(&known.session, self.keys(), job)) else {
+        let Some(job) = self.job_of(known).await? else {
             return self.without_job(known).await.map(still);
         };
+        if let Some(end) = written.filter(|end| end.is_of(&job)) {
+            self.proved.lock().await.insert(spec.name.clone());
+            return Ok(still(end.training(spec)));
+        }
         let (started_at, _) = state::times(&job);
         let url = Some(state::console(&known.session.place.region, spec.name.as_str()));
         let open = |state| Training { started_at, url: url.clone(), ..end::open(spec, state) };
@@ -159,7 +215,7 @@ impl Inner {
                 Ok(Look { training: open(state), words: Some(state::words(&job)) })
             }
             Stand::Completed | Stand::Failed | Stand::TimedOut | Stand::WaitedTooLong | Stand::Stopped => {
-                let keys = self.keys();
+                let keys = self.keys(spec);
                 let ended = Ended { session: &known.session, keys, spec, stand, job: &job };
                 match ended.settle().await {
                     Err(error) if error.kind.is_denial() && ending == Ending::IfAllowed => {
@@ -171,9 +227,23 @@ impl Inner {
         }
     }
 
+    /// Looks at a training run whose records lie where training jobs could write. While its job runs, its name is taken;
+    /// what it leaves is not used, and the same content trains as the next attempt.
+    async fn look_at_earlier(&self, known: &Known) -> Result<Look, PortError> {
+        let spec = &known.spec;
+        let described = start::describe(&known.session, &spec.name).await;
+        let job = described.map_err(|refused| refused.into_port(looking(&spec.name)))?;
+        let running = job.filter(|job| matches!(Stand::of(job), Stand::Running | Stand::Stopping));
+        let (state, words) = match running {
+            Some(job) => (TrainingState::Open, Some(state::words(&job))),
+            None => (TrainingState::Stopped { cause: StopCause::Pruned }, None),
+        };
+        Ok(Look { training: end::open(spec, state), words })
+    }
+
     /// There is a specification and no job: never begun, not visible yet, or deleted.
     pub(super) async fn without_job(&self, known: &Known) -> Result<Training, PortError> {
-        let (session, spec, keys) = (&known.session, &known.spec, self.keys());
+        let (session, spec, keys) = (&known.session, &known.spec, self.keys(&known.spec));
         let begun = keys.training(&spec.name, "begun.json");
         let begun = Objects::of(session).get_json::<BegunRecord>(&begun, &looking(&spec.name)).await?;
         let Some(begun) = begun.map(|begun| begun.value) else {
@@ -191,8 +261,7 @@ impl Inner {
                 log_tail: settle::evidence(session, spec).await,
             },
         };
-        let record =
-            EndRecord { schema: SCHEMA, started_at: Some(begun.at), ended_at: now, end, bill: None, url: None };
+        let record = EndRecord { started_at: Some(begun.at), ..EndRecord::without_job(now, end) };
         settle::write_down(session, keys, spec, record).await
     }
 }

@@ -10,9 +10,11 @@ use crate::adapters::s3::objects::Objects;
 use crate::adapters::s3::objects::Replaced;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::look::Inner;
+use crate::adapters::sagemaker::look::Layout;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldTraining;
 use crate::model::name::ProjectName;
+use crate::model::name::StageName;
 use crate::model::name::TrainingName;
 use crate::model::training::StopCause;
 use crate::model::training::TrainingState;
@@ -21,7 +23,6 @@ use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::collections::BTreeSet;
 
 /// What the folder of a training has.
 #[derive(Default)]
@@ -36,63 +37,87 @@ struct Folder {
 impl Inner {
     /// Lists the trainings of a project that take up room, and names what lies between them and is not known.
     pub(super) async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
-        let doing = format!("list the trainings of {project}");
-        let prefix = self.keys().trainings();
-        let (mut held, mut places) = (Held::default(), BTreeSet::new());
-        for session in self.places(None) {
-            let objects = Objects::of(&session);
-            let uri = objects.location(&prefix);
-            // Two stages may share a bucket.
-            if !places.insert(uri.clone()) {
-                continue;
-            }
-            let listed = match objects.list_while(&prefix, None, usize::MAX, |_| true, &doing).await {
-                // What a role cannot see it takes nothing from.
-                Err(error) if error.kind == PortErrorKind::Permission => {
-                    held.unknown.push(format!("{uri} (may not be listed)"));
-                    continue;
-                }
-                other => other?,
-            };
-            let mut folders = folders(&prefix, &listed);
-            let unknown = folders.iter().filter(|(_, folder)| !folder.spec).map(|(name, _)| name.clone());
-            held.unknown.extend(unknown.map(|name| format!("{uri}{name}")));
-            // Two records and nothing else: there is nothing to take away.
-            folders.retain(|_, folder| folder.spec && folder.others > 0);
-            let key = |name: &String, what| format!("{prefix}{name}/{what}");
-            let specs = folders.keys().map(|name| key(name, "spec.json")).collect();
-            let ended =
-                folders.iter().filter(|(_, folder)| folder.end).map(|(name, _)| key(name, "end.json")).collect();
-            let specs = objects.get_many::<Value>(specs, &doing).await?;
-            let mut ends = objects.get_many::<Value>(ended, &doing).await?.into_iter();
-            for ((name, folder), spec) in folders.into_iter().zip(specs) {
-                let end = if folder.end { ends.next().flatten() } else { None };
-                let spec = spec.and_then(|spec| serde_json::from_value::<TrainingSpec>(spec.value).ok());
-                let ours = spec.filter(|spec| spec.project == *project && spec.name.as_str() == name);
-                let end = end.map(|end| serde_json::from_value::<EndRecord>(end.value));
-                let (Some(spec), None | Some(Ok(_))) = (ours, &end) else {
-                    held.unknown.push(format!("{uri}{name}"));
-                    continue;
-                };
-                let ended_at = end.and_then(Result::ok).map(|end| end.ended_at);
-                held.known.push(HeldTraining {
-                    name: spec.name,
-                    model: spec.origin.model,
-                    fingerprint: spec.origin.fingerprint,
-                    open: ended_at.is_none(),
-                    ended_at,
-                    bytes: folder.bytes,
-                });
-            }
+        let mut held = Held::default();
+        for (stage, session) in self.places(None) {
+            let keys = self.keys_of(stage);
+            self.held_of_stage(project, stage, Objects::of(session), (keys.trainings(), keys.outputs()), &mut held)
+                .await?;
         }
         Ok(held)
+    }
+
+    /// Lists those of one stage: their records, and what their jobs wrote.
+    async fn held_of_stage(
+        &self,
+        project: &ProjectName,
+        stage: &StageName,
+        objects: Objects,
+        (prefix, outputs): (String, String),
+        held: &mut Held<HeldTraining>,
+    ) -> Result<(), PortError> {
+        let doing = format!("list the trainings of {project} in stage {stage}");
+        let uri = objects.location(&prefix);
+        let mut lists = Vec::with_capacity(2);
+        for list in [&prefix, &outputs] {
+            match objects.list_while(list, None, usize::MAX, |_| true, &doing).await {
+                // What a role cannot see it takes nothing from.
+                Err(error) if error.kind == PortErrorKind::Permission => {
+                    held.unknown.push(format!("{} (may not be listed)", objects.location(list)));
+                    return Ok(());
+                }
+                other => lists.push(other?),
+            }
+        }
+        let [records, written] = lists.as_slice() else { return Ok(()) };
+        let mut folders = folders(&prefix, records);
+        let unknown = folders.iter().filter(|(_, folder)| !folder.spec).map(|(name, _)| name.clone());
+        held.unknown.extend(unknown.map(|name| format!("{uri}{name}")));
+        for (name, output) in self::folders(&outputs, written) {
+            match folders.get_mut(&name).filter(|folder| folder.spec) {
+                Some(folder) => {
+                    folder.others += output.others;
+                    folder.bytes += output.bytes;
+                }
+                None => held.unknown.push(format!("{}{name}", objects.location(&outputs))),
+            }
+        }
+        // Two records and nothing else: there is nothing to delete.
+        folders.retain(|_, folder| folder.spec && folder.others > 0);
+        let key = |name: &String, what| format!("{prefix}{name}/{what}");
+        let specs = folders.keys().map(|name| key(name, "spec.json")).collect();
+        let ended = folders.iter().filter(|(_, folder)| folder.end).map(|(name, _)| key(name, "end.json")).collect();
+        let specs = objects.get_many::<Value>(specs, &doing).await?;
+        let mut ends = objects.get_many::<Value>(ended, &doing).await?.into_iter();
+        for ((name, folder), spec) in folders.into_iter().zip(specs) {
+            let end = if folder.end { ends.next().flatten() } else { None };
+            let spec = spec.and_then(|spec| serde_json::from_value::<TrainingSpec>(spec.value).ok());
+            let ours = spec
+                .filter(|spec| spec.project == *project && spec.name.as_str() == name && spec.origin.stage == *stage);
+            let end = end.map(|end| serde_json::from_value::<EndRecord>(end.value));
+            let (Some(spec), None | Some(Ok(_))) = (ours, &end) else {
+                held.unknown.push(format!("{uri}{name}"));
+                continue;
+            };
+            let ended_at = end.and_then(Result::ok).map(|end| end.ended_at);
+            held.known.push(HeldTraining {
+                name: spec.name,
+                model: spec.origin.model,
+                fingerprint: spec.origin.fingerprint,
+                open: ended_at.is_none(),
+                ended_at,
+                bytes: folder.bytes,
+            });
+        }
+        Ok(())
     }
 
     /// Takes away what an ended training left. `false`: there is no such training, or nothing of it is left.
     pub(super) async fn remove(&self, name: &TrainingName) -> Result<bool, PortError> {
         let doing = format!("remove training {name}");
-        let Some(known) = self.known(name).await? else { return Ok(false) };
-        let (objects, keys) = (Objects::of(&known.session), self.keys());
+        let Some(known) = self.known(name).await?.filter(|known| known.layout == Layout::OfStage) else {
+            return Ok(false);
+        };
+        let (objects, keys) = (Objects::of(&known.session), self.keys(&known.spec));
         let end_key = keys.training(name, "end.json");
         let Some(end) = objects.get_json::<EndRecord>(&end_key, &doing).await? else {
             return Err(PortError::because(PortErrorKind::Configuration, &doing, "it is still open")
@@ -109,11 +134,13 @@ impl Inner {
             }
         }
         self.followed.lock().await.remove(name);
+        self.proved.lock().await.remove(name);
         objects.delete(&keys.ended_at(name, ended_at), None, &doing).await?;
         let folder = keys.training(name, "");
         let records = [keys.training(name, "spec.json"), end_key];
         let mut left = objects.list(&folder, None, usize::MAX, &doing).await?;
         left.retain(|key| !records.contains(key));
+        left.extend(objects.list(&keys.outputs_of(name), None, usize::MAX, &doing).await?);
         for key in &left {
             objects.delete(key, None, &doing).await?;
         }

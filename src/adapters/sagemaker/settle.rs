@@ -16,6 +16,7 @@ use crate::adapters::s3::copy_object;
 use crate::adapters::s3::datasets;
 use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Objects;
+use crate::adapters::s3::objects::Replaced;
 use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::end::StopRecord;
@@ -36,6 +37,7 @@ use crate::model::training::Cause;
 use crate::model::training::Training;
 use crate::model::training::TrainingState;
 use crate::ports::PortError;
+use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ impl Ended<'_> {
             started_at,
             ended_at: ended_at.or(started_at).unwrap_or_else(system::now),
             end,
+            job_created_at: state::created(self.job),
             bill: state::bill(self.job),
             url: Some(state::console(&self.session.place.region, self.spec.name.as_str())),
         };
@@ -226,7 +229,8 @@ pub(super) async fn evidence(session: &Session, spec: &TrainingSpec) -> Vec<Stri
     lines.into_iter().map(|line| line.chars().take(EVIDENCE_WIDTH).collect()).collect()
 }
 
-/// Writes an end down. Where one is written already, that one holds.
+/// Writes an end down. Where one is written already, that one holds, unless it tells of a success that is not this
+/// job's.
 pub(super) async fn write_down(
     session: &Arc<Session>,
     keys: Keys<'_>,
@@ -243,7 +247,21 @@ pub(super) async fn write_down(
     let key = keys.training(&spec.name, "end.json");
     let record = match objects.create_json(&key, &record, &doing).await? {
         Created::New(_) => record,
-        Created::Existing(stored) => objects.read_json(&key, &stored.value, &doing)?,
+        Created::Existing(stored) => {
+            let there: EndRecord = objects.read_json(&key, &stored.value, &doing)?;
+            if there.holds_against(&record) {
+                there
+            } else if objects.replace_json(&key, &stored.etag, &record, &doing).await? == Replaced::Moved {
+                return Err(PortError::because(
+                    PortErrorKind::Throttling,
+                    &doing,
+                    "another run wrote it at this moment",
+                )
+                .hint("Run again: what is there then is looked at anew."));
+            } else {
+                record
+            }
+        }
     };
     close(session, keys, spec).await?;
     Ok(record.training(spec))

@@ -5,6 +5,7 @@ use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
 use crate::adapters::local::pack;
 use crate::adapters::s3::CopySizes;
+use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::contract::BOOTSTRAP;
 use crate::adapters::sagemaker::keys::Keys;
@@ -56,18 +57,33 @@ pub(super) async fn packed(
 }
 
 impl Source {
-    /// Uploads it, unless it is there already, and returns the prefix where it lies.
+    /// Uploads it, unless it is there already, and returns the prefix where it lies. What lies there under the name is
+    /// compared by its checksum before it is used: a name is no proof of a content.
     pub(super) async fn upload(&self, objects: &Objects, keys: Keys<'_>) -> Result<String, PortError> {
         const DOING: &str = "upload the source archive";
         let [archive, bootstrap] = ["source.tar.gz", "bootstrap.sh"].map(|what| keys.source(&self.digest, what));
-        // Both: a rule of the bucket may have taken one of them away.
         let there = objects.list(&keys.source(&self.digest, ""), None, 10, DOING).await?;
-        if ![&archive, &bootstrap].iter().all(|key| there.contains(key)) {
-            objects.send(&archive, &self.archive, CopySizes::default(), DOING).await?;
-            objects.create(&bootstrap, BOOTSTRAP.as_bytes().to_vec(), DOING).await?;
+        objects.send(&archive, &self.archive, CopySizes::default(), there.contains(&archive), DOING).await?;
+        let lies_there = match objects.get(&bootstrap, DOING).await? {
+            Some(stored) => stored.value == BOOTSTRAP.as_bytes(),
+            None => {
+                let made = objects.create(&bootstrap, BOOTSTRAP.as_bytes().to_vec(), DOING).await?;
+                matches!(made, Created::New(_))
+            }
+        };
+        if !lies_there {
+            return Err(occupied(&objects.location(&bootstrap), DOING));
         }
         Ok(objects.location(&keys.source(&self.digest, "")))
     }
+}
+
+/// Says that something else lies where the input of a training job belongs.
+pub(super) fn occupied(location: &str, doing: impl Into<String>) -> PortError {
+    let why = format!("{location} holds something that this run did not write, and its name says what it must hold");
+    PortError::because(PortErrorKind::Corrupt, doing, why).hint(format!(
+        "Nothing was started. Find out who wrote it, delete it (`aws s3 rm {location}`), then run again."
+    ))
 }
 
 /// A link to what is not watched leads nowhere in the container either; an archive cannot hold it.

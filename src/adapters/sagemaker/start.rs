@@ -7,13 +7,16 @@ use crate::adapters::aws::Class;
 use crate::adapters::aws::Kind;
 use crate::adapters::aws::Refused;
 use crate::adapters::aws::Session;
+use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Objects;
+use crate::adapters::s3::objects::Replaced;
 use crate::adapters::s3::objects::Stored;
 use crate::adapters::s3::objects::write_json;
 use crate::adapters::sagemaker::contract;
 use crate::adapters::sagemaker::contract::Command;
 use crate::adapters::sagemaker::contract::ML;
 use crate::adapters::sagemaker::end::BegunRecord;
+use crate::adapters::sagemaker::end::EndRecord;
 use crate::adapters::sagemaker::end::SCHEMA;
 use crate::adapters::sagemaker::job;
 use crate::adapters::sagemaker::job::Inputs;
@@ -22,6 +25,7 @@ use crate::adapters::sagemaker::limits;
 use crate::adapters::sagemaker::source;
 use crate::adapters::sagemaker::uploads::Machine;
 use crate::adapters::system;
+use crate::model::digest::Sha256Digest;
 use crate::model::git::RepositoryId;
 use crate::model::name::TrainingName;
 use crate::ports::PortError;
@@ -37,6 +41,7 @@ use std::time::Duration;
 const AGAIN: u32 = 3;
 
 /// A training that is to begin.
+#[derive(Clone, Copy)]
 pub(super) struct Start<'a> {
     pub(super) session: &'a Arc<Session>,
     pub(super) keys: Keys<'a>,
@@ -64,24 +69,34 @@ impl Start<'_> {
         };
         let command = Command::of(self.spec).map_err(wrong)?;
         limits::check(self.spec, &self.session.place, &command).map_err(wrong)?;
-        if !self.claim().await? {
+        let claimed = self.claim().await?;
+        if !claimed.is_new {
             // Somebody prepared it before: it may have ended, or run.
             let ended = self.keys.training(&self.spec.name, "end.json");
-            if self.objects().has(&ended, &self.doing()).await? {
+            let ended = self.objects().get_json::<EndRecord>(&ended, &self.doing()).await?;
+            if ended.is_some_and(|end| !end.value.needs_its_job()) {
                 return Ok(StartedTraining::Found);
             }
             let found =
                 describe(self.session, &self.spec.name).await.map_err(|refused| refused.into_port(self.doing()))?;
             if let Some(job) = found {
-                self.ours(&job).await?;
+                self.ours(&job, &claimed.digest).await?;
                 return Ok(StartedTraining::Found);
             }
         }
+        let claimed = if claimed.is_ours { claimed } else { self.claim_again(&claimed).await? };
+        // What is stored is what is sent: the digest of it is a part of the job.
+        let start = Start { spec: &claimed.spec, ..*self };
+        start.send(&claimed.digest, &command).await
+    }
+
+    /// Uploads what is needed and creates the job.
+    async fn send(&self, digest: &Sha256Digest, command: &Command) -> Result<StartedTraining, PortError> {
         let open = self.keys.open(self.spec.name.as_str());
         self.objects().create(&open, Vec::new(), &self.doing()).await?;
-        let inputs = self.inputs(&command).await?;
-        let request = job::request(self.spec, &self.session.place, self.repository, &command, &inputs);
-        let started = match self.create(&request).await {
+        let inputs = self.inputs(digest, command).await?;
+        let request = job::request(self.spec, &self.session.place, self.repository, command, &inputs);
+        let started = match self.create(&request, digest).await {
             Ok(started) => started,
             Err(error) => {
                 if !error.kind.may_pass() {
@@ -95,35 +110,54 @@ impl Start<'_> {
         Ok(started)
     }
 
-    /// Writes the specification. `false`: it was there. One of another training is an error.
-    async fn claim(&self) -> Result<bool, PortError> {
-        let key = self.keys.training(&self.spec.name, "spec.json");
-        let objects = self.objects();
+    fn specification_key(&self) -> String {
+        self.keys.training(&self.spec.name, "spec.json")
+    }
+
+    /// Writes the specification, or reads the one that is there. One of another training is an error.
+    async fn claim(&self) -> Result<Claimed, PortError> {
+        let (objects, key) = (self.objects(), self.specification_key());
+        let bytes = write_json(self.spec, &self.doing())?;
         // The very same specification may have been there for long: then the training may have ended.
-        if objects.claim(&key, &write_json(self.spec, &self.doing())?, &self.doing()).await? {
-            return Ok(true);
+        if objects.claim(&key, &bytes, &self.doing()).await? {
+            return Ok(Claimed::of(self.spec.clone(), &bytes, None));
         }
-        let there = objects.get_json::<TrainingSpec>(&key, &self.doing()).await?;
-        let same = there.is_none_or(|Stored { value: there, .. }| {
-            there.name == self.spec.name
-                && there.project == self.spec.project
-                && there.attempt == self.spec.attempt
-                && there.origin.model == self.spec.origin.model
-                && there.origin.stage == self.spec.origin.stage
-                && there.origin.fingerprint == self.spec.origin.fingerprint
-        });
+        let Some(Stored { value, etag }) = objects.get(&key, &self.doing()).await? else {
+            let why = format!("{} was deleted at this moment", objects.location(&key));
+            return Err(PortError::because(PortErrorKind::Throttling, self.doing(), why).hint("Run again."));
+        };
+        let there: TrainingSpec = objects.read_json(&key, &value, &self.doing())?;
+        let same = there.name == self.spec.name
+            && there.project == self.spec.project
+            && there.attempt == self.spec.attempt
+            && there.origin.model == self.spec.origin.model
+            && there.origin.stage == self.spec.origin.stage
+            && there.origin.fingerprint == self.spec.origin.fingerprint;
         if same {
-            return Ok(false);
+            let is_ours = asks_the_same(&there, self.spec);
+            return Ok(Claimed { is_new: false, is_ours, ..Claimed::of(there, &value, Some(etag)) });
         }
         let why = format!("{} describes another training of the same name", objects.location(&key));
         Err(PortError::because(PortErrorKind::Bug, self.doing(), why)
             .hint("Do two projects share this bucket and prefix? Give one of them another `prefix`."))
     }
 
-    async fn inputs(&self, command: &Command) -> Result<Inputs, PortError> {
+    /// Replaces a specification that asks for something else, and of which nothing was begun.
+    async fn claim_again(&self, there: &Claimed) -> Result<Claimed, PortError> {
+        let bytes = write_json(self.spec, &self.doing())?;
+        let etag = there.etag.as_deref().unwrap_or_default();
+        let replaced = self.objects().replace(&self.specification_key(), etag, bytes.clone(), &self.doing()).await?;
+        if replaced == Replaced::Moved {
+            let why = format!("another run prepared {} at this moment", self.spec.name);
+            return Err(PortError::because(PortErrorKind::Throttling, self.doing(), why).hint("Run again."));
+        }
+        Ok(Claimed::of(self.spec.clone(), &bytes, None))
+    }
+
+    async fn inputs(&self, digest: &Sha256Digest, command: &Command) -> Result<Inputs, PortError> {
         let (objects, keys, spec) = (self.objects(), self.keys, self.spec);
         let mut inputs = Inputs {
-            output: objects.location(&keys.output()),
+            output: objects.location(&keys.output(&spec.name, digest)),
             checkpoints: objects.location(&keys.checkpoints(spec.origin.fingerprint.digest().as_str())),
             ..Inputs::default()
         };
@@ -138,17 +172,26 @@ impl Start<'_> {
         inputs.source = source.upload(&objects, keys).await?;
         if let Command::Bootstrap(line) = command {
             let environment = contract::environment_file(spec, ML, &source.notes);
+            // By its content: an earlier release may have written something else for the same training.
+            let content = Sha256Digest::of(format!("{environment}\0{line}").as_bytes());
+            let input = format!("input/{}/", content.short());
             for (name, text) in [("environment.sh", environment.as_str()), ("command", line.as_str())] {
-                let key = keys.training(&spec.name, &format!("input/{name}"));
-                objects.create(&key, text.as_bytes().to_vec(), &self.doing()).await?;
+                let key = keys.training(&spec.name, &format!("{input}{name}"));
+                if let Created::Existing(_) = objects.create(&key, text.as_bytes().to_vec(), &self.doing()).await? {
+                    return Err(source::occupied(&objects.location(&key), self.doing()));
+                }
             }
-            inputs.run = objects.location(&keys.training(&spec.name, "input/"));
+            inputs.run = objects.location(&keys.training(&spec.name, &input));
         }
         Ok(inputs)
     }
 
     /// Sends the request. A lost answer is followed by a look, never by a second job.
-    async fn create(&self, request: &CreateTrainingJobInputBuilder) -> Result<StartedTraining, PortError> {
+    async fn create(
+        &self,
+        request: &CreateTrainingJobInputBuilder,
+        digest: &Sha256Digest,
+    ) -> Result<StartedTraining, PortError> {
         const ACTION: &str = "sagemaker:CreateTrainingJob";
         let mut lost = false;
         for _ in 0..AGAIN {
@@ -165,7 +208,7 @@ impl Start<'_> {
                     let job = describe(self.session, &self.spec.name).await;
                     let job = job.map_err(|refused| refused.into_port(self.doing()))?;
                     let Some(job) = job else { return Err(refused.into_port(self.doing())) };
-                    self.ours(&job).await?;
+                    self.ours(&job, digest).await?;
                     self.note(job.training_job_arn()).await?;
                     return Ok(if lost { StartedTraining::Fresh } else { StartedTraining::Found });
                 }
@@ -174,7 +217,7 @@ impl Start<'_> {
                     tokio::time::sleep(self.pause).await;
                     let found = describe(self.session, &self.spec.name).await;
                     if let Some(job) = found.map_err(|refused| refused.into_port(self.doing()))? {
-                        self.ours(&job).await?;
+                        self.ours(&job, digest).await?;
                         self.note(job.training_job_arn()).await?;
                         return Ok(StartedTraining::Fresh);
                     }
@@ -216,7 +259,7 @@ impl Start<'_> {
     }
 
     /// Refuses a job of the same name that somebody else made.
-    async fn ours(&self, job: &DescribeTrainingJobOutput) -> Result<(), PortError> {
+    async fn ours(&self, job: &DescribeTrainingJobOutput, digest: &Sha256Digest) -> Result<(), PortError> {
         let foreign = |what: String| {
             let name = &self.spec.name;
             PortError::because(
@@ -229,8 +272,12 @@ impl Start<'_> {
                  --training-job-name {name}`), or train again: `branchline train --again --reason \"name taken\"`."
             ))
         };
-        if !is_of(self.session, self.keys, job) {
+        let place = self.objects().location(&self.keys.outputs_of(&self.spec.name));
+        if !output_of(job).is_some_and(|path| path.starts_with(&place)) {
             return Err(foreign("it writes its output elsewhere".to_owned()));
+        }
+        if !is_of(self.session, self.keys, &self.spec.name, digest, job) {
+            return Err(foreign("it was created with another specification".to_owned()));
         }
         let Some(arn) = job.training_job_arn() else { return Ok(()) };
         let tags = self
@@ -258,11 +305,50 @@ impl Start<'_> {
     }
 }
 
-/// Tells whether a job writes where ours do.
-pub(super) fn is_of(session: &Arc<Session>, keys: Keys<'_>, job: &DescribeTrainingJobOutput) -> bool {
-    let ours = Objects::of(session).location(&keys.output());
-    let theirs = job.output_data_config().and_then(|output| output.s3_output_path());
-    theirs.is_some_and(|path| path.trim_end_matches('/') == ours)
+/// A specification that is stored under the name of a training run.
+struct Claimed {
+    spec: TrainingSpec,
+    /// Of its bytes.
+    digest: Sha256Digest,
+    etag: Option<String>,
+    /// It was written just now.
+    is_new: bool,
+    /// It asks for what this run asks for.
+    is_ours: bool,
+}
+
+impl Claimed {
+    fn of(spec: TrainingSpec, bytes: &[u8], etag: Option<String>) -> Self {
+        Self { spec, digest: Sha256Digest::of(bytes), etag, is_new: true, is_ours: true }
+    }
+}
+
+/// Tells whether two specifications differ at most in who asked, and when.
+fn asks_the_same(a: &TrainingSpec, b: &TrainingSpec) -> bool {
+    let asked = |spec: &TrainingSpec| {
+        let mut spec = spec.clone();
+        let origin = &mut spec.origin;
+        (origin.actor, origin.pull_request, origin.run_url, origin.again) = (None, None, None, None);
+        (origin.run_key, origin.run_attempt) = (String::new(), 0);
+        spec
+    };
+    asked(a) == asked(b)
+}
+
+/// Tells whether a job was created with this specification: where it writes says so.
+pub(super) fn is_of(
+    session: &Arc<Session>,
+    keys: Keys<'_>,
+    name: &TrainingName,
+    digest: &Sha256Digest,
+    job: &DescribeTrainingJobOutput,
+) -> bool {
+    output_of(job).is_some_and(|path| path == Objects::of(session).location(&keys.output(name, digest)))
+}
+
+fn output_of(job: &DescribeTrainingJobOutput) -> Option<&str> {
+    let path = job.output_data_config().and_then(|output| output.s3_output_path());
+    path.map(|path| path.trim_end_matches('/'))
 }
 
 /// Describes a job. `None`: there is none.

@@ -85,6 +85,11 @@ pub(super) fn times(job: &DescribeTrainingJobOutput) -> (Option<jiff::Timestamp>
     (began, last)
 }
 
+/// Returns when SageMaker created the job.
+pub(super) fn created(job: &DescribeTrainingJobOutput) -> Option<jiff::Timestamp> {
+    job.creation_time().and_then(timestamp)
+}
+
 /// Returns what it is paid for, once Amazon says so.
 pub(super) fn bill(job: &DescribeTrainingJobOutput) -> Option<Bill> {
     let machines = job.resource_config()?;

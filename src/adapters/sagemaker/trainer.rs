@@ -22,6 +22,7 @@ use crate::adapters::sagemaker::keys::Keys;
 use crate::adapters::sagemaker::logs;
 use crate::adapters::sagemaker::look::Ending;
 use crate::adapters::sagemaker::look::Inner;
+use crate::adapters::sagemaker::look::Layout;
 use crate::adapters::sagemaker::settle;
 use crate::adapters::sagemaker::start;
 use crate::adapters::sagemaker::start::Start;
@@ -100,7 +101,7 @@ pub struct SageMakerTrainer {
 impl SageMakerTrainer {
     /// Trains with a setting. Nothing is sent yet.
     pub fn new(setting: Setting) -> Self {
-        let inner = Inner { setting, known: Mutex::default(), followed: Mutex::default() };
+        let inner = Inner { setting, known: Mutex::default(), proved: Mutex::default(), followed: Mutex::default() };
         Self { inner: Arc::new(inner), sizes: CopySizes::default() }
     }
 
@@ -113,20 +114,24 @@ impl SageMakerTrainer {
 impl Inner {
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
         let known = self.existing(name).await?;
-        if self.written_end(&known).await?.is_some() {
-            return Ok(());
-        }
-        let (session, keys, objects) = (&known.session, self.keys(), Objects::of(&known.session));
+        let (session, keys, objects) = (&known.session, self.keys(&known.spec), Objects::of(&known.session));
         let stopping = format!("stop training {name}");
         let doing = |refused: crate::adapters::aws::Refused| refused.into_port(&stopping);
+        if known.layout == Layout::Earlier {
+            return start::send_stop(session, name).await.map_err(doing);
+        }
+        if let Some(end) = self.written_end(&known).await?
+            && (!end.needs_its_job() || self.job_of(&known).await?.is_some_and(|job| end.is_of(&job)))
+        {
+            return Ok(());
+        }
         let record = StopRecord { schema: SCHEMA, cause, at: system::now() };
         objects.create_json(&keys.training(name, "stop.json"), &record, &stopping).await?;
         start::send_stop(session, name).await.map_err(doing)?;
         let mut pause = self.setting.pace.first.min(self.setting.pace.lag) / 4;
         let waiting = Stopwatch::start();
         loop {
-            let job = start::describe(session, name).await.map_err(doing)?;
-            let Some(job) = job.filter(|job| start::is_of(session, keys, job)) else {
+            let Some(job) = self.job_of(&known).await? else {
                 let begun = keys.training(name, "begun.json");
                 if objects.has(&begun, &stopping).await? && waiting.elapsed() < self.setting.pace.lag {
                     tokio::time::sleep(pause).await;
@@ -134,8 +139,7 @@ impl Inner {
                     continue;
                 }
                 let now = system::now();
-                let end = TrainingState::Stopped { cause };
-                let record = EndRecord { schema: SCHEMA, started_at: None, ended_at: now, end, bill: None, url: None };
+                let record = EndRecord::without_job(now, TrainingState::Stopped { cause });
                 return settle::write_down(session, keys, &known.spec, record).await.map(drop);
             };
             if Stand::of(&job) != Stand::Running || waiting.elapsed() > self.setting.pace.lag * 20 {
@@ -181,19 +185,20 @@ impl SageMakerTrainer {
         Ok(found)
     }
 
-    /// Lists marks of trainings in every account that trains: what follows the prefix, as long as it is wanted.
+    /// Lists marks of trainings of every stage that trains: what follows the prefix, as long as it is wanted.
     async fn marked(
         &self,
         project: &ProjectName,
-        prefix: &str,
+        prefix: impl Fn(Keys<'_>) -> String + Send + Sync,
         wanted: impl Fn(&str) -> bool + Send + Sync,
     ) -> Result<Vec<String>, PortError> {
         let doing = format!("list the trainings of {project}");
-        let wanted = |key: &str| key.strip_prefix(prefix).is_none_or(&wanted);
         let mut marks = Vec::new();
-        for session in self.inner.places(None) {
-            let listed = Objects::of(&session).list_while(prefix, None, usize::MAX, wanted, &doing).await?;
-            marks.extend(listed.iter().filter_map(|listed| listed.key.strip_prefix(prefix)).map(str::to_owned));
+        for (stage, session) in self.inner.places(None) {
+            let prefix = prefix(Keys { project, stage });
+            let wanted = |key: &str| key.strip_prefix(&prefix).is_none_or(&wanted);
+            let listed = Objects::of(session).list_while(&prefix, None, usize::MAX, wanted, &doing).await?;
+            marks.extend(listed.iter().filter_map(|listed| listed.key.strip_prefix(&prefix)).map(str::to_owned));
         }
         Ok(marks)
     }
@@ -206,13 +211,13 @@ impl Trainer for SageMakerTrainer {
     }
 
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
-        let marks = self.marked(project, &Keys { project }.open(""), |_| true).await?;
+        let marks = self.marked(project, |keys| keys.open(""), |_| true).await?;
         let names = marks.iter().map(|mark| TrainingName::reported(mark)).collect();
         let found = self.look_at(names).await?;
         for training in found.iter().filter(|training| training.ended_at.is_some() && !training.is_open()) {
             // A run that died between its last two steps left the mark.
             if let Some(known) = self.inner.known(&training.name).await? {
-                let _ = settle::close(&known.session, self.inner.keys(), &known.spec).await;
+                let _ = settle::close(&known.session, self.inner.keys(&known.spec), &known.spec).await;
             }
         }
         Ok(found.into_iter().filter(Training::is_open).collect())
@@ -221,7 +226,7 @@ impl Trainer for SageMakerTrainer {
     async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let oldest = keys::inverted(since);
         let wanted = move |mark: &str| keys::read_ended(mark).is_none_or(|(time, _)| time <= oldest.as_str());
-        let marks = self.marked(project, &Keys { project }.ended(), wanted).await?;
+        let marks = self.marked(project, |keys| keys.ended(), wanted).await?;
         let names = marks.iter().filter_map(|mark| keys::read_ended(mark)).map(|(_, name)| name).collect();
         let mut found = self.look_at(names).await?;
         found.retain(|training| matches!(training.state, TrainingState::Succeeded { .. }));
@@ -238,7 +243,7 @@ impl Trainer for SageMakerTrainer {
         let session = setting.accounts.of_stage(&spec.origin.stage);
         let start = Start {
             session,
-            keys: self.inner.keys(),
+            keys: self.inner.keys(spec),
             spec,
             repository: &setting.repository,
             machine: Machine {
@@ -249,7 +254,10 @@ impl Trainer for SageMakerTrainer {
             },
             pause: setting.pace.lag,
         };
-        start.run().await
+        let started = start.run().await;
+        // What was known of the name may be another specification by now.
+        self.inner.known.lock().await.remove(&spec.name);
+        started
     }
 
     async fn watch(

@@ -1,5 +1,5 @@
 //! Data of a training that do not lie in a bucket already: uploaded once by their digest, as plain files, large ones in
-//! parts. What lies there already is compared, never written again.
+//! parts. What lies there already is compared by its checksum, never written again, and never used because of its name.
 
 use crate::adapters::local::Home;
 use crate::adapters::local::SourceMaterial;
@@ -7,6 +7,7 @@ use crate::adapters::local::prepare::Preparation;
 use crate::adapters::s3::CopySizes;
 use crate::adapters::s3::objects::Objects;
 use crate::adapters::sagemaker::keys::Keys;
+use crate::adapters::sagemaker::source::occupied;
 use crate::adapters::sagemaker::source::off_the_runtime;
 use crate::adapters::sagemaker::source::temporary;
 use crate::model::dataset::Dataset;
@@ -15,14 +16,19 @@ use crate::model::name::ChannelName;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
 use crate::ports::trainer::TrainingSpec;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::task::JoinSet;
+
+/// How many files are on their way at the same time.
+const AT_ONCE: usize = 8;
 
 /// A file: its path below the data, with `/` between parts, where it lies, and its size in bytes.
 type PlainFile = (String, PathBuf, u64);
 
 /// What uploading needs of this machine.
+#[derive(Clone, Copy)]
 pub(super) struct Machine<'a> {
     pub(super) home: &'a Home,
     /// The root of the main working tree.
@@ -45,40 +51,41 @@ impl Machine<'_> {
         if dataset.kind == DatasetKind::Remote || dataset.uri.starts_with("s3://") {
             return Ok(dataset.uri.clone());
         }
-        let prefix = objects.location(&keys.data(&dataset.digest, ""));
-        let complete = keys.data_complete(&dataset.digest);
+        let prefix = keys.data(&dataset.digest, "");
         let doing = format!("upload the data {} of channel {channel}", dataset.uri);
-        if self.lie_there(objects, keys, dataset, &doing).await? {
-            return Ok(prefix);
-        }
         let (folder, files) = self.gather(spec, channel, dataset).await?;
-        for (path, file, _) in &files {
-            let doing = format!("upload {path} of the data {} of channel {channel}", dataset.uri);
-            objects.send(&keys.data(&dataset.digest, path), file, self.sizes, &doing).await?;
-        }
-        let list: Vec<(&String, &u64)> = files.iter().map(|(path, _, size)| (path, size)).collect();
-        objects.create_json(&complete, &list, &doing).await?;
+        self.upload(&prefix, &files, objects, &doing).await?;
         drop(folder);
-        Ok(prefix)
+        Ok(objects.location(&prefix))
     }
 
-    /// Tells whether data were uploaded before, and every file of them still lies there.
-    ///
-    /// The mark alone says nothing of what somebody, or a rule of the bucket, took away since.
-    async fn lie_there(
-        &self,
-        objects: &Objects,
-        keys: Keys<'_>,
-        dataset: &Dataset,
-        doing: &str,
-    ) -> Result<bool, PortError> {
-        let complete = keys.data_complete(&dataset.digest);
-        let Some(wanted) = objects.get_json::<Vec<(String, u64)>>(&complete, doing).await? else { return Ok(false) };
-        let folder = keys.data(&dataset.digest, "");
-        let there = objects.list_while(&folder, None, usize::MAX, |_| true, doing).await?;
-        let there: BTreeMap<&str, u64> =
-            there.iter().filter_map(|listed| Some((listed.key.strip_prefix(&folder)?, listed.size))).collect();
-        Ok(wanted.value.iter().all(|(path, size)| there.get(path.as_str()) == Some(size)))
+    /// Uploads the files, some at a time. A training job reads everything below the prefix, so nothing else may lie there.
+    async fn upload(&self, prefix: &str, files: &[PlainFile], objects: &Objects, doing: &str) -> Result<(), PortError> {
+        let ours: BTreeSet<&str> = files.iter().map(|(path, _, _)| path.as_str()).collect();
+        let is_ours = |key: &str| key.strip_prefix(prefix).is_some_and(|path| ours.contains(path));
+        let listed = objects.list(prefix, None, files.len().saturating_add(1), doing).await?;
+        if let Some(key) = listed.iter().find(|key| !is_ours(key)) {
+            return Err(occupied(&objects.location(key), doing));
+        }
+        let listed: BTreeSet<String> = listed.into_iter().collect();
+        let mut waiting = files.iter();
+        let mut sending: JoinSet<Result<(), PortError>> = JoinSet::new();
+        loop {
+            while sending.len() < AT_ONCE
+                && let Some((path, file, _)) = waiting.next()
+            {
+                let (objects, key, file, sizes) =
+                    (objects.clone(), format!("{prefix}{path}"), file.clone(), self.sizes);
+                let doing = format!("{doing}: {path}");
+                let lies_there = listed.contains(&key);
+                sending.spawn(async move { objects.send(&key, &file, sizes, lies_there, &doing).await });
+            }
+            match sending.join_next().await {
+                Some(Ok(sent)) => sent?,
+                Some(Err(panic)) => return Err(PortError::because(PortErrorKind::Bug, doing, panic)),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Puts the data into a folder, and lists it.

@@ -9,7 +9,9 @@ mod annotate;
 mod permission;
 mod report;
 mod review;
+mod shared;
 
+pub use permission::Judged;
 pub use report::About;
 pub use report::Pin;
 pub use review::record;
@@ -18,9 +20,9 @@ use crate::adapters::github::GitHub;
 use crate::adapters::github::GitHubSettings;
 use crate::adapters::github::Patience;
 use crate::adapters::github::TimeLimits;
+use crate::adapters::network::Network;
 use crate::adapters::runner::Annotation;
 use crate::adapters::runner::Console;
-use crate::adapters::runner::Hosting;
 use crate::adapters::runner::Level;
 use crate::adapters::runner::Runner;
 use crate::adapters::runner::RunnerProgress;
@@ -30,9 +32,9 @@ use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::cli::notice;
 use crate::cli::progress::TerminalProgress;
-use crate::config::Config;
-use crate::config::resolved::BackendKind;
 use crate::event::Event;
+use crate::event::Job;
+use crate::event::RepositorySlug;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::secret::Secret;
@@ -96,22 +98,31 @@ impl Host {
     ///
     /// `document`: standard output is for JSON or Markdown alone, so the log goes to standard error, which the runner
     /// reads in the same way.
-    pub async fn of(event: Option<&Event>, home: PathBuf, document: bool) -> Self {
+    pub async fn of(event: &Event, home: PathBuf, document: bool) -> Self {
+        Self::told(event.repository.as_ref(), event.trust.may_write(), home, document).await
+    }
+
+    /// Finds out what the host is to a command of the command line.
+    pub async fn of_job(job: Option<&Job>, home: PathBuf, document: bool) -> Self {
+        let may_write = job.is_none_or(|job| job.trust.may_write());
+        Self::told(job.and_then(|job| job.repository.as_ref()), may_write, home, document).await
+    }
+
+    async fn told(repository: Option<&RepositorySlug>, may_write: bool, home: PathBuf, document: bool) -> Self {
         let runner = Runner::from_lookup(env_vars::get);
         let log = || -> Box<dyn Write + Send> {
             if document { Box::new(std::io::stderr()) } else { Box::new(std::io::stdout()) }
         };
         let console = runner.as_ref().map(|runner| Arc::new(runner.console(log())));
-        let repository = event
-            .and_then(|event| event.repository.as_ref().map(|slug| slug.as_str().to_owned()))
-            .or_else(|| env_vars::get(variables::GITHUB_REPOSITORY));
+        let repository =
+            repository.map(|slug| slug.as_str().to_owned()).or_else(|| env_vars::get(variables::GITHUB_REPOSITORY));
         let mut host = Self {
             forge: None,
             runner,
             console,
             repository,
             server_url: env_vars::get(variables::GITHUB_SERVER_URL),
-            may_write: event.is_none_or(|event| event.trust.may_write()),
+            may_write,
             home,
             warned: Mutex::new(BTreeSet::new()),
         };
@@ -142,6 +153,7 @@ impl Host {
             repository,
             token: Some(Secret::new(token)),
             author: None,
+            network: Network::from_variables(env_vars::get),
             time_limits: TimeLimits::default(),
             patience: Patience::default(),
         };
@@ -180,20 +192,6 @@ impl Host {
             Some(console) => Shown::Runner(Arc::new(RunnerProgress::new(Arc::clone(console), Arc::new(SystemClock)))),
             None => Shown::Terminal(Arc::new(TerminalProgress::new(true))),
         }
-    }
-
-    /// Refuses the local backend on a machine that dies with the job, taking the registry with it.
-    pub fn refuse_short_lived_home(&self, config: &Config) -> Result<(), Failure> {
-        let hosted = self.runner.as_ref().is_some_and(|runner| runner.hosted() == Hosting::GitHub);
-        let local = config.backend.registry == BackendKind::Local;
-        if !hosted || !local || env_vars::get(env_vars::HOME).is_some() {
-            return Ok(());
-        }
-        Err(Failure::configuration(
-            "`backend: local` keeps registry and artifacts on this machine, and a GitHub-hosted runner is deleted after the job",
-        )
-        .hint("run the job on a machine of your own: `runs-on: [self-hosted]`, with the Action's input `home` on a disk that stays")
-        .hint("or keep them elsewhere: mount a disk that outlives the job and name it in the input `home` (BRANCHLINE_HOME)"))
     }
 
     /// Says something that went wrong beside the work, once.

@@ -12,6 +12,9 @@ use crate::cli::failure::FailurePlace;
 use crate::cli::host::Host;
 use crate::cli::host::annotate;
 use crate::cli::host::review;
+use crate::cli::host::shared::Line;
+use crate::cli::host::shared::Shared;
+use crate::cli::step_outputs;
 use crate::config::Config;
 use crate::config::resolved::Checks;
 use crate::config::resolved::ReportAs;
@@ -30,8 +33,11 @@ use crate::ports::CheckReport;
 use crate::ports::CheckState;
 use crate::ports::Forge;
 use crate::ports::PortError;
+use crate::ports::PullRequest;
+use crate::ports::PullRequestState;
 use crate::ports::StatusReport;
 use crate::ports::StatusState;
+use crate::ports::Write;
 use crate::report::escape;
 use crate::report::limit;
 use crate::report::limit::Limit;
@@ -45,6 +51,9 @@ pub const CHECK_NAME: &str = "branchline";
 
 /// The key of our comment on a pull request.
 const COMMENT_KEY: &str = "branchline";
+
+/// How often a check is written at most, where other runs write it at the same time.
+const MOST_WRITES: u32 = 3;
 
 /// What a report is about.
 #[derive(Debug, Clone, Default)]
@@ -93,11 +102,12 @@ impl Host {
         let context = self.context(about);
         if let Some(commit) = &about.commit {
             for named in self.named_checks(config, outcome, &context) {
+                let mut of_check = None;
                 if matches!(how, ReportAs::Checks | ReportAs::Both) {
-                    self.check(forge.as_ref(), config, commit, &named, about, &context).await;
+                    of_check = self.check(forge.as_ref(), config, commit, &named, about, &context).await;
                 }
                 if matches!(how, ReportAs::Statuses | ReportAs::Both) {
-                    self.status(forge.as_ref(), commit, &named, &context).await;
+                    self.status(forge.as_ref(), commit, &named, about, of_check, &context).await;
                 }
             }
         }
@@ -115,13 +125,15 @@ impl Host {
     }
 
     /// Tells the step itself: outputs, annotations and the summary. Last, because the summary names the warnings.
-    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, about: &About) {
+    ///
+    /// `exit`: the code that this command ends with.
+    pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, exit: u8, about: &About) {
         let (Some(runner), Some(console)) = (&self.runner, &self.console) else { return };
-        let outputs = StepOutputs::of(outcome, None);
+        let outputs = StepOutputs::of(outcome, None).ending_with(exit);
         if let Some(sentence) = outputs.sentence() {
             self.warn(&sentence);
         }
-        if let Err(error) = runner.files().append_outputs(&outputs.pairs()) {
+        if let Err(error) = step_outputs::write(runner, &outputs) {
             self.warn(&chain(&error));
         }
         if outcome.verdict.badness() >= Verdict::Blocked.badness() && outcome.verdict != Verdict::Cancelled {
@@ -187,24 +199,11 @@ impl Host {
         if failure.places.is_empty() {
             console.annotate(&Annotation::new(Level::Error, sentence(failure)).titled("Branchline"));
         }
-        let summary = text_of(failure);
         if let (Some(forge), Some(commit), true) =
             (self.forge().filter(|_| self.may_write), &about.commit, about.pull_request.is_some())
         {
-            let report = CheckReport {
-                commit: commit.clone(),
-                name: CHECK_NAME.to_owned(),
-                external_id: String::new(),
-                state: CheckState::Completed(CheckConclusion::Failure),
-                title: limit::line(&sentence(failure), limit::ANNOTATION_TITLE),
-                summary: limit::markdown(&summary, limit::CHECK_TEXT, None),
-                text: None,
-                details_url: runner.run_url().map(str::to_owned),
-                annotations: failure.places.iter().filter_map(note).collect(),
-            };
-            if let Err(error) = forge.put_check(&report).await {
-                self.warn_of(&error);
-            }
+            let check = check_of_failure(failure);
+            self.check(forge.as_ref(), None, commit, &check, about, &self.context(about)).await;
         }
         if let Err(error) = runner.files().append_summary(&could_not_begin(failure), None) {
             self.warn(&chain(&error));
@@ -259,6 +258,7 @@ impl Host {
         checks
     }
 
+    /// Writes a check, and returns what it holds now. `None`: it could not be written.
     async fn check(
         &self,
         forge: &dyn Forge,
@@ -267,58 +267,94 @@ impl Host {
         check: &NamedCheck,
         about: &About,
         context: &Context,
-    ) {
-        let record = match self.record_for(forge, commit, check, about).await {
-            Ok(record) => record.as_ref().map(review::render).unwrap_or_default(),
-            // Written without the record, the check would lose what was reviewed.
-            Err(error) => return self.warn_of(&error),
-        };
-        let room = Limit { size: limit::CHECK_TEXT.size.saturating_sub(record.len() + 2), ..limit::CHECK_TEXT };
-        let mut text = limit::markdown(&check.text.text, room, context.run_url.as_deref());
-        if !record.is_empty() {
-            text.push_str("\n\n");
-            text.push_str(&record);
-        }
-        let project = config.map_or_else(String::new, |config| config.project.to_string());
-        let report = CheckReport {
-            commit: commit.clone(),
-            name: check.name.clone(),
-            external_id: project.chars().take(100).collect(),
-            state: check.state,
-            title: check.text.title.clone(),
-            summary: check.text.summary.clone(),
-            text: (!text.trim().is_empty()).then_some(text),
-            details_url: context.run_url.clone(),
-            annotations: check.notes.clone(),
-        };
-        if let Err(error) = forge.put_check(&report).await {
-            self.warn_of(&error);
+    ) -> Option<Shared> {
+        match self.write_check(forge, config, commit, check, about, context).await {
+            Ok(shared) => Some(shared),
+            Err(error) => {
+                self.warn_of(&error);
+                None
+            }
         }
     }
 
-    /// The record that a check is to hold. One check on a commit serves its push and its pull request.
-    async fn record_for(
+    async fn write_check(
+        &self,
+        forge: &dyn Forge,
+        config: Option<&Config>,
+        commit: &CommitSha,
+        check: &NamedCheck,
+        about: &About,
+        context: &Context,
+    ) -> Result<Shared, PortError> {
+        let project = config.map_or_else(String::new, |config| config.project.to_string());
+        let mut shared = Shared::default();
+        // Another run may write at the same time: whoever looks last finds both, and writes what both said.
+        for _ in 0..MOST_WRITES {
+            // Written without what it holds, the check would lose what was reviewed: so a failure to read ends it.
+            let held = forge.find_check(commit, &check.name).await?;
+            let held = held.map(|check| review::shared_of(commit, &check)).unwrap_or_default();
+            shared = self.shared(forge, held, check, about).await;
+            let report = report_of(commit, check, &shared, about, &project, context);
+            let written = forge.put_check(&report).await?;
+            if written.write != Write::Created && shared.is_alone(about.pull_request) {
+                break;
+            }
+            let found = forge.find_check(commit, &check.name).await?;
+            if found.is_some_and(|found| review::shared_of(commit, &found) == shared) {
+                break;
+            }
+        }
+        Ok(shared)
+    }
+
+    /// What a check is to hold once this report is in it. Pull requests that are not open any more wait for no answer.
+    async fn shared(&self, forge: &dyn Forge, held: Shared, check: &NamedCheck, about: &About) -> Shared {
+        let mut shared = held;
+        let own = about.pull_request;
+        shared.report(own, Line { state: check.state, title: check.text.title.clone() });
+        if let (Pin::Now(record), Some(number), true) = (&about.pin, own, check.holds_record) {
+            shared.keep(number, record.clone());
+        }
+        for other in shared.others(own) {
+            let waits =
+                |pull: &PullRequest| pull.state == PullRequestState::Open && Some(&pull.head) == about.commit.as_ref();
+            match forge.pull_request(other).await {
+                Ok(pull) if pull.as_ref().is_some_and(waits) => {}
+                Ok(_) => shared.forget(other),
+                // It counts until it is known that nothing waits for it.
+                Err(error) => self.warn_of(&error),
+            }
+        }
+        shared
+    }
+
+    async fn status(
         &self,
         forge: &dyn Forge,
         commit: &CommitSha,
         check: &NamedCheck,
         about: &About,
-    ) -> Result<Option<ReviewRecord>, PortError> {
-        match &about.pin {
-            _ if !check.holds_record => Ok(None),
-            Pin::Now(record) => Ok(record.clone()),
-            Pin::AsItWas => {
-                let found = forge.find_check(commit, CHECK_NAME).await?;
-                Ok(found.and_then(|found| review::parse(found.text.as_deref()?)))
+        of_check: Option<Shared>,
+        context: &Context,
+    ) {
+        let mut shown = Line { state: check.state, title: check.text.description.clone() };
+        // A status holds no data: what the others were told stands beside the registry, and in the check where there is one.
+        match self.reviews().told(commit, &check.name) {
+            Ok(told) => {
+                let of_check = of_check.map(|shared| shared.render());
+                let held = Shared::read(commit, of_check.iter().chain(&told).map(String::as_str));
+                let shared = self.shared(forge, held, check, about).await;
+                shown = line_shown(&shared, check, about, &check.text.description);
+                if let Err(error) = self.reviews().tell(commit, &check.name, &shared.render()) {
+                    self.warn_of(&error);
+                }
             }
+            Err(error) => self.warn_of(&error),
         }
-    }
-
-    async fn status(&self, forge: &dyn Forge, commit: &CommitSha, check: &NamedCheck, context: &Context) {
         let report = StatusReport {
             commit: commit.clone(),
             context: check.name.clone(),
-            state: match check.state {
+            state: match shown.state {
                 CheckState::InProgress => StatusState::Pending,
                 CheckState::Completed(CheckConclusion::Success | CheckConclusion::Neutral) => StatusState::Success,
                 CheckState::Completed(CheckConclusion::Failure | CheckConclusion::ActionRequired) => {
@@ -326,12 +362,79 @@ impl Host {
                 }
                 CheckState::Completed(CheckConclusion::Cancelled) => StatusState::Error,
             },
-            description: check.text.description.clone(),
+            description: limit::line(&shown.title, limit::STATUS_DESCRIPTION),
             target_url: context.run_url.clone(),
         };
         if let Err(error) = forge.put_status(&report).await {
             self.warn_of(&error);
         }
+    }
+}
+
+/// The check of a failure before any verdict.
+fn check_of_failure(failure: &Failure) -> NamedCheck {
+    let title = limit::line(&sentence(failure), limit::ANNOTATION_TITLE);
+    NamedCheck {
+        name: CHECK_NAME.to_owned(),
+        state: CheckState::Completed(CheckConclusion::Failure),
+        text: CheckText {
+            description: limit::line(&title, limit::STATUS_DESCRIPTION),
+            title,
+            summary: limit::markdown(&text_of(failure), limit::CHECK_TEXT, None),
+            text: String::new(),
+        },
+        notes: failure.places.iter().filter_map(note).collect(),
+        holds_record: true,
+    }
+}
+
+/// How a check, or a status, is shown: by its own report, or by the pull request that says the worst.
+fn line_shown(shared: &Shared, check: &NamedCheck, about: &About, title: &str) -> Line {
+    match shared.shown() {
+        Some((Some(of), line)) if Some(of) != about.pull_request => {
+            Line { state: line.state, title: format!("#{of}: {}", line.title) }
+        }
+        _ => Line { state: check.state, title: title.to_owned() },
+    }
+}
+
+/// Makes the report of a check that several may look at.
+fn report_of(
+    commit: &CommitSha,
+    check: &NamedCheck,
+    shared: &Shared,
+    about: &About,
+    project: &str,
+    context: &Context,
+) -> CheckReport {
+    let shown = line_shown(shared, check, about, &check.text.title);
+    let summary = if shown.title == check.text.title {
+        check.text.summary.clone()
+    } else {
+        let whose =
+            about.pull_request.map_or_else(|| "the push".to_owned(), |number| format!("pull request #{number}"));
+        let title = escape::markdown_text(&shown.title);
+        let summary = &check.text.summary;
+        let text = format!(
+            "**{title}**\n\nSeveral pull requests share this check. The report below is about {whose}.\n\n{summary}"
+        );
+        limit::markdown(&text, limit::CHECK_TEXT, context.run_url.as_deref())
+    };
+    let data = shared.render();
+    let room = Limit { size: limit::CHECK_TEXT.size.saturating_sub(data.len() + 2), ..limit::CHECK_TEXT };
+    let mut text = limit::markdown(&check.text.text, room, context.run_url.as_deref());
+    text.push_str("\n\n");
+    text.push_str(&data);
+    CheckReport {
+        commit: commit.clone(),
+        name: check.name.clone(),
+        external_id: project.chars().take(100).collect(),
+        state: shown.state,
+        title: limit::line(&shown.title, limit::ANNOTATION_TITLE),
+        summary,
+        text: Some(text),
+        details_url: context.run_url.clone(),
+        annotations: check.notes.clone(),
     }
 }
 

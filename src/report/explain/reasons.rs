@@ -141,9 +141,9 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "review-required",
-        "nothing was promoted: the rules want a pull request that names the version",
-        "`require_review: true`, and no pull request of this commit has a record",
-        "merge through a pull request, or promote by hand",
+        "nothing was promoted: the rules require a pull request that names the version and that somebody approved",
+        "`require_review: true`, and no pull request of this commit has a record, or none has an approving review of its head",
+        "merge through a pull request that a person with write permission approved, or promote manually",
     ],
     [
         "unreviewed",
@@ -156,6 +156,12 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "there is a newer version of the same content than the pull request pinned",
         "the training stage trained again after the first report",
         "to take the newer one: the action `repin` by hand, before merging",
+    ],
+    [
+        "unchanged",
+        "a pull request does not change the model, so its check does not depend on it",
+        "the base branch has the same code, configuration and data; a failed gate or training run is the base branch's own",
+        NOTHING,
     ],
     [
         "not-permitted",

@@ -22,6 +22,7 @@ use crate::report::markdown::review;
 use crate::report::markdown::versions;
 use crate::report::markdown::words::commit;
 use crate::report::markdown::words::folded;
+use crate::report::markdown::words::is_held_up_by_its_base;
 use crate::report::markdown::words::is_prediction;
 use crate::report::markdown::words::is_quiet;
 use crate::report::markdown::words::linked;
@@ -45,7 +46,7 @@ pub(super) fn report(outcome: &Outcome, context: &Context, titled: bool) -> Vec<
     sections.push(Section::new("what it is about", 0, about(outcome, context)));
     let several = outcome.models.len() > 1;
     let (quiet, busy): (Vec<&ModelOutcome>, Vec<&ModelOutcome>) =
-        outcome.models.iter().partition(|model| several && is_quiet(model));
+        outcome.models.iter().partition(|model| several && is_quiet(model) && !is_held_up_by_its_base(model));
     if several && !busy.is_empty() {
         sections.push(Section::new("the overview", 1, overview(&busy)));
     }

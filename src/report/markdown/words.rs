@@ -48,6 +48,11 @@ pub(super) fn is_quiet(model: &ModelOutcome) -> bool {
         && !model.reasons.iter().any(asks)
 }
 
+/// Tells whether a merge leaves a model alone that its base has in trouble: that is worth more than a word in a list.
+pub(super) fn is_held_up_by_its_base(model: &ModelOutcome) -> bool {
+    model.reasons.iter().any(|reason| matches!(reason, Reason::Unchanged(_)))
+}
+
 /// The comparison that speaks for a model: the first group that receives it, else the first.
 pub(super) fn leading(model: &ModelOutcome) -> Option<&Comparison> {
     model.compared.iter().find(|comparison| comparison.receives).or_else(|| model.compared.first())

@@ -61,8 +61,8 @@ fn variables_of_the_runner_stand_for_the_flags() {
     let payload = push_payload(&project, "dev").display().to_string();
     let flags = ["run", "--event", "push", "--payload", &payload];
     let planned = project.run(&[&["plan"], &flags[1..], &["--format", "json"]].concat()).expect(0, &[]).json();
+    project.in_ci();
     for (name, value) in [
-        ("CI", "true"),
         ("GITHUB_ACTIONS", "true"),
         ("GITHUB_EVENT_NAME", "push"),
         ("GITHUB_EVENT_PATH", payload.as_str()),
@@ -223,6 +223,11 @@ fn the_variable_alone_makes_no_ci_of_a_repository_that_came_from_nowhere() {
     project.set("CI", "true");
     project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
     // With an origin it is a checkout: then it must be known whose rules count.
-    project.git.git(&["remote", "add", "origin", "."]);
-    project.run(&["run"]).expect(20, &["which branch is the default one", "--default-branch"]);
+    project.git.git(&["remote", "add", "origin", "./nowhere"]);
+    for command in [&["run"][..], &["reconcile"], &["prune", "--yes"], &["approve", "--group", "dev", "--version", "1"]]
+    {
+        project.run(command).expect(20, &["which branch is the default one", "--default-branch"]);
+    }
+    // What only shows something does without.
+    project.run(&["status"]).expect(0, &["churn-dev"]);
 }

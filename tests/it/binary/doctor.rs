@@ -57,12 +57,13 @@ fn bootstrap_makes_the_groups_once_and_then_nothing_is_missing() {
         "conditional writes: nothing is overwritten",
         "churn:1: has the digest sha256:",
         "unchecked  quota of ml.m5.large",
-        "0 missing, 0 advice",
+        "advice     separation of training jobs: training jobs of feature and dev share arn:aws:iam::111111111111:role/training",
+        "0 missing, 1 advice",
     ];
     project.run(&["doctor"]).expect(0, &green);
     assert!(world.keys(DEV_BUCKET, "").is_empty(), "what it tried, it took away again");
     let json = project.run(&["doctor", "--format", "json", "--read-only"]).expect(0, &[]).json();
-    assert_eq!(json["findings"][0]["standing"], "ok");
+    assert_eq!((&json["findings"][0]["standing"], &json["findings"][1]["standing"]), (&"advice".into(), &"ok".into()));
     world.assert_clean();
 }
 

@@ -67,9 +67,22 @@ impl Project {
         self.folder.path()
     }
 
-    /// The home of the local backend.
+    /// The state directory of the local backend.
     pub fn home(&self) -> PathBuf {
-        self.git.root().join(".branchline")
+        let named = self.variables.iter().rev().find(|(name, _)| name == "BRANCHLINE_HOME");
+        named.map_or_else(|| self.git.root().join(".branchline"), |(_, value)| PathBuf::from(value))
+    }
+
+    /// Makes this a job of a CI host, whose state directory is outside the checkout.
+    pub fn in_ci(&mut self) {
+        self.set("CI", "true");
+        self.keep_state_outside();
+    }
+
+    /// Names a state directory outside the checkout, as a CI host must.
+    pub fn keep_state_outside(&mut self) {
+        let state = self.outside().join("state").display().to_string();
+        self.set("BRANCHLINE_HOME", &state);
     }
 
     /// Runs the program in the repository.

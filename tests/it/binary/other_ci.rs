@@ -21,7 +21,7 @@ fn project() -> Project {
     project.git.commit("wider");
     project.git.git(&["remote", "add", "origin", "."]);
     fetch(&project);
-    project.set("CI", "true");
+    project.in_ci();
     project
 }
 

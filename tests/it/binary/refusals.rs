@@ -137,7 +137,7 @@ fn the_same_project_name_in_another_repository_is_foreign() {
     theirs.set("BRANCHLINE_HOME", &home);
     let said = theirs.run(&["run", "--format", "json"]).expect(30, &["churn-dev belongs to the repository that began"]);
     assert_eq!(super::harness::codes(&said.json()["models"][0]), ["foreign-group"]);
-    assert!(!theirs.home().exists(), "BRANCHLINE_HOME stands for .branchline/");
+    assert!(!theirs.git.root().join(".branchline").exists(), "BRANCHLINE_HOME stands for .branchline/");
 }
 
 #[test]

@@ -54,7 +54,10 @@ async fn a_quota_of_zero_is_named_and_asked_once() {
         "-> Ask for more in Service Quotas, or use another instance type. Trying again does not help.",
     ]);
     assert_eq!((team.world().count("CreateTrainingJob"), team.jobs().len()), (1, 0));
-    assert!(team.world().keys(DEV_BUCKET, "branchline/churn/open/").is_empty(), "nobody tries it again by itself");
+    assert!(
+        team.world().keys(DEV_BUCKET, "branchline/churn/stages/dev/open/").is_empty(),
+        "nobody tries it again by itself"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +65,7 @@ async fn a_name_that_somebody_took() {
     let team = Team::new();
     team.world().fail_next("CreateTrainingJob", Fault::limit());
     team.push("dev").await.ends(Verdict::Errored, &["port-failed"]);
-    let prepared = team.world().keys(DEV_BUCKET, "branchline/churn/trainings/");
+    let prepared = team.world().keys(DEV_BUCKET, "branchline/churn/stages/dev/trainings/");
     let name = prepared.iter().find_map(|key| key.strip_suffix("/spec.json")?.rsplit('/').next()).expect("a name");
     let algorithm = AlgorithmSpecification::builder()
         .training_image(format!("{}:1", team.world().image(DEV, "churn")))
@@ -164,7 +167,7 @@ async fn a_job_that_somebody_deletes_is_not_made_again() {
         let names: Vec<String> = std::mem::take(&mut state.place(DEV, REGION).jobs).into_keys().collect();
         for name in names {
             let begun = br#"{"schema": 1, "at": "2026-01-01T00:00:00Z"}"#.to_vec();
-            state.write_object(DEV_BUCKET, &format!("branchline/churn/trainings/{name}/begun.json"), begun);
+            state.write_object(DEV_BUCKET, &format!("branchline/churn/stages/dev/trainings/{name}/begun.json"), begun);
         }
     }));
     team.world().on_nth("DescribeTrainingJob", 3, gone);

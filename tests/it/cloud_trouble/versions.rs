@@ -2,21 +2,36 @@
 
 use super::MODEL;
 use super::Team;
+use crate::stories::told;
 use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;
 use crate::world::aws::PROD;
 use crate::world::aws::PROD_BUCKET;
 use crate::world::aws::REGION;
+use crate::world::cloud::session;
+use aws_sdk_sagemaker::types::ModelApprovalStatus;
 use branchline::facts::group::GroupLook;
 use branchline::model::git::CommitSha;
+use branchline::model::history::Attribution;
+use branchline::model::name::TargetName;
 use branchline::model::verdict::Verdict;
+use branchline::model::version::VersionNumber;
+use branchline::plan::goal::Aim;
+use branchline::plan::goal::Goal;
+use branchline::plan::goal::Task;
+use branchline::plan::route::model_rules;
 use serde_json::Value;
 use serde_json::json;
 
 /// The artifact of the one version in a bucket.
 fn artifact(team: &Team, bucket: &str) -> Option<String> {
     let keys = team.world().keys(bucket, "branchline/").into_iter();
-    let mut found = keys.filter(|key| key.ends_with("/model.tar.gz") && !key.contains("/trainings/"));
+    let mut found = keys.filter(|key| {
+        key.ends_with("/model.tar.gz")
+            && key.contains("/churn-")
+            && !key.contains("/stages/")
+            && !key.contains("/runs/")
+    });
     found.next()
 }
 
@@ -79,6 +94,27 @@ async fn a_foreign_object_where_the_artifact_goes_is_not_overwritten() {
     team.push("prod").await.ends(Verdict::Errored, &["promoting", "port-failed"]).says(&[&theirs, "-> "]);
     assert_eq!(team.versions(PROD), 0);
     assert_eq!(team.world().object(PROD_BUCKET, &theirs).as_deref(), Some(&b"theirs"[..]));
+}
+
+/// Branchline has no artifact of a version that others registered: nobody can have it copied, also by its number.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_of_others_is_not_promoted_although_a_person_names_it() {
+    let team = Team::new();
+    team.trained().await;
+    let theirs = session(team.world(), DEV, DEV_BUCKET).await;
+    let made = theirs.sagemaker.create_model_package().model_package_group_name("churn-dev");
+    made.model_approval_status(ModelApprovalStatus::Approved).send().await.expect("somebody may do that");
+    let head = CommitSha::parse(&team.laptop.repository.git(&["rev-parse", "HEAD"])).expect("a commit");
+    let (config, drive) = team.laptop.run_for(&head).await;
+    let target = |name: &str| TargetName::parse(name).expect("a name");
+    let version = VersionNumber(2);
+    let aim = Aim::PromoteByHand { from: target("dev"), to: target("prod"), version, named: true };
+    let rules = config.models.keys().find_map(|model| model_rules(&config, model)).expect("a model");
+    let goal = Goal { aim, by: Attribution::default(), run_attempt: 1, predicts: false };
+    let outcomes = drive.run(vec![Task { goal, rules }]).await;
+    assert_eq!(outcomes[0].verdict, Verdict::Blocked, "{}", told(&outcomes));
+    assert!(told(&outcomes).contains("Branchline keeps no artifact of it"), "{}", told(&outcomes));
+    assert_eq!(team.versions(PROD), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

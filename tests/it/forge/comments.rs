@@ -35,6 +35,9 @@ fn pull(number: u64) -> Pull {
         base_branch: "main".to_owned(),
         head_repository: Some(4711),
         commits: vec![sha('a')],
+        draft: false,
+        authors: Vec::new(),
+        reviews: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod checks;
 mod comments;
+mod network;
 mod reads;
 mod statuses;
 mod trouble;
@@ -11,6 +12,7 @@ use branchline::adapters::github::GitHub;
 use branchline::adapters::github::GitHubSettings;
 use branchline::adapters::github::Patience;
 use branchline::adapters::github::TimeLimits;
+use branchline::adapters::network::Network;
 use branchline::model::git::BranchName;
 use branchline::model::git::CommitSha;
 use branchline::model::secret::Secret;
@@ -54,6 +56,7 @@ fn settings(world: &GitHubWorld) -> GitHubSettings {
         repository: "acme/churn".to_owned(),
         token: Some(Secret::new("ghs_job")),
         author: None,
+        network: Network::default(),
         time_limits: TimeLimits::default(),
         patience: Patience::default(),
     }

@@ -27,6 +27,9 @@ fn pull(number: u64, head: char) -> Pull {
         base_branch: "main".to_owned(),
         head_repository: Some(4711),
         commits: vec![sha(head)],
+        draft: false,
+        authors: Vec::new(),
+        reviews: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::world::github::GitHubWorld;
 use crate::world::github::state::CheckRun;
 use crate::world::github::state::Node;
 use crate::world::github::state::Pull;
+use crate::world::github::state::Review;
 use crate::world::repository::Repository;
 use crate::world::repository::path;
 use branchline::model::git::CommitSha;
@@ -154,6 +155,9 @@ impl Team {
                 base_branch: into.to_owned(),
                 head_repository: Some(4711),
                 commits: vec![head],
+                draft: false,
+                authors: Vec::new(),
+                reviews: Vec::new(),
             });
         });
     }
@@ -228,6 +232,45 @@ impl Team {
         command.env("GITHUB_REF", format!("refs/heads/{branch}"));
         command.env("GITHUB_ACTOR", who).env("GITHUB_TRIGGERING_ACTOR", who);
         self.done(&mut command)
+    }
+
+    /// The job of a workflow that runs a command line of its own, started by somebody, or by an event.
+    pub fn asks(&self, event: &str, who: &str, branch: &str, args: &[&str]) -> Done {
+        let payload = json!({
+            "ref": format!("refs/heads/{branch}"), "inputs": null, "repository": Self::repository(),
+            "sender": { "login": who },
+        });
+        let prepared = self.command(event, &self.head(branch), &payload);
+        let mut command = Command::new(PROGRAM);
+        command.args(args).env_clear().stdin(Stdio::null());
+        command.current_dir(prepared.get_current_dir().expect("a checkout"));
+        command.envs(prepared.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.env("GITHUB_REF", format!("refs/heads/{branch}"));
+        command.env("GITHUB_ACTOR", who).env("GITHUB_TRIGGERING_ACTOR", who);
+        self.done(&mut command)
+    }
+
+    /// Somebody reviews a pull request as it is now.
+    pub fn review(&self, number: u64, by: &str, state: &'static str) {
+        let commit = self.pull(number).head;
+        self.world.with(|state_of| {
+            let pull = state_of.pulls.iter_mut().find(|pull| pull.number == number).expect("a pull request");
+            pull.reviews.push(Review { by: by.to_owned(), state, commit });
+        });
+    }
+
+    /// Who is recorded for the newest change of a kind in a group.
+    pub fn actor_of(&self, group: &str, action: &str) -> String {
+        let history = self.by_hand(&["history", group, "--changes", "--format", "json"]).json();
+        let changes = history["changes"].as_array().unwrap_or_else(|| panic!("no changes: {history:#}"));
+        let found =
+            changes.iter().filter(|change| change["action"] == action).max_by_key(|change| change["at"].to_string());
+        let found = found.unwrap_or_else(|| panic!("no {action}: {history:#}"));
+        format!(
+            "{} {}",
+            found["by"]["actor"].as_str().unwrap_or("nobody"),
+            found["by"]["run_url"].as_str().unwrap_or("nowhere")
+        )
     }
 
     /// The job of a schedule.

@@ -61,15 +61,47 @@ fn rules_come_through_the_host_where_the_checkout_has_them_not() {
 }
 
 #[test]
-fn a_machine_that_dies_with_the_job_is_refused_with_two_ways_out() {
+fn a_registry_that_ends_with_the_job_is_refused() {
     let mut team = Team::with_rules("");
-    team.set("RUNNER_ENVIRONMENT", "github-hosted");
-    team.set("BRANCHLINE_HOME", "");
     team.change("dev", "one");
-    let done = team.push("dev").expect(20, &["a GitHub-hosted runner is deleted after the job"]);
-    assert_eq!(done.summary.matches("\n- ").count(), 2, "{}", done.summary);
-    team.set("BRANCHLINE_HOME", &team.home().display().to_string());
+    let home = team.home().display().to_string();
+    let work = team.outside().join("work").display().to_string();
+    let inside = format!("{work}/not/../state");
+    for (hosting, home, why) in [
+        ("github-hosted", home.as_str(), "a GitHub-hosted runner is deleted after the job"),
+        ("github-hosted", "", "no state directory is named"),
+        ("self-hosted", "", "no state directory is named"),
+        ("self-hosted", "./state", "is inside the checkout"),
+        ("self-hosted", inside.as_str(), "is inside the checkout"),
+        ("", inside.as_str(), "is inside the checkout"),
+    ] {
+        team.set("RUNNER_ENVIRONMENT", hosting);
+        team.set("BRANCHLINE_HOME", home);
+        let done = team.push("dev").expect(20, &[why]);
+        for way in ["sagemaker", "BRANCHLINE", "self-hosted"] {
+            assert!(done.summary.contains(way), "{way}: {}", done.summary);
+        }
+        assert_eq!((done.output("verdict"), done.output("exit-code")), ("errored", "20"));
+    }
+    team.set("RUNNER_ENVIRONMENT", "self-hosted");
+    team.set("BRANCHLINE_HOME", &home);
+    // The runner clears its temporary folder with each job; other folders of the machine stay.
+    team.set("RUNNER_TEMP", &team.outside().display().to_string());
+    team.push("dev").expect(20, &["is inside the runner's temporary folder"]);
+    team.set("RUNNER_TEMP", "");
     team.push("dev").expect(0, &["churn-dev v1"]);
+    team.world.finish();
+}
+
+#[test]
+fn the_rules_may_say_that_a_disk_outlives_a_hosted_runner() {
+    let mut team = Team::with_rules("state: { outlives_job: true }\n");
+    team.set("RUNNER_ENVIRONMENT", "github-hosted");
+    team.change("dev", "one");
+    team.push("dev").expect(0, &["churn-dev v1"]);
+    team.set("BRANCHLINE_HOME", "");
+    team.change("dev", "two");
+    team.push("dev").expect(20, &["no state directory is named"]);
     team.world.finish();
 }
 

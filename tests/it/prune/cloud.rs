@@ -53,7 +53,7 @@ async fn what_nothing_needs_goes_in_the_cloud_and_its_content_trains_again() {
         pushed(&laptop, score).await;
     }
     let commit = pushed(&laptop, "0.8").await;
-    world(&laptop).put(DEV_BUCKET, "branchline/churn/trainings/notes.txt", b"mine".to_vec());
+    world(&laptop).put(DEV_BUCKET, "branchline/churn/stages/dev/trainings/notes.txt", b"mine".to_vec());
     laptop.clock.advance(AGES);
 
     let mutations = world(&laptop).mutations();
@@ -62,7 +62,7 @@ async fn what_nothing_needs_goes_in_the_cloud_and_its_content_trains_again() {
     let texts: Vec<String> = list.iter().map(|pruning| pruning.item.text()).collect();
     let count = |kind: &str| texts.iter().filter(|text| text.starts_with(kind)).count();
     assert_eq!((count("version "), count("artifact "), count("training ")), (2, 2, 2), "{texts:#?}");
-    assert_eq!(holdings.unknown, ["s3://acme-ml-dev/branchline/churn/trainings/notes.txt"]);
+    assert_eq!(holdings.unknown, ["s3://acme-ml-dev/branchline/churn/stages/dev/trainings/notes.txt"]);
     let before = world(&laptop).keys(DEV_BUCKET, "");
     prune(&list, &by(), &ports, &mut |_, _| {}).await.expect("it works");
 

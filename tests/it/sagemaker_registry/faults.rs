@@ -308,3 +308,49 @@ async fn a_right_that_is_missing_is_named_and_changes_nothing() {
     home.place.world.with(|state| state.denied.clear());
     assert_eq!(new(home.registry.register(&promotion).await.expect("allowed")).number, VersionNumber(3));
 }
+
+/// A listing may be empty, and not an error, where there is no group.
+#[tokio::test]
+async fn a_group_that_does_not_exist_is_made_whatever_a_listing_answers() {
+    let home = Home::new().await;
+    home.place.world.with(|state| state.lists_missing_groups = true);
+    assert_eq!(home.register("a", APPROVED).await.number.0, 1);
+    let world = &home.place.world;
+    assert_eq!((world.count("CreateModelPackageGroup"), world.count("CreateModelPackage")), (1, 2));
+    // It exists from then on, and is not made again.
+    assert_eq!(home.register("b", PENDING).await.number.0, 2);
+    assert_eq!((world.count("CreateModelPackageGroup"), world.count("CreateModelPackage")), (1, 3));
+    // One that was deleted between two runs is made again. Its numbers begin anew.
+    world.with(|state| {
+        let place = state.place(DEV, crate::world::aws::REGION);
+        place.packages.clear();
+        place.groups.clear();
+        place.numbers.clear();
+    });
+    let again = home.registry.register(&home.decide("c", APPROVED).await).await.expect("register");
+    assert!(matches!(again, Registered::New(_)), "{again:?}");
+    assert_eq!(world.count("CreateModelPackageGroup"), 2);
+}
+
+/// What a request says that is wrong does not get right by saying it again.
+#[tokio::test]
+async fn a_version_that_is_not_valid_is_asked_for_once() {
+    for (message, kind) in [
+        ("Could not find model data at s3://acme/model.tar.gz.", PortErrorKind::NotFound),
+        ("The image 111111111111.dkr.ecr.eu-central-1.amazonaws.com/churn:9 does not exist.", PortErrorKind::NotFound),
+        (
+            "1 validation error detected: Value at 'modelMetrics' failed to satisfy constraint",
+            PortErrorKind::Configuration,
+        ),
+    ] {
+        let home = Home::new().await;
+        home.register("a", APPROVED).await;
+        home.place.world.reset_requests();
+        home.place.world.fail_next("CreateModelPackage", Fault::Refused(400, "ValidationException", message));
+        let registration = home.decide("b", APPROVED).await;
+        let error = home.registry.register(&registration).await.expect_err("it is not valid");
+        assert_eq!(error.kind, kind, "{}", error.chain());
+        let world = &home.place.world;
+        assert_eq!((world.count("CreateModelPackage"), world.count("CreateModelPackageGroup")), (1, 0), "{message}");
+    }
+}

@@ -7,12 +7,21 @@ use crate::registry_stories::numbers;
 use crate::world::aws::DEV;
 use crate::world::aws::DEV_BUCKET;
 use crate::world::aws::REGION;
+use aws_sdk_sagemaker::types::InferenceSpecification;
 use aws_sdk_sagemaker::types::ModelApprovalStatus;
+use aws_sdk_sagemaker::types::ModelPackageContainerDefinition;
+use branchline::facts::group::GroupFacts;
+use branchline::facts::group::GroupLook;
 use branchline::model::cloud::Serve;
+use branchline::model::history::HistoryAction;
+use branchline::model::name::ModelName;
 use branchline::model::version::Rejection;
+use branchline::model::version::VersionContent;
 use branchline::model::version::VersionNumber;
+use branchline::plan::rollback;
 use branchline::ports::Changed;
 use branchline::ports::Registered;
+use branchline::ports::Registration;
 use branchline::ports::Registry;
 use serde_json::Value;
 
@@ -204,4 +213,76 @@ async fn words_that_nobody_knows_yet_approve_nothing() {
     made_by_hand(&home, ModelApprovalStatus::PendingManualApproval).await;
     let facts = home.look().await;
     assert_eq!((facts.newest, facts.current_number()), (Some(VersionNumber(2)), Some(VersionNumber(1))));
+}
+
+/// Somebody registered a version with its model before Branchline was there.
+async fn made_before(home: &Home, model: &str) {
+    let client = &home.place.session.sagemaker;
+    let _ = client.create_model_package_group().model_package_group_name(home.group.as_str()).send().await;
+    let container = ModelPackageContainerDefinition::builder().image("serves:1").model_data_url(model).build();
+    let inference = InferenceSpecification::builder()
+        .containers(container)
+        .supported_content_types("text/csv")
+        .supported_response_mime_types("application/json");
+    let made = client.create_model_package().model_package_group_name(home.group.as_str());
+    let made = made.model_approval_status(ModelApprovalStatus::Approved).inference_specification(inference.build());
+    made.send().await.expect("made");
+}
+
+async fn before_a_rollback(home: &Home, number: u32) -> GroupFacts {
+    let numbers = vec![VersionNumber(number)];
+    home.look_for(GroupLook { numbers, with_former: true, ..GroupLook::default() }).await
+}
+
+async fn brings_back(home: &Home, facts: &GroupFacts, number: u32) -> Registration {
+    let theirs = facts.asked.iter().find(|version| version.number.0 == number).expect("it was asked for");
+    let mut restore = home.decide("again", APPROVED).await;
+    restore.content = VersionContent { restores: Some(theirs.number), ..theirs.content.clone() };
+    restore.action = HistoryAction::Restored;
+    restore
+}
+
+#[tokio::test]
+async fn a_version_of_before_is_brought_back_as_it_was() {
+    let home = Home::new().await;
+    made_before(&home, "s3://old/m.tar.gz").await;
+    home.register("a", APPROVED).await;
+    let model = ModelName::parse("churn").expect("a name");
+    let facts = before_a_rollback(&home, 1).await;
+    let way = rollback::choose(&facts, None, &model).expect("there is a way back");
+    assert_eq!((way.replaces.0, way.to.0), (2, 1));
+    let restore = brings_back(&home, &facts, 1).await;
+    let Registered::New(version) = home.registry.register(&restore).await.expect("register") else { panic!("not new") };
+    assert_eq!((version.number.0, version.content.restores), (3, Some(VersionNumber(1))));
+    let sent = home.place.world.requests().into_iter().rfind(|seen| seen.operation == "CreateModelPackage");
+    let inference = sent.expect("sent").body["InferenceSpecification"].clone();
+    assert_eq!(inference["Containers"][0]["ModelDataUrl"], "s3://old/m.tar.gz");
+    assert_eq!(
+        (&inference["Containers"][0]["Image"], &inference["SupportedContentTypes"][0]),
+        (&"serves:1".into(), &"text/csv".into())
+    );
+    assert_eq!(home.look().await.current_number(), Some(VersionNumber(3)));
+    // What was brought back can be brought back again.
+    home.register("b", APPROVED).await;
+    let facts = before_a_rollback(&home, 3).await;
+    let again = brings_back(&home, &facts, 3).await;
+    let Registered::New(version) = home.registry.register(&again).await.expect("register") else { panic!("not new") };
+    assert_eq!(version.number.0, 5);
+    home.place.world.assert_clean();
+}
+
+#[tokio::test]
+async fn a_version_of_others_without_a_model_is_refused_before_the_freeze() {
+    let home = Home::new().await;
+    made_by_hand(&home, ModelApprovalStatus::Approved).await;
+    home.register("a", APPROVED).await;
+    let model = ModelName::parse("churn").expect("a name");
+    let facts = before_a_rollback(&home, 1).await;
+    for to in [None, Some(VersionNumber(1))] {
+        let reason = rollback::choose(&facts, to, &model).expect_err("there is nothing to bring back");
+        assert_eq!(reason.code(), "not-restorable");
+        assert!(reason.message().contains("names no model in S3"), "{}", reason.message());
+        assert!(reason.hint().is_some_and(|hint| hint.contains("branchline rollback --group")));
+    }
+    assert!(home.look().await.frozen.is_none());
 }

@@ -43,11 +43,14 @@ async fn what_ended_goes_and_its_name_stays_taken() {
     assert!(!listed.open && listed.bytes > 0 && listed.ended_at == training.ended_at, "{listed:?}");
     assert_eq!((&listed.model, &listed.fingerprint), (&one.origin.model, &one.origin.fingerprint));
 
-    let (others, shared) = (folder(&lab, &two), lab.aws.keys(DEV_BUCKET, "branchline/churn/sources/"));
+    let (others, shared) = (folder(&lab, &two), lab.aws.keys(DEV_BUCKET, "branchline/churn/stages/dev/sources/"));
     assert!(trainer.remove(&one.name).await.expect("it can be taken away"));
     assert_eq!(folder(&lab, &one), ["end.json", "spec.json"]);
-    assert_eq!((folder(&lab, &two), lab.aws.keys(DEV_BUCKET, "branchline/churn/sources/")), (others, shared));
-    assert_eq!(lab.aws.keys(DEV_BUCKET, "branchline/churn/ended/").len(), 1);
+    assert_eq!(
+        (folder(&lab, &two), lab.aws.keys(DEV_BUCKET, "branchline/churn/stages/dev/sources/")),
+        (others, shared)
+    );
+    assert_eq!(lab.aws.keys(DEV_BUCKET, "branchline/churn/stages/dev/ended/").len(), 1);
     let names: Vec<_> = held(&trainer).await.into_iter().map(|held| held.name).collect();
     assert_eq!(names, std::slice::from_ref(&two.name));
     assert!(!trainer.remove(&one.name).await.expect("nothing is left"));
@@ -73,12 +76,12 @@ async fn what_is_open_or_unknown_stays() {
     let trainer = lab.trainer().await;
     trainer.start(&spec).await.expect("it starts");
     for key in ["notes.txt", "somebody-s-job/output/model.tar.gz"] {
-        lab.aws.put(DEV_BUCKET, &format!("branchline/churn/trainings/{key}"), b"x".to_vec());
+        lab.aws.put(DEV_BUCKET, &format!("branchline/churn/stages/dev/trainings/{key}"), b"x".to_vec());
     }
     let before = lab.aws.keys(DEV_BUCKET, "");
     let found = trainer.held(&project()).await.expect("it can be listed");
     assert!(found.known.len() == 1 && found.known[0].open, "{found:?}");
-    let place = "s3://acme-ml-dev/branchline/churn/trainings";
+    let place = "s3://acme-ml-dev/branchline/churn/stages/dev/trainings";
     assert_eq!(found.unknown, [format!("{place}/notes.txt"), format!("{place}/somebody-s-job")]);
     let refused = trainer.remove(&spec.name).await.expect_err("it is open");
     assert!(refused.chain().contains("it is still open"), "{}", refused.chain());

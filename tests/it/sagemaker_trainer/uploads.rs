@@ -38,7 +38,7 @@ async fn trainer(lab: &Lab) -> SageMakerTrainer {
 }
 
 fn data(lab: &Lab) -> Vec<String> {
-    let prefix = "branchline/churn/data/";
+    let prefix = "branchline/churn/stages/dev/data/";
     let keys = lab.aws.keys(DEV_BUCKET, prefix).into_iter();
     keys.filter_map(|key| key.rsplit('/').next().map(str::to_owned)).filter(|name| name.ends_with(".csv")).collect()
 }
@@ -67,8 +67,11 @@ async fn a_large_file_goes_up_in_parts_whatever_befalls_them() {
         let started = trainer(&lab).await.start(&spec).await;
         started.unwrap_or_else(|error| panic!("{operation}: {}", error.chain()));
         assert_eq!(data(&lab), ["empty.csv", "large.csv", "small.csv"], "{operation}");
-        let large =
-            lab.aws.keys(DEV_BUCKET, "branchline/churn/data/").into_iter().find(|key| key.ends_with("large.csv"));
+        let large = lab
+            .aws
+            .keys(DEV_BUCKET, "branchline/churn/stages/dev/data/")
+            .into_iter()
+            .find(|key| key.ends_with("large.csv"));
         let large = lab.aws.object(DEV_BUCKET, &large.expect("it is there")).expect("it is there");
         assert!(large == content(), "{operation}");
         assert_eq!((open_uploads(&lab), lab.aws.faults_left()), (0, 0), "{operation}");
@@ -157,7 +160,7 @@ async fn data_that_somebody_took_away_go_up_again() {
     lab.aws.reset_requests();
     trainer(&lab).await.start(&next).await.expect("it starts");
     assert_eq!(data(&lab), ["empty.csv", "large.csv", "small.csv"]);
-    assert_eq!(lab.aws.keys(DEV_BUCKET, "branchline/churn/sources/").len(), 2);
+    assert_eq!(lab.aws.keys(DEV_BUCKET, "branchline/churn/stages/dev/sources/").len(), 2);
     assert_eq!(lab.aws.count("UploadPart"), 0, "what is there is compared");
 }
 

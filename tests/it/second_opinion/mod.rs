@@ -61,7 +61,12 @@ fn place(bucket: &str) -> AccountPlace {
 
 async fn session(address: &str, bucket: &str, credentials: SharedCredentialsProvider) -> Arc<Session> {
     let patience = Patience { tries: 3, first_pause: Duration::from_millis(20), ..Patience::default() };
-    let options = SessionOptions { endpoint: Some(address.to_owned()), credentials: Some(credentials), patience };
+    let options = SessionOptions {
+        endpoint: Some(address.to_owned()),
+        credentials: Some(credentials),
+        patience,
+        ..SessionOptions::default()
+    };
     Arc::new(Session::new(place(bucket), &options).await)
 }
 

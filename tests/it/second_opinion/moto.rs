@@ -22,6 +22,7 @@ use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::adapters::aws::credentials_for;
+use branchline::adapters::network::Network;
 use branchline::adapters::s3::CopyOptions;
 use branchline::adapters::s3::CopySizes;
 use branchline::adapters::s3::S3Place;
@@ -68,9 +69,10 @@ async fn a_role_in_another_account_is_taken_on_with_the_usual_chain() {
         session_name: "branchline run/7".to_owned(),
         clock: Arc::new(SystemClock),
         patience: Patience::default(),
+        network: Network::default(),
     };
     let credentials = credentials_for(&place, None, &options).await;
-    let options = SessionOptions { endpoint: Some(moto()), credentials, patience: Patience::default() };
+    let options = SessionOptions { endpoint: Some(moto()), credentials, ..SessionOptions::default() };
     let prod = Session::new(place, &options).await;
     let identity = prod.identity().await.expect("it answers");
     assert_eq!(identity.account, "222222222222");
@@ -84,7 +86,7 @@ async fn credentials_of_another_account_write_nothing() {
     let options = SessionOptions {
         endpoint: Some(moto()),
         credentials: Some(keys("AKIAIOSFODNN7EXAMPLE", "secret")),
-        patience: Patience::default(),
+        ..SessionOptions::default()
     };
     let wrong = AccountPlace { account_id: Some("222222222222".to_owned()), ..place(&name) };
     let wrong = Arc::new(Session::new(wrong, &options).await);

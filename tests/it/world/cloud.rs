@@ -89,6 +89,7 @@ pub async fn session(world: &World, account: &str, bucket: &str) -> Arc<Session>
         endpoint: Some(world.endpoint().to_owned()),
         credentials: Some(world.credentials(account)),
         patience: patience(),
+        ..SessionOptions::default()
     };
     Arc::new(Session::new(place(account, bucket), &options).await)
 }

@@ -14,6 +14,7 @@ use crate::ports::PortError;
 use aws_sdk_sagemaker::operation::describe_model_package::DescribeModelPackageOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
 use aws_sdk_sagemaker::types::IncludedData;
+use aws_sdk_sagemaker::types::InferenceSpecification;
 use aws_sdk_sagemaker::types::ModelApprovalStatus;
 use aws_sdk_sagemaker::types::ModelPackageSortBy;
 use aws_sdk_sagemaker::types::ModelPackageStatus;
@@ -159,6 +160,20 @@ impl Desk {
             memory.keep_described(&self.group, arn, described);
         }
         Ok(described)
+    }
+
+    /// Reads how a version is served. `None`: it does not say, or does not exist.
+    pub(super) async fn inference_of(
+        &self,
+        arn: &str,
+        doing: &str,
+    ) -> Result<Option<InferenceSpecification>, PortError> {
+        let send = || self.session.sagemaker.describe_model_package().model_package_name(arn).send();
+        match self.session.call(Kind::Read, "sagemaker:DescribeModelPackage", send).await {
+            Ok(answer) => Ok(answer.inference_specification().cloned()),
+            Err(refused) if refused.class == Class::NotFound => Ok(None),
+            Err(refused) => Err(refused.into_port(doing)),
+        }
     }
 
     pub(super) async fn describe_again(&self, arn: &str) -> Result<Option<Described>, Refused> {

@@ -53,7 +53,7 @@ use std::sync::Mutex;
 use tokio::sync::OwnedMutexGuard;
 
 /// What lies beside the groups of a project in the bucket, and is not a group.
-const BESIDE: [&str; 5] = ["trainings", "open", "ended", "sources", "data"];
+const BESIDE: [&str; 8] = ["stages", "runs", "checkpoints", "trainings", "open", "ended", "sources", "data"];
 
 /// How many folders of a project are listed.
 const FOLDERS: usize = 10_000;

@@ -2,6 +2,7 @@
 
 use crate::adapters::aws::Class;
 use crate::adapters::aws::Kind;
+use crate::adapters::aws::Refused;
 use crate::adapters::s3::lease::lost;
 use crate::adapters::s3::objects::Created;
 use crate::adapters::s3::objects::Replaced;
@@ -34,6 +35,7 @@ use crate::ports::PortErrorKind;
 use crate::ports::Registered;
 use crate::ports::Registration;
 use crate::ports::Stale;
+use aws_sdk_sagemaker::types::InferenceSpecification;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -248,10 +250,14 @@ impl Held<'_> {
     ) -> Result<String, PortError> {
         let (desk, doing) = (self.desk, self.doing);
         let (_, mut failed) = desk.made_by(&self.view, &manifest.operation, None, doing).await?;
-        let mut last = None;
+        let restored = self.restored(manifest).await?;
+        let (mut last, mut has_group) = (None, false);
         for _ in 0..SENDS {
             let token = token(&manifest.operation, failed);
-            let request = desk.package(manifest, key, metrics, &token, doing)?;
+            let mut request = desk.package(manifest, key, metrics, &token, doing)?;
+            if let Some(inference) = &restored {
+                request = request.inference_specification(inference.clone());
+            }
             let sent = desk.session.call(Kind::Create, "sagemaker:CreateModelPackage", || request.clone().send()).await;
             let refused = match sent {
                 Ok(answer) => match answer.model_package_arn() {
@@ -262,11 +268,17 @@ impl Held<'_> {
                 },
                 Err(refused) => refused,
             };
-            let waiting = matches!(refused.class, Class::NotFound | Class::Conflict);
-            if refused.changed_nothing() && !waiting {
+            let no_group = refused.class == Class::NotFound && is_of_group(&refused);
+            if refused.changed_nothing() && !no_group && refused.class != Class::Conflict {
                 return Err(refused.into_port(doing));
             }
             last = Some(refused);
+            if no_group && !has_group {
+                // A listing may be empty for a group that does not exist: only this answer says so.
+                desk.ensure_group(Some(&manifest.repository), doing).await?;
+                has_group = true;
+                continue;
+            }
             // A group that was made just now is not there for every request at once.
             desk.clock.sleep(PAUSE).await;
             self.look_again().await?;
@@ -280,6 +292,22 @@ impl Held<'_> {
             Some(refused) => Err(refused.into_port(doing)),
             None => Err(lost(doing)),
         }
+    }
+
+    /// How the version is served that a version of others brings back: Branchline keeps no artifact of it, so it is
+    /// registered again as it was.
+    async fn restored(&self, manifest: &Manifest) -> Result<Option<InferenceSpecification>, PortError> {
+        let (Some(number), true) = (manifest.content.restores, manifest.content.artifacts.is_empty()) else {
+            return Ok(None);
+        };
+        let missing = |why: &str| {
+            let why = format!("{} {number} {why}", self.desk.group);
+            PortError::because(PortErrorKind::NotFound, self.doing, why)
+                .hint("Name another version: `branchline rollback --to NUMBER`.")
+        };
+        let entry = self.desk.find(&self.view, number, self.doing).await?.ok_or_else(|| missing("does not exist"))?;
+        let inference = self.desk.inference_of(&entry.arn, self.doing).await?;
+        inference.map(Some).ok_or_else(|| missing("has no inference specification: there is no model to serve"))
     }
 
     pub(super) async fn await_made(&self, arn: &str) -> Result<Described, PortError> {
@@ -398,6 +426,13 @@ impl Held<'_> {
         let now = self.desk.now();
         self.commit(&happened, now).await
     }
+}
+
+/// Tells whether a version could not be made because its group does not exist. The same error may be about an image or
+/// a model: those are not made by asking again.
+fn is_of_group(refused: &Refused) -> bool {
+    let said: String = refused.message.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    said.contains("modelpackagegroup") || said.contains("requestedresourcenotfound")
 }
 
 /// The token of a creation: the same for the same operation, another one after one that came to nothing.

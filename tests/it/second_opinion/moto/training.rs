@@ -26,7 +26,6 @@ use aws_sdk_sagemaker::types::OutputDataConfig;
 use aws_sdk_sagemaker::types::StoppingCondition;
 use aws_sdk_sagemaker::types::TrainingInputMode;
 use branchline::adapters::aws::Accounts;
-use branchline::adapters::aws::Patience;
 use branchline::adapters::aws::Session;
 use branchline::adapters::aws::SessionOptions;
 use branchline::adapters::local::Home;
@@ -39,6 +38,7 @@ use branchline::adapters::system::SystemClock;
 use branchline::model::cloud::AccountPlace;
 use branchline::model::cloud::Checkpoint;
 use branchline::model::cloud::Vpc;
+use branchline::model::digest::Sha256Digest;
 use branchline::model::git::RepositoryId;
 use branchline::model::name::StageName;
 use branchline::model::training::Cause;
@@ -100,14 +100,17 @@ impl Machine {
     }
 
     fn key(&self, spec: &TrainingSpec, what: &str) -> String {
-        format!("branchline/churn/trainings/{}/{what}", spec.name)
+        format!("branchline/churn/stages/dev/trainings/{}/{what}", spec.name)
     }
 
     /// Puts what a job leaves where its job would leave it.
     async fn leaves(&self, spec: &TrainingSpec, what: &str, files: &[(&str, &str)]) {
         let files: Vec<(String, Vec<u8>)> =
             files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect();
-        put(&self.session, &self.key(spec, &format!("output/{what}")), &archive::packed(&files)).await;
+        // The address says what the job was created with.
+        let digest = Sha256Digest::of(&serde_json::to_vec(spec).expect("JSON"));
+        let place = format!("branchline/churn/runs/dev/{0}/{digest}/{0}/output/{what}", spec.name);
+        put(&self.session, &place, &archive::packed(&files)).await;
     }
 
     /// Prints lines on one machine of a job, each at its own millisecond after the first. Returns the time of the next.
@@ -321,7 +324,7 @@ async fn a_log_that_is_not_there_yet_has_no_lines() {
     let options = SessionOptions {
         endpoint: Some(moto()),
         credentials: Some(keys("AKIAIOSFODNN7EXAMPLE", "secret")),
-        patience: Patience::default(),
+        ..SessionOptions::default()
     };
     let far = Arc::new(Session::new(far, &options).await);
     let near = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint("eu-north-1".into()).build();

@@ -364,6 +364,10 @@ pub fn list(state: &mut State, request: &Request) -> Answer {
     }
     let (place, name) = match named {
         Some(named) => {
+            let (account, region, name) = located(request, named);
+            if state.lists_missing_groups && !state.place(&account, &region).groups.contains_key(&name) {
+                return Ok(json!({ "ModelPackageSummaryList": [] }));
+            }
             let (place, name) = group(state, request, named)?;
             (place, Some(name))
         }

@@ -101,6 +101,8 @@ pub struct State {
     pub next_version_fails: Option<String>,
     /// Whether the registry forgets client tokens.
     pub forgets_tokens: bool,
+    /// Whether `ListModelPackages` answers an empty list for a group that does not exist.
+    pub lists_missing_groups: bool,
     /// Whether `Search` is refused.
     pub search_off: bool,
     /// By how many writes a listing is behind, by operation.

@@ -81,7 +81,9 @@ pub fn answer(state: &mut State, request: &Request<'_>) -> Reply {
         Some(rest) if rest.contains("check-runs") => "checks",
         Some(rest) if rest.contains("status") => "statuses",
         Some(rest) if rest.starts_with("/issues") || rest.contains("pulls") => "pull-requests",
-        Some(rest) if rest.starts_with("/contents") || rest.starts_with("/git") => "contents",
+        Some(rest) if rest.starts_with("/contents") || rest.starts_with("/git") || rest == "/commits/{ref}" => {
+            "contents"
+        }
         _ => "metadata",
     };
     if needed == "checks" && request.method != "GET" && token.app.is_none() {
@@ -99,13 +101,19 @@ pub fn answer(state: &mut State, request: &Request<'_>) -> Reply {
         "GET /user" => Reply::yes(200, overlaid(contract().sample_of("public-user"), json!({ "login": token.login }))),
         "GET " => Reply::yes(
             200,
-            overlaid(contract().sample("GET", REPO, 200), json!({ "id": state.id, "name": state.name })),
+            overlaid(
+                contract().sample("GET", REPO, 200),
+                json!({ "id": state.id, "name": state.name, "default_branch": "main" }),
+            ),
         ),
         "GET /git/ref/{ref}" => branch(state, request),
         "GET /contents/{path}" => content(state, request),
         "GET /collaborators/{username}/permission" => permission(state, request),
         "GET /pulls" => pulls(state, request),
         "GET /pulls/{pull_number}" => pull(state, request),
+        "GET /pulls/{pull_number}/reviews" => reviews(state, request),
+        "GET /pulls/{pull_number}/commits" => pull_commits(state, request),
+        "GET /commits/{ref}" => commit(state, request),
         "GET /commits/{commit_sha}/pulls" => pulls_of_commit(state, request),
         "GET /issues/{issue_number}/comments" => comments(state, request),
         "POST /issues/{issue_number}/comments" => add_comment(state, request, &token),
@@ -227,6 +235,7 @@ fn pull_value(state: &State, pull: &Pull, schema: &str) -> Value {
             "title": pull.title,
             "html_url": url,
             "merged_at": pull.merged.then_some(WHEN),
+            "draft": pull.draft,
             "user": pull.author.as_deref().map(user),
             "head": { "ref": pull.head_branch, "sha": pull.head, "repo": { "id": pull.head_repository } },
             "base": { "ref": pull.base_branch, "repo": { "id": state.id } },
@@ -260,6 +269,57 @@ fn pull(state: &State, request: &Request<'_>) -> Reply {
     match state.pulls.iter().find(|pull| pull.number == number) {
         Some(pull) => Reply::yes(200, pull_value(state, pull, "pull-request")),
         None => Reply::no(404, "Not Found"),
+    }
+}
+
+fn reviews(state: &State, request: &Request<'_>) -> Reply {
+    let number = number(request, "pull_number");
+    let Some(pull) = state.pulls.iter().find(|pull| pull.number == number) else {
+        return Reply::no(404, "Not Found");
+    };
+    let all = pull
+        .reviews
+        .iter()
+        .map(|review| {
+            let over = json!({ "user": user(&review.by), "state": review.state, "commit_id": review.commit.as_str() });
+            overlaid(contract().sample_of("pull-request-review"), over)
+        })
+        .collect();
+    page(state, request, all, Value::Array)
+}
+
+/// A commit by an author whom GitHub may know.
+fn commit_value(author: Option<&str>) -> Value {
+    overlaid(
+        contract().sample_of("commit"),
+        json!({ "author": author.map_or(json!({}), user), "committer": user("web-flow") }),
+    )
+}
+
+fn pull_commits(state: &State, request: &Request<'_>) -> Reply {
+    let number = number(request, "pull_number");
+    let Some(pull) = state.pulls.iter().find(|pull| pull.number == number) else {
+        return Reply::no(404, "Not Found");
+    };
+    let all = pull.authors.iter().map(|author| commit_value(Some(author))).collect();
+    page(state, request, all, Value::Array)
+}
+
+fn commit(state: &State, request: &Request<'_>) -> Reply {
+    let sha = value(request, "ref");
+    if !known(state, sha) {
+        return Reply::no(422, &format!("No commit found for SHA: {sha}"));
+    }
+    let author =
+        state.commit_authors.iter().find(|(commit, _)| commit.as_str() == sha).map(|(_, login)| login.as_str());
+    Reply::yes(200, commit_value(author))
+}
+
+/// Answers GraphQL's one question that is asked: as whom the token acts. It has no description of GitHub's REST API.
+pub fn viewer(state: &State, token: Option<&str>) -> Reply {
+    match token.and_then(|token| state.tokens.get(token)) {
+        Some(token) => Reply::yes(200, json!({ "data": { "viewer": { "login": token.login } } })),
+        None => Reply::no(401, "Bad credentials"),
     }
 }
 

@@ -34,6 +34,21 @@ pub struct Pull {
     pub head_repository: Option<u64>,
     /// Commits that it brings or brought, its head and the commit of its merge among them.
     pub commits: Vec<CommitSha>,
+    /// Whether it is a draft.
+    pub draft: bool,
+    /// Logins of the authors of its commits.
+    pub authors: Vec<String>,
+    /// Its reviews, oldest first.
+    pub reviews: Vec<Review>,
+}
+
+/// A review of a pull request.
+#[derive(Clone)]
+pub struct Review {
+    pub by: String,
+    /// GitHub's word: `APPROVED`, ...
+    pub state: &'static str,
+    pub commit: CommitSha,
 }
 
 /// A comment.
@@ -143,6 +158,8 @@ pub struct State {
     pub comments: Vec<Comment>,
     pub checks: Vec<CheckRun>,
     pub statuses: Vec<Status>,
+    /// The login of the author of a commit, where GitHub knows them.
+    pub commit_authors: BTreeMap<CommitSha, String>,
     /// Login to `permission` and `role_name`.
     pub people: BTreeMap<String, (&'static str, &'static str)>,
     pub tokens: BTreeMap<String, Token>,
@@ -174,6 +191,7 @@ impl State {
             comments: Vec::new(),
             checks: Vec::new(),
             statuses: Vec::new(),
+            commit_authors: BTreeMap::new(),
             people: BTreeMap::new(),
             tokens: BTreeMap::from([("ghs_job".to_owned(), job)]),
             faults: Vec::new(),

@@ -1,0 +1,138 @@
+//! What `origin` says and what was fetched from it: its default branch, and its branches as the last fetch left them.
+//!
+//! Deliberately absent: `refs/remotes/origin/HEAD`. A clone writes it once, and nothing corrects it when the default
+//! branch is renamed. Local branches are left out too: one may be left over from an earlier job on the same machine.
+
+use crate::adapters::git::GitRepository;
+use crate::adapters::git::error::GitError;
+use crate::adapters::git::error::failed;
+use crate::adapters::git::tree::object_id;
+use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
+use git2::ErrorCode;
+use std::io::Read as _;
+use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// How long `git ls-remote` may take, in looks of [`LOOK`].
+const LOOKS: u32 = 600;
+
+/// The time between two looks at it.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Longest answer that is read, in bytes: two lines are expected.
+const ANSWER_LIMIT: u64 = 64 * 1024;
+
+/// The default branch of `origin`, and where it stands there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OriginHead {
+    /// The branch.
+    pub branch: BranchName,
+    /// Its head.
+    pub commit: Option<CommitSha>,
+}
+
+/// Why `origin` did not say which branch is its default one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OriginError {
+    /// There is no working Git program.
+    #[error("could not run `git`: {0}")]
+    NoGit(String),
+    /// Git could not ask `origin`.
+    #[error("`git ls-remote --symref origin HEAD` failed: {0}")]
+    Failed(String),
+    /// `origin` did not answer in time.
+    #[error("`git ls-remote --symref origin HEAD` timed out")]
+    TimedOut,
+    /// `origin` has no default branch, or one whose name cannot be read.
+    #[error("`origin` names no default branch")]
+    Unnamed,
+}
+
+impl GitRepository {
+    /// Asks `origin` which branch is its default one.
+    ///
+    /// Git itself is run, because it has the credentials that the job fetched with.
+    ///
+    /// # Errors
+    ///
+    /// Git is not there, `origin` does not answer within 30 s, or it names no branch.
+    pub fn origin_head(&self) -> Result<OriginHead, OriginError> {
+        let mut child = Command::new("git")
+            .current_dir(self.work_dir().unwrap_or_else(|| self.common_dir().to_path_buf()))
+            .arg("--git-dir")
+            .arg(self.common_dir())
+            .args(["ls-remote", "--symref", "origin", "HEAD"])
+            // Nobody is there to type a password.
+            .env("GIT_TERMINAL_PROMPT", "0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| OriginError::NoGit(error.to_string()))?;
+        let mut ended = None;
+        for _ in 0..LOOKS {
+            ended = child.try_wait().map_err(|error| OriginError::NoGit(error.to_string()))?;
+            if ended.is_some() {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
+        let Some(status) = ended else {
+            drop(child.kill());
+            drop(child.wait());
+            return Err(OriginError::TimedOut);
+        };
+        if !status.success() {
+            let said = child.stderr.take().map(read).unwrap_or_default();
+            return Err(OriginError::Failed(said.lines().last().unwrap_or("no message").to_owned()));
+        }
+        head_of(&child.stdout.take().map(read).unwrap_or_default()).ok_or(OriginError::Unnamed)
+    }
+
+    /// Returns the commit of a branch of `origin`, as the last fetch left it. `None`: this clone does not have it.
+    pub fn fetched_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, GitError> {
+        let repo = self.repo();
+        match repo.find_reference(&format!("refs/remotes/origin/{branch}")) {
+            Ok(reference) => {
+                let doing = || format!("read the commit of origin/{branch}");
+                let commit = reference.peel_to_commit().map_err(|error| failed(&repo, doing(), error))?;
+                object_id(commit.id()).map(Some)
+            }
+            // A name that Git would not allow for a reference is no branch either.
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => Ok(None),
+            Err(error) => Err(failed(&repo, format!("read the branch origin/{branch}"), error)),
+        }
+    }
+}
+
+fn read(pipe: impl std::io::Read) -> String {
+    let mut bytes = Vec::new();
+    // What cannot be read is as good as not said.
+    drop(pipe.take(ANSWER_LIMIT).read_to_end(&mut bytes));
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Reads `ref: refs/heads/main<TAB>HEAD` and `<id><TAB>HEAD`.
+fn head_of(answer: &str) -> Option<OriginHead> {
+    let of_head = || answer.lines().filter_map(|line| line.strip_suffix("\tHEAD"));
+    let name = of_head().find_map(|line| line.strip_prefix("ref: refs/heads/"))?;
+    let commit = of_head().find_map(|line| CommitSha::parse(line).ok());
+    Some(OriginHead { branch: BranchName::parse(name).ok()?, commit })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_of_origin_names_a_branch_or_nothing() {
+        let id = "a1".repeat(20);
+        let found = head_of(&format!("ref: refs/heads/rel/2\tHEAD\n{id}\tHEAD\n")).expect("a branch");
+        assert_eq!((found.branch.as_str(), found.commit.map(|id| id.as_str().to_owned())), ("rel/2", Some(id.clone())));
+        for answer in ["", &format!("{id}\tHEAD\n"), "ref: refs/tags/v1\tHEAD\n", "ref: refs/heads/a..b\tHEAD\n"] {
+            assert_eq!(head_of(answer), None, "{answer}");
+        }
+    }
+}

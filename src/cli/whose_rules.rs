@@ -1,0 +1,92 @@
+//! Whose rules hold in CI: those of the default branch, as the host or `origin` names it now.
+//!
+//! A file that is checked out never vouches for itself. So nothing here looks at `origin/HEAD`, which a clone writes
+//! once, or at a local branch, which an earlier job may have left. Where nobody says which branch it is, there are no
+//! rules (exit 20).
+
+use crate::cli::compose::Place;
+use crate::cli::failure::Failure;
+use crate::cli::host::Host;
+use crate::config::SourceText;
+use crate::model::git::BranchName;
+
+/// Finds the default branch. `named`: by `--default-branch`. `told`: by the host, in the event.
+pub async fn default_branch(
+    place: &Place,
+    host: &Host,
+    named: Option<&BranchName>,
+    told: Option<&BranchName>,
+) -> Result<BranchName, Failure> {
+    let told = match (told, host.forge()) {
+        (None, Some(forge)) => Some(forge.default_branch().await.map_err(|error| Failure::port(&error))?),
+        (told, _) => told.cloned(),
+    };
+    match (named, told) {
+        (Some(named), Some(told)) if host.is_runner() && *named != told => Err(Failure::usage(format!(
+            "GitHub says that the default branch is {told}, and --default-branch says {named}"
+        ))
+        .hint("leave --default-branch out: the rules of the default branch hold")),
+        (Some(named), _) => Ok(named.clone()),
+        (None, Some(told)) => Ok(told),
+        (None, None) => of_origin(place),
+    }
+}
+
+/// Asks `origin`, as Git does. What was fetched must be what `origin` has now: older rules are other rules.
+fn of_origin(place: &Place) -> Result<BranchName, Failure> {
+    let found = place.git.origin_head().map_err(|error| {
+        Failure::configuration(format!("cannot tell which branch is the default one, whose rules count in CI: {error}"))
+            .hint("name it: --default-branch main")
+    })?;
+    let fetched = place.git.fetched_head(&found.branch).map_err(|error| Failure::git(&error))?;
+    let is_here = |commit| place.git.has_commit(commit);
+    if fetched.is_some() && fetched != found.commit && !found.commit.as_ref().is_some_and(is_here) {
+        let branch = &found.branch;
+        return Err(Failure::configuration(format!(
+            "the rules of the default branch {branch} count here, and this checkout has an older {branch} than origin"
+        ))
+        .hint(format!("fetch it first: git fetch origin +refs/heads/{branch}:refs/remotes/origin/{branch}")));
+    }
+    Ok(found.branch)
+}
+
+/// Reads the rules of a branch: from what was fetched, or through the host where the checkout does not have the branch.
+pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
+    // Nobody's checkout has no `origin`: then its own branches are all that there is.
+    let head = if place.git.has_origin() {
+        place.git.fetched_head(branch)
+    } else {
+        place.git.branch_head(branch, place.heads())
+    };
+    if let Some(head) = head.map_err(|error| Failure::git(&error))? {
+        return place.config_text(&head);
+    }
+    let Some(forge) = host.forge() else {
+        return Err(Failure::configuration(format!(
+            "the rules of the default branch {branch} count here, but this checkout does not have origin/{branch}"
+        ))
+        .hint("check out with `fetch-depth: 0`")
+        .hint(format!("or fetch it: git fetch origin +refs/heads/{branch}:refs/remotes/origin/{branch}")));
+    };
+    let at = format!("refs/heads/{branch}");
+    for name in crate::config::FILE_NAMES {
+        if let Some(text) = forge.file_at(name, &at).await.map_err(|error| Failure::port(&error))? {
+            return Ok(Some(SourceText { file: (*name).to_owned(), text }));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the rules of the default branch for a command that acts.
+pub async fn of_default_branch(
+    place: &Place,
+    host: &Host,
+    named: Option<&BranchName>,
+    told: Option<&BranchName>,
+) -> Result<SourceText, Failure> {
+    let branch = default_branch(place, host, named, told).await?;
+    rules_of(place, host, &branch).await?.ok_or_else(|| {
+        Failure::configuration(format!("the default branch {branch} has no branchline.yaml, so no rules hold yet"))
+            .hint(format!("merge branchline.yaml into {branch} first"))
+    })
+}
