@@ -114,15 +114,12 @@ impl LocalTrainer {
             let failed = |error| storage_error("remove the training", folder.path(), error);
             folder.forget_attempt()?;
             if !folder.exists() {
-                return Ok(true);
+                return remove_lock(&folder).map(|()| true);
             }
             // Out of sight first: a half removed training must never be found.
             let gone = tempfile::Builder::new().prefix("removed-").tempdir_in(&aside).map_err(failed)?.keep();
             fs::rename(folder.path(), gone.join("training")).map_err(failed)?;
-            match fs::remove_file(folder.lock_path()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                Ok(()) | Err(_) => {}
-            }
+            remove_lock(&folder)?;
             remove_folder(&gone).map_err(failed)?;
             Ok(true)
         })
@@ -289,6 +286,15 @@ impl LocalTrainer {
     async fn standing(&self, folder: &TrainingFolder) -> Result<Option<Standing>, PortError> {
         let folder = folder.clone();
         blocking(move || folder.standing()).await
+    }
+}
+
+fn remove_lock(folder: &TrainingFolder) -> Result<(), PortError> {
+    match fs::remove_file(folder.lock_path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(storage_error("remove the lock", folder.lock_path(), error))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
