@@ -147,6 +147,7 @@ impl LocalTrainer {
                 Standing::Open { .. } | Standing::Ended { .. } | Standing::Lost { .. } | Standing::Vanished { .. },
             ) => return Ok(StartedTraining::Found),
             None => {
+                wait_for_the_last(&folder)?;
                 let preparation =
                     Preparation { home: &self.home, root: &self.root, material: self.material.as_ref(), spec };
                 if preparation.run(&folder)? { StartedTraining::Fresh } else { StartedTraining::Found }
@@ -287,6 +288,19 @@ impl LocalTrainer {
         let folder = folder.clone();
         blocking(move || folder.standing()).await
     }
+}
+
+/// Waits until nothing runs any more under a name whose folder and record were both removed. Its worker sees that they
+/// are gone, and ends; it must not write its end into what is prepared now.
+fn wait_for_the_last(folder: &TrainingFolder) -> Result<(), PortError> {
+    let waiting = Stopwatch::start();
+    while folder.is_running()? {
+        if waiting.elapsed() > ORPHAN {
+            return Err(unstoppable(folder));
+        }
+        std::thread::sleep(BEGIN_LOOK);
+    }
+    Ok(())
 }
 
 fn remove_lock(folder: &TrainingFolder) -> Result<(), PortError> {
