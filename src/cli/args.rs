@@ -111,6 +111,8 @@ pub enum Command {
         #[arg(long, default_value_t = 100, value_name = "N")]
         limit: usize,
     },
+    /// Write the artifact of a group's current version, or of one of its versions, to a file. Verified.
+    Get(GetArgs),
     /// Show what a group stood for at any time: who approved it, from which pull request, commit and data.
     History(HistoryArgs),
     /// Show the commits that changed a model, with the versions that each of them gave.
@@ -307,6 +309,28 @@ pub struct HistoryArgs {
     /// How to answer.
     #[arg(long, default_value = "table")]
     pub format: HistoryFormat,
+}
+
+/// Which artifact `get` writes, and where.
+#[derive(Debug, Args)]
+pub struct GetArgs {
+    /// The group: in full, or by target with `--model`.
+    pub group: String,
+    /// The file to write. An existing file is not replaced.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The version: `12` or `v12`; by default the current one.
+    #[arg(long)]
+    pub version: Option<String>,
+    /// The model, where the group is given by target.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub force: bool,
+    /// How to answer.
+    #[arg(long, default_value = "text")]
+    pub format: Format,
 }
 
 /// What `prune` takes away.

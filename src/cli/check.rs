@@ -7,12 +7,12 @@ use crate::cli::compose;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::log;
+use crate::cli::named_files;
 use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::Config;
 use crate::config::Problems;
 use crate::config::SourceText;
-use crate::config::problem::FileProblems;
 use crate::config::problem::Place;
 use crate::config::problem::Problem;
 use crate::config::route::Route;
@@ -34,29 +34,29 @@ pub fn check(
     branch: Option<&str>,
     format: Format,
 ) -> Result<u8, Failure> {
-    let source = match file {
+    let (source, place) = match file {
         Some(path) => {
             let path = directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path));
             let bytes = std::fs::read(&path)
                 .map_err(|error| Failure::configuration(format!("could not read {}: {error}", path.display())))?;
-            SourceText { file: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned() }
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            let source = SourceText::new(path.display().to_string(), text);
+            match compose::Place::find(directory, false) {
+                Ok(place) => (place.with_included(source)?, Some(place)),
+                Err(_) => (source, None),
+            }
         }
-        None => on_disk(&compose::Place::find(directory, false)?)?,
+        None => {
+            let place = compose::Place::find(directory, false)?;
+            (on_disk(&place)?, Some(place))
+        }
     };
     let config = match crate::config::load(&source, &source) {
         Ok(config) => config,
-        Err(problems) if format == Format::Json => {
-            print_json(&CheckJson::invalid(&source, &problems))?;
-            return Ok(failure::CONFIGURATION);
-        }
-        Err(problems) => return Err(Failure::problems(&problems)),
+        Err(problems) => return invalid(&source, &problems, format),
     };
-    let unsafe_roles = unsafe_roles(&config, &source);
-    if let Some(problems) = unsafe_roles {
-        return match format {
-            Format::Json => print_json(&CheckJson::invalid(&source, &problems)).map(|_| failure::CONFIGURATION),
-            Format::Text => Err(Failure::problems(&problems)),
-        };
+    if let Some(problems) = unsafe_roles(&config, &source) {
+        return invalid(&source, &problems, format);
     }
     if let Some(name) = branch {
         let answer = explain_branch(&config, name)?;
@@ -65,9 +65,23 @@ pub fn check(
             Format::Json => print_json(&answer),
         };
     }
+    let next = place.as_ref().map(named_files::next_commit).transpose()?.flatten();
+    if let Some(problems) = next.and_then(|next| named_files::problems(&next, &config, &source)) {
+        return invalid(&source, &problems, format);
+    }
     match format {
         Format::Text => print(&valid(&source, &config)),
         Format::Json => print_json(&CheckJson::valid(&source, &config)),
+    }
+}
+
+fn invalid(source: &SourceText, problems: &Problems, format: Format) -> Result<u8, Failure> {
+    match format {
+        Format::Text => Err(Failure::problems(problems)),
+        Format::Json => {
+            print_json(&CheckJson::invalid(source, problems))?;
+            Ok(failure::CONFIGURATION)
+        }
     }
 }
 
@@ -86,13 +100,11 @@ fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
             Conflict::Checkpoints { .. } => Route::of(&["models"]),
             Conflict::Branches { higher, .. } => Route::of(&["stages", higher.as_str(), "branches"]),
         };
-        let place = config.place(&route).map_or(Place::START, |(_, line, column)| Place { line, column, width: 1 });
+        let place = config.span(&route).map_or(Place::START, |(_, place)| place);
         Problem { place, message: conflict.to_string(), hint: Some(conflict.hint()), route }
     };
     let list: Vec<Problem> = conflicts(config).into_iter().map(problem).collect();
-    (!list.is_empty()).then(|| Problems {
-        files: vec![FileProblems { file: source.file.clone(), source: source.text.clone(), list }],
-    })
+    (!list.is_empty()).then(|| Problems { files: crate::config::by_file(source, &list) })
 }
 
 /// Where the role of a stage is written.

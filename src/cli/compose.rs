@@ -5,11 +5,14 @@ use crate::adapters::git::GitError;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Head;
 use crate::adapters::git::Heads;
+use crate::adapters::git::NextCommit;
 use crate::adapters::system::SystemClock;
 use crate::cli::backend::Backend;
 use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::config::Config;
+use crate::config::IncludePattern;
+use crate::config::IncludedText;
 use crate::config::SourceText;
 use crate::config::resolved::OnCancel;
 use crate::config::resolved::Wait;
@@ -104,13 +107,33 @@ impl Place {
             match std::fs::read(&path) {
                 Ok(bytes) => {
                     let text = String::from_utf8_lossy(&bytes).into_owned();
-                    return Ok(Some(SourceText { file: name.to_owned(), text }));
+                    return self.with_included(SourceText::new(name, text)).map(Some);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(Failure::io(&format!("read {}", path.display()), &error)),
             }
         }
         Ok(None)
+    }
+
+    /// Reads what a configuration on disk includes: files of the working tree, no links.
+    pub fn with_included(&self, source: SourceText) -> Result<SourceText, Failure> {
+        let patterns = crate::config::include_patterns(&source.text);
+        let Some(root) = self.git.work_dir().filter(|_| !patterns.is_empty()) else { return Ok(source) };
+        let patterns: Vec<IncludePattern> = patterns.iter().map(|pattern| IncludePattern::of(pattern)).collect();
+        let NextCommit { tracked, untracked } = self.git.next_commit().map_err(|error| Failure::git(&error))?;
+        let mut included = Vec::new();
+        for file in tracked.union(&untracked).filter(|file| **file != source.file) {
+            let path = root.join(file);
+            let meant = patterns.iter().any(|pattern| pattern.is_match(file));
+            let readable = meant && path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+            if readable && included.len() <= crate::config::MAX_INCLUDED {
+                let bytes =
+                    std::fs::read(&path).map_err(|error| Failure::io(&format!("read {}", path.display()), &error))?;
+                included.push(IncludedText { file: file.clone(), text: String::from_utf8_lossy(&bytes).into_owned() });
+            }
+        }
+        Ok(SourceText { included: Some(included), ..source })
     }
 
     /// Says that a commit has no configuration, and what to do.

@@ -6,7 +6,9 @@ use crate::event::EventError;
 use crate::event::EventErrorKind;
 use crate::ports::PortError;
 use crate::ports::PortErrorKind;
+use crate::report::json::JSON_SCHEMA;
 use crate::report::terminal::plain;
+use serde::Serialize;
 use std::error::Error;
 
 /// Exit code of a wrong command line.
@@ -38,7 +40,7 @@ pub struct Failure {
 }
 
 /// A line of a file, and what is wrong there.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize)]
 pub struct FailurePlace {
     /// The file, relative to the root of the repository.
     pub file: String,
@@ -48,7 +50,49 @@ pub struct FailurePlace {
     pub message: String,
 }
 
+/// A failure as a program reads it.
+#[derive(Debug, Serialize)]
+pub struct RefusalJson<'f> {
+    schema: u32,
+    error: ErrorJson<'f>,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorJson<'f> {
+    code: &'static str,
+    exit_code: u8,
+    message: &'f str,
+    hints: &'f [String],
+    places: &'f [FailurePlace],
+}
+
 impl Failure {
+    /// Returns it as the document that takes the place of an answer.
+    pub fn as_json(&self) -> RefusalJson<'_> {
+        let code = match self.exit {
+            USAGE => "usage",
+            CONFIGURATION => "configuration",
+            EVENT => "event",
+            BLOCKED => "blocked",
+            FAILED => "failed",
+            BUG => "internal-error",
+            _ => "errored",
+        };
+        let error =
+            ErrorJson { code, exit_code: self.exit, message: &self.text, hints: &self.hints, places: &self.places };
+        RefusalJson { schema: JSON_SCHEMA, error }
+    }
+
+    /// Takes over a command line that does not parse.
+    pub fn command_line(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut paragraphs = text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+        let message = paragraphs.next().unwrap_or("the command line cannot be read");
+        let failure = Self::usage(message.strip_prefix("error: ").unwrap_or(message));
+        paragraphs
+            .fold(failure, |failure, paragraph| failure.hint(paragraph.strip_prefix("tip: ").unwrap_or(paragraph)))
+    }
+
     /// Makes a failure.
     pub fn new(exit: u8, text: impl Into<String>) -> Self {
         Self { exit, text: text.into(), hints: Vec::new(), places: Vec::new() }

@@ -4,45 +4,41 @@
 use crate::adapters::git::Heads;
 use crate::cli::compose::Place;
 use crate::cli::failure::Failure;
+use crate::cli::named_files;
+use crate::cli::named_files::Tree;
 use crate::cli::print;
 use crate::cli::workflows;
 use crate::cli::workflows::PinnedAction;
+use crate::config::SourceText;
+use crate::config::proposal;
+use crate::config::proposal::Seen;
 use crate::config::starter;
 use crate::config::starter::Found;
+use crate::config::starter::FoundModel;
+use crate::report::terminal::plain;
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Likely names of a training script, best first.
-const SCRIPTS: [&str; 8] = [
-    "train.py",
-    "src/train.py",
-    "training/train.py",
-    "model/train.py",
-    "scripts/train.py",
-    "src/training/train.py",
-    "main.py",
-    "train.sh",
-];
-
-/// Files that fix the versions of what a script imports.
-const LOCKS: [&str; 8] = [
-    "requirements.txt",
-    "requirements.lock",
-    "uv.lock",
-    "poetry.lock",
-    "Pipfile.lock",
-    "pdm.lock",
-    "pyproject.toml",
-    "environment.yml",
-];
-
-/// Likely places of data, best first.
-const DATA: [&str; 5] = ["data/train.csv", "data/train", "data", "train.csv", "datasets"];
-
 /// Names of the branch that is tested, and of the one that is in production.
-const DEVELOPMENT: [&str; 4] = ["dev", "develop", "development", "main"];
+const DEVELOPMENT: [&str; 6] = ["dev", "develop", "development", "main", "master", "trunk"];
 const PRODUCTION: [&str; 5] = ["prod", "production", "release", "main", "master"];
+
+/// First parts of the names of branches that people work on.
+const FEATURES: [&str; 12] = [
+    "feature",
+    "features",
+    "feat",
+    "exp",
+    "experiment",
+    "experiments",
+    "model",
+    "models",
+    "topic",
+    "task",
+    "wip",
+    "try",
+];
 
 /// Writes the file; with `github` also the workflow files, for the configuration that is there or was just written.
 pub fn init(directory: Option<&Path>, github: bool, action: Option<&str>) -> Result<u8, Failure> {
@@ -70,27 +66,45 @@ pub fn init(directory: Option<&Path>, github: bool, action: Option<&str>) -> Res
     }
 }
 
-/// Writes `branchline.yaml`, and says what was found.
+/// Writes `branchline.yaml`, and says what was found, and what of it does not fit the repository yet.
 fn configuration(place: &Place, root: &Path) -> Result<String, Failure> {
-    let found = look(place, root)?;
+    let tree = named_files::next_commit(place)?.ok_or_else(|| Failure::configuration("this repository is bare"))?;
+    let found = look(place, root, &tree)?;
     let text = starter::starter(&found);
     let path = root.join("branchline.yaml");
     let doing = || format!("write {}", path.display());
+    let source = SourceText::new("branchline.yaml", text);
+    // The file is tried before it is written: what is said of it is what it says.
+    let config = crate::config::load(&source, &source).map_err(|problems| Failure::problems(&problems))?;
     std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .open(&path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .and_then(|mut file| file.write_all(source.text.as_bytes()))
         .map_err(|error| Failure::io(&doing(), &error))?;
-    Ok(format!(
-        "wrote branchline.yaml: project {}, {}\n{}\n",
-        found.project,
-        match &found.training_script {
-            Some(script) => format!("training script {script}"),
-            None => "no training script found: write its command into the file".to_owned(),
-        },
-        branches(&found),
-    ))
+    let mut said =
+        format!("wrote branchline.yaml: project {}, {}\n{}\n", config.project, trained(&found), branches(&found));
+    for problem in named_files::problems(&tree, &config, &source).iter().flat_map(|problems| problems.iter()) {
+        let (_, problem) = problem;
+        let hint = problem.hint.as_deref().map_or_else(String::new, |hint| format!(": {hint}"));
+        said.push_str(&format!("before the first push: {}{hint}\n", plain(&problem.message)));
+    }
+    Ok(said)
+}
+
+/// Says what trains.
+fn trained(found: &Found) -> String {
+    match found.models.as_slice() {
+        [] => "no training script found: write its command into the file".to_owned(),
+        [FoundModel { training_script: None, .. }] => {
+            "no training script found: write its command into the file".to_owned()
+        }
+        [FoundModel { training_script: Some(script), .. }] => format!("training script {}", plain(script)),
+        several => {
+            let names: Vec<String> = several.iter().filter_map(|model| model.name.as_deref()).map(plain).collect();
+            format!("{} models: {}", several.len(), names.join(", "))
+        }
+    }
 }
 
 /// Writes the workflow files, and says which.
@@ -125,7 +139,7 @@ fn branches(found: &Found) -> String {
     )
 }
 
-fn look(place: &Place, root: &Path) -> Result<Found, Failure> {
+fn look(place: &Place, root: &Path, tree: &Tree) -> Result<Found, Failure> {
     let branches: BTreeSet<String> = place
         .git
         .branches(Heads::Local)
@@ -139,64 +153,40 @@ fn look(place: &Place, root: &Path) -> Result<Found, Failure> {
         .iter()
         .find(|name| branches.contains(**name) && Some(**name) != dev_branch.as_deref())
         .map(|name| (*name).to_owned());
-    let script = SCRIPTS.iter().find(|path| root.join(path).is_file()).map(|path| (*path).to_owned());
-    let mut watched: Vec<String> = script.iter().cloned().collect();
-    if let Some(script) = &script {
-        watched.extend(imported(root, script));
+    let read = |path: &str| tree.text(path);
+    // What is not added yet may be needed, too, and is named: `git add` is missing. It trains only where nothing else does.
+    let all: BTreeSet<String> = tree.files.union(&tree.untracked).cloned().collect();
+    let mut models = proposal::models(&Seen { files: &all, candidates: &tree.files, read: &read });
+    if models.iter().all(|model| model.training_script.is_none()) {
+        models = proposal::models(&Seen { files: &all, candidates: &all, read: &read });
     }
-    watched.extend(LOCKS.iter().filter(|path| root.join(path).is_file()).map(|path| (*path).to_owned()));
-    watched.dedup();
-    let data = DATA.iter().find(|path| root.join(path).exists()).map(|path| (*path).to_owned());
-    let command = match &script {
-        Some(script) if script.ends_with(".sh") => format!("sh {script}"),
-        Some(script) => format!("python3 {script}"),
-        None => "python3 train.py".to_owned(),
-    };
     Ok(Found {
         project: project_name(place, root),
-        feature_patterns: vec!["feature-*".to_owned(), "feature/**".to_owned()],
+        feature_patterns: feature_patterns(&branches),
         dev_branch,
         prod_branch,
-        training_script: script,
-        command,
-        watched,
-        data,
-        metrics: Vec::new(),
+        models,
     })
 }
 
-/// Local modules and packages that a script imports: they are part of the model too.
-fn imported(root: &Path, script: &str) -> Vec<String> {
-    let Ok(text) = std::fs::read_to_string(root.join(script)) else { return Vec::new() };
-    let folder = Path::new(script).parent().unwrap_or(Path::new(""));
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        let (Some("import" | "from"), Some(module)) = (words.next(), words.next()) else { continue };
-        let top = module.trim_start_matches('.').split(['.', ',']).next().unwrap_or("");
-        if top.is_empty() || !top.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            continue;
-        }
-        for base in [folder, Path::new("")] {
-            let file = base.join(format!("{top}.py"));
-            let package = base.join(top);
-            if root.join(&file).is_file() {
-                found.insert(file.display().to_string());
-            } else if root.join(&package).is_dir() {
-                found.insert(format!("{}/", package.display()));
+/// The patterns of feature branches: the usual ones, and those that the branches of this repository have.
+fn feature_patterns(branches: &BTreeSet<String>) -> Vec<String> {
+    let mut patterns = vec!["feature-*".to_owned(), "feature/**".to_owned()];
+    for branch in branches {
+        for (separator, rest) in [('/', "/**"), ('-', "-*")] {
+            let Some((first, _)) = branch.split_once(separator) else { continue };
+            let pattern = format!("{first}{rest}");
+            if FEATURES.contains(&first) && !patterns.contains(&pattern) {
+                patterns.push(pattern);
             }
         }
     }
-    found.into_iter().filter(|path| path != script).collect()
+    patterns
 }
 
-/// The repository's name as a project name: what a person would have called it.
+/// The repository's name: what a person would have called the project. The first file makes a legal name of it.
 fn project_name(place: &Place, root: &Path) -> String {
     let remote = place.git.identity().remote.and_then(|remote| remote.rsplit('/').next().map(str::to_owned));
     let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
-    let text = remote.or(folder).unwrap_or_default();
-    let clean: String =
-        text.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' }).collect();
-    let clean = clean.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned();
-    if clean.is_empty() { "model".to_owned() } else { clean.chars().take(40).collect() }
+    remote.or(folder).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: business decisions. What may be promoted or trained is decided in `plan`.
 
+mod address;
 mod args;
 mod backend;
 mod by_hand;
@@ -19,6 +20,7 @@ mod failure;
 mod fault;
 mod fingerprint;
 mod flag;
+mod get;
 mod history;
 mod host;
 mod iam;
@@ -26,6 +28,7 @@ mod import;
 mod init;
 mod limits;
 mod log;
+mod named_files;
 mod occasion;
 mod predict;
 mod progress;
@@ -51,6 +54,7 @@ use crate::cli::args::ConfigCommand;
 use crate::cli::failure::Failure;
 use clap::CommandFactory as _;
 use clap::Parser as _;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -70,6 +74,9 @@ pub fn main() -> ExitCode {
             } else {
                 drop(print(&text));
             }
+            if exit != 0 && wants_json(std::env::args_os()) {
+                drop(print_json(&Failure::command_line(&error).as_json()));
+            }
             step_outputs::write_end(exit);
             return ExitCode::from(exit);
         }
@@ -85,10 +92,21 @@ pub fn main() -> ExitCode {
         }
         Err(failure) => {
             streams::err(&failure.render());
+            if wants_json(std::env::args_os()) {
+                // A program that reads standard output gets the refusal too.
+                drop(print_json(&failure.as_json()));
+            }
             step_outputs::write_end(failure.exit);
             ExitCode::from(failure.exit)
         }
     }
+}
+
+/// Tells whether the answer was asked for as JSON, also on a command line that does not parse.
+fn wants_json(args: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<OsString> = args.collect();
+    words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|two| two[0] == "--format" && two[1] == "json")
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
@@ -105,6 +123,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Show { group, version, model, format, limit } => {
             read::show(directory, &group, version.as_deref(), model.as_deref(), format, limit)
         }
+        Command::Get(args) => get::get(directory, &args),
         Command::History(args) => history::history(directory, &args),
         Command::Log { models, branch, limit, format } => {
             log::log(directory, &models, branch.as_deref(), limit, format)

@@ -1,6 +1,7 @@
 //! Commands that only read the registry's present: `status`, `show`.
 
 use crate::adapters::git::Head;
+use crate::cli::address;
 use crate::cli::args::CallerArgs;
 use crate::cli::args::Format;
 use crate::cli::block_on;
@@ -13,6 +14,7 @@ use crate::cli::print;
 use crate::cli::print_json;
 use crate::config::SourceText;
 use crate::facts::group::GroupLook;
+use crate::model::artifact::Artifact;
 use crate::model::git::RepositoryId;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
@@ -26,6 +28,7 @@ use crate::ports::progress::Quiet;
 use crate::report;
 use crate::report::json::GroupJson;
 use crate::report::json::JSON_SCHEMA;
+use crate::report::json::ShownJson;
 use crate::report::json::StatusJson;
 use crate::report::json::VersionJson;
 use std::path::Path;
@@ -181,17 +184,28 @@ pub fn show(
                 Format::Text => {
                     let attempts = composed.drive.ports.trainer.find(&attempt_names(&composed, found)).await;
                     let attempts = attempts.map_err(|error| Failure::port(&error))?;
-                    print(&report::terminal::version(found, facts.current_number() == Some(number), &attempts))
+                    let current = facts.current_number() == Some(number);
+                    let address = |artifact: &Artifact| address::of(&place.home, Some(&composed.config), artifact);
+                    print(&report::terminal::version(found, current, &attempts, &address))
                 }
-                Format::Json => print_json(&VersionJson::of(found)),
+                Format::Json => print_json(&shown(&place, &composed, found)),
             };
         }
         let versions = registry.list(&group, None, limit).await.map_err(|error| Failure::port(&error))?;
         match format {
             Format::Text => print(&report::terminal::versions(&facts, &versions)),
-            Format::Json => print_json(&versions.iter().map(VersionJson::of).collect::<Vec<_>>()),
+            Format::Json => {
+                let all: Vec<ShownJson> = versions.iter().map(|version| shown(&place, &composed, version)).collect();
+                print_json(&all)
+            }
         }
     })?
+}
+
+/// A version, with where its first artifact can be opened.
+fn shown(place: &Place, composed: &Composed, version: &Version) -> ShownJson {
+    let first = version.content.artifacts.first();
+    ShownJson::of(version, first.map(|artifact| address::of(&place.home, Some(&composed.config), artifact)))
 }
 
 /// Names of trainings are derived: those of all attempts up to the one that made the version.

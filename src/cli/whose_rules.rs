@@ -71,7 +71,8 @@ pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result
     let at = format!("refs/heads/{branch}");
     for name in crate::config::FILE_NAMES {
         if let Some(text) = forge.file_at(name, &at).await.map_err(|error| Failure::port(&error))? {
-            return Ok(Some(SourceText { file: (*name).to_owned(), text }));
+            // Rules stand in this file alone; the files that it includes hold only settings.
+            return Ok(Some(SourceText { included: None, ..SourceText::new(name, text) }));
         }
     }
     Ok(None)

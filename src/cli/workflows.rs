@@ -169,7 +169,7 @@ mod tests {
 
     fn config(stages: &str) -> Config {
         let text = format!("version: 1\nproject: churn\n{stages}{MODEL}");
-        let source = SourceText { file: "branchline.yaml".to_owned(), text };
+        let source = SourceText::new("branchline.yaml", text);
         crate::config::load(&source, &source).unwrap_or_else(|_| panic!("a valid configuration: {}", source.text))
     }
 

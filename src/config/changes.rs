@@ -96,7 +96,7 @@ models:
 ";
 
     fn config(text: &str) -> Config {
-        let source = SourceText { file: "branchline.yaml".to_owned(), text: text.to_owned() };
+        let source = SourceText::new("branchline.yaml", text);
         load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"))
     }
 

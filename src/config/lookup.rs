@@ -1,6 +1,7 @@
 //! Questions to a configuration: which stage a branch reaches, which group a person means, where something
 //! stands in its file.
 
+use crate::config::problem::Place;
 use crate::config::problem::all_of;
 use crate::config::problem::nearest;
 use crate::config::problem::quoted;
@@ -170,6 +171,16 @@ impl Config {
     /// Rules are looked up in the rules' file, settings in the commit's. What comes from a default has the
     /// place of what holds it; nothing has a place if even that is not written.
     pub fn place(&self, route: &Route) -> Option<(&str, usize, usize)> {
+        self.places.find(route).map(|(file, place)| (file, place.line, place.column))
+    }
+
+    /// Tells whether a part of the configuration is written in its file, and is no default.
+    pub fn is_written(&self, route: &Route) -> bool {
+        self.places.of(route).1.find(route).is_some()
+    }
+
+    /// As [`Config::place`], with how much of the line is meant.
+    pub fn span(&self, route: &Route) -> Option<(&str, Place)> {
         self.places.find(route)
     }
 }
@@ -177,23 +188,28 @@ impl Config {
 /// The files that a configuration came from.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::config) struct Places {
-    /// The rules' file.
-    pub(in crate::config) rules: (String, Arc<Tree>),
-    /// The commit's file.
-    pub(in crate::config) settings: (String, Arc<Tree>),
+    /// The rules' file, with those that it includes.
+    pub(in crate::config) rules: (Vec<String>, Arc<Tree>),
+    /// The commit's file, likewise.
+    pub(in crate::config) settings: (Vec<String>, Arc<Tree>),
 }
 
 impl Places {
-    fn find(&self, route: &Route) -> Option<(&str, usize, usize)> {
-        let (file, tree) = if self.is_setting(route) { &self.settings } else { &self.rules };
+    fn find(&self, route: &Route) -> Option<(&str, Place)> {
+        let (files, tree) = self.of(route);
         let mut route = route.clone();
         while !route.segments().is_empty() {
             if let Some(place) = tree.place(&route) {
-                return Some((file, place.line, place.column));
+                return Some((files.get(place.file)?, place));
             }
             route = route.parent()?;
         }
         None
+    }
+
+    /// The file that a part belongs to.
+    fn of(&self, route: &Route) -> &(Vec<String>, Arc<Tree>) {
+        if self.is_setting(route) { &self.settings } else { &self.rules }
     }
 
     fn is_setting(&self, route: &Route) -> bool {
@@ -236,7 +252,7 @@ models:
 ";
 
     fn config(text: &str) -> Config {
-        let source = SourceText { file: "branchline.yaml".to_owned(), text: text.to_owned() };
+        let source = SourceText::new("branchline.yaml", text);
         load(&source, &source).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
@@ -300,7 +316,7 @@ models:
 
     #[test]
     fn rules_stand_in_one_file_and_settings_in_the_other() {
-        let source = |file: &str, text: &str| SourceText { file: file.to_owned(), text: text.to_owned() };
+        let source = |file: &str, text: &str| SourceText::new(file, text);
         // A gate is a mapping: it is shown by its name.
         let mine = format!("# a line more\n{}", TWO_MODELS.replace("churn/", "churn/, lib/"));
         let mine = format!(

@@ -24,11 +24,13 @@ pub struct Place {
     pub column: usize,
     /// How many characters of that line are meant, at least 1.
     pub width: usize,
+    /// The file: 0 is the configuration file itself, then the included ones in their order.
+    pub file: usize,
 }
 
 impl Place {
     /// Returns the first character of the file.
-    pub const START: Self = Self { line: 1, column: 1, width: 1 };
+    pub const START: Self = Self { line: 1, column: 1, width: 1, file: 0 };
 }
 
 /// One thing that is wrong, and what to do about it.
@@ -247,7 +249,7 @@ mod tests {
 
     fn check(source: &str, line: usize, column: usize, width: usize, expect: Expect) {
         let problem = Problem {
-            place: Place { line, column, width },
+            place: Place { line, column, width, file: 0 },
             message: "something is wrong".to_owned(),
             hint: Some("do this".to_owned()),
             route: Route::root(),

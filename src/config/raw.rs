@@ -54,6 +54,16 @@ pub struct RawFile {
     /// The models that this repository trains, by name.
     #[schemars(required, extend("x-branchline" = "setting", "examples" = [json!({"churn": {"paths": ["train.py"], "train": {"command": "python3 train.py", "data": "none"}}})]))]
     pub models: Option<BTreeMap<String, RawModel>>,
+    /// Settings that all models share, laid under each model's own key by key: a key of the model replaces, and so does a
+    /// list. Only settings: gates and other rules stand in each model.
+    #[schemars(extend("x-branchline" = "setting", "examples" = [json!({"train": {"environment": {"LANG": "C"}, "max_runtime": "2h"}})]))]
+    #[expect(dead_code, reason = "the schema needs it; `layers` reads it from the tree")]
+    pub defaults: Option<RawDefaults>,
+    /// Files with the settings of more models, as paths and globs from the root of the repository, read at the same
+    /// commit as this file. Each holds `models:` with settings alone: gates and other rules of those models stand here.
+    #[schemars(extend("x-branchline" = "setting", "examples" = [["models/*/branchline.yaml"]]))]
+    #[expect(dead_code, reason = "the schema needs it; `layers` reads it from the tree")]
+    pub include: Option<Vec<String>>,
     /// Where training runs and where versions and artifacts are kept. `local` (the default): on this machine.
     /// `sagemaker`: in Amazon's cloud.
     #[schemars(extend("x-branchline" = "rule"))]
@@ -225,6 +235,28 @@ pub struct RawModel {
     /// How many trainings of the same code, settings and data are tried in all. Default 3.
     #[schemars(extend("x-branchline" = "rule", "examples" = [3]), range(min = 1, max = 100))]
     pub max_attempts: Option<u32>,
+}
+
+/// Settings that all models share.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(transform = crate::config::schema::mark_settings)]
+#[expect(dead_code, reason = "the schema needs them; `layers` lays them under each model")]
+pub struct RawDefaults {
+    /// What every model is made of, where a model does not name its own.
+    #[schemars(extend("examples" = [["src/", "requirements.txt"]]))]
+    pub paths: Option<Vec<String>>,
+    /// What callers rely on, where a model does not say its own.
+    #[schemars(extend("examples" = ["v1"]), with = "Option<Text>")]
+    pub signature: Option<String>,
+    /// How every model is trained, as far as a model does not say otherwise.
+    #[schemars(extend("examples" = [json!({"max_runtime": "2h"})]))]
+    pub train: Option<RawTrain>,
+    /// What differs in one training stage.
+    #[schemars(extend("examples" = [json!({"dev": {"train": {"hyperparameters": {"epochs": 50}}}})]))]
+    pub stages: Option<BTreeMap<String, RawModelStage>>,
+    /// How every model is served.
+    pub serve: Option<RawServe>,
 }
 
 /// What differs in one training stage.

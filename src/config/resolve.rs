@@ -1,9 +1,11 @@
 //! Raw -> resolved: what the keys of one file mean, and every problem with that; then rules and settings of
 //! two files put together.
 
+use crate::config::SourceText;
 use crate::config::cloud;
 use crate::config::duration;
 use crate::config::duration::DurationError;
+use crate::config::layers;
 use crate::config::lookup::Places;
 use crate::config::models;
 use crate::config::models::ModelDraft;
@@ -35,7 +37,8 @@ use std::time::Duration;
 /// What one file says, checked by itself.
 #[derive(Debug)]
 pub(in crate::config) struct Resolved {
-    pub(in crate::config) file: String,
+    /// The file itself, then those that it includes.
+    pub(in crate::config) files: Vec<String>,
     pub(in crate::config) tree: Arc<Tree>,
     pub(in crate::config) rules: Rules,
     pub(in crate::config) models: BTreeMap<ModelName, ModelDraft>,
@@ -150,11 +153,15 @@ impl<'t> Inquiry<'t> {
     }
 }
 
-/// Reads one file for itself. It is sound if and only if there are no problems.
-pub(in crate::config) fn read(file: &str, text: &str) -> Result<Resolved, Vec<Problem>> {
-    let reading = tree::read(text);
+/// Reads one file for itself, with what it includes. It is sound if and only if there are no problems.
+pub(in crate::config) fn read(source: &SourceText) -> Result<Resolved, Vec<Problem>> {
+    let reading = tree::read(&source.text);
     let mut problems = reading.problems;
-    let Some(tree) = reading.tree else { return Err(problems) };
+    let Some(mut tree) = reading.tree else { return Err(problems) };
+    let unread = source.included.is_none() && !layers::patterns(&tree).is_empty();
+    problems.extend(layers::include(&mut tree, source));
+    let shared = layers::defaults(&mut tree);
+    problems.extend(shared.problems);
     let shaped = shape::read(&tree, problems.iter().map(|problem| problem.route.clone()).collect());
     problems.extend(shaped.problems);
     let mut inquiry = Inquiry { tree: &tree, damaged: shaped.damaged, problems: Vec::new() };
@@ -162,11 +169,18 @@ pub(in crate::config) fn read(file: &str, text: &str) -> Result<Resolved, Vec<Pr
     let models = models::resolve(&mut inquiry, &shaped.raw, &rules.names);
     let damaged = inquiry.damaged;
     problems.extend(inquiry.problems);
-    let resolved = Resolved { file: file.to_owned(), tree: Arc::new(tree), rules, models };
+    if unread {
+        // What is not written here may be written there.
+        problems.retain(|problem| tree.find(&problem.route).is_some());
+    }
+    let included = source.included.iter().flatten().map(|included| included.file.clone());
+    let files = std::iter::once(source.file.clone()).chain(included).collect();
+    let resolved = Resolved { files, tree: Arc::new(tree), rules, models };
     // Also with itself: what is only seen once models and stages meet.
-    if let Err(more) = combined(&resolved, &resolved, damaged) {
+    if let (false, Err(more)) = (unread, combined(&resolved, &resolved, damaged)) {
         problems.extend(more);
     }
+    layers::say_once(&mut problems, &shared.places);
     if problems.is_empty() { Ok(resolved) } else { Err(problems) }
 }
 
@@ -205,8 +219,8 @@ fn combined(rules: &Resolved, settings: &Resolved, damaged: BTreeSet<Route>) -> 
         return Err(inquiry.problems);
     }
     let places = Places {
-        rules: (rules.file.clone(), Arc::clone(&rules.tree)),
-        settings: (settings.file.clone(), Arc::clone(&settings.tree)),
+        rules: (rules.files.clone(), Arc::clone(&rules.tree)),
+        settings: (settings.files.clone(), Arc::clone(&settings.tree)),
     };
     Ok(rules.rules.with(models, places))
 }
@@ -293,7 +307,7 @@ models:
     const EVERYTHING: &str = include_str!("../../fixtures/configs/valid/everything.yaml");
 
     fn loaded(rules: &str, settings: &str) -> Result<Config, Problems> {
-        let source = |file: &str, text: &str| SourceText { file: file.to_owned(), text: text.to_owned() };
+        let source = |file: &str, text: &str| SourceText::new(file, text);
         load(&source("rules.yaml", rules), &source("settings.yaml", settings))
     }
 

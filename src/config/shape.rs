@@ -395,6 +395,17 @@ fn example(route: &Route, allowed: &Allowed<'_>) -> Option<String> {
     Some(format!("for example `{key}: {{ {name}: {} }}`", flow(&property["examples"][0])))
 }
 
+/// Says in words what may stand at a place of the schema.
+pub(in crate::config) fn value_in_words(property: &Schema) -> String {
+    Allowed::of(schema(), property).in_words()
+}
+
+/// Returns the first example of a key, as it would be written.
+pub(in crate::config) fn example_of(key: &str, property: &Schema) -> Option<String> {
+    let allowed = Allowed::of(schema(), property);
+    allowed.examples.first().map(|example| format!("{key}: {}", flow(example)))
+}
+
 /// Writes a JSON value in YAML's flow style.
 fn flow(value: &Schema) -> String {
     match value {

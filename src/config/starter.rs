@@ -26,6 +26,15 @@ pub struct Found {
     pub dev_branch: Option<String>,
     /// The branch that is released.
     pub prod_branch: Option<String>,
+    /// The models that seem to be trained here; none is one without a script.
+    pub models: Vec<FoundModel>,
+}
+
+/// What was found of one model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundModel {
+    /// A name for the model; `None`: that of the project.
+    pub name: Option<String>,
     /// The script that seems to train.
     pub training_script: Option<String>,
     /// How it seems to be run; empty if unknown.
@@ -42,20 +51,27 @@ pub struct Found {
 pub fn starter(found: &Found) -> String {
     let project = project(&found.project);
     let branches = Branches::of(found);
-    let (data, data_note) = match found.data.as_deref().and_then(|uri| training::located(uri).ok()) {
-        Some(uri) => (
-            format!("\n        train: {}", scalar(&uri)),
-            "Data, by channel: the script finds them in $SM_CHANNEL_TRAIN.",
-        ),
-        None => (" none".to_owned(), "No data were found. If there are some: data: { train: data/train.csv }"),
+    let unnamed = FoundModel::default();
+    let found_models = if found.models.is_empty() { std::slice::from_ref(&unnamed) } else { &found.models };
+    let mut names: Vec<String> = Vec::new();
+    let mut models = String::new();
+    for (index, model) in found_models.iter().enumerate() {
+        let wished = model.name.as_deref().map_or_else(|| project.clone(), self::project);
+        let mut name = wished.clone();
+        // Group names are built of it, so it differs by more than its punctuation and its case.
+        let key = |name: &str| -> String {
+            name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
+        };
+        while names.iter().any(|other| key(other) == key(&name)) {
+            name = format!("{wished}-{}", names.len() + 1);
+        }
+        models.push_str(&model_text(&name, model, index == 0));
+        names.push(name);
+    }
+    let group = match names.as_slice() {
+        [first, _, ..] => format!("{project}-{first}"),
+        _ => project.clone(),
     };
-    let command = command(found);
-    let (paths, checkout) = watched(found);
-    let metrics: Vec<&str> =
-        found.metrics.iter().map(String::as_str).filter(|name| MetricName::parse(name).is_some()).collect();
-    let metrics = if metrics.is_empty() { vec!["accuracy"] } else { metrics };
-    let gates: String =
-        metrics.iter().take(5).map(|name| format!("    #   {}: {{ {} }}\n", scalar(name), bounds(name))).collect();
     let Branches { feature, dev, prod, dev_note, prod_note } = branches;
     let feature: Vec<String> = feature.iter().map(|pattern| scalar(pattern)).collect();
     format!(
@@ -67,7 +83,7 @@ pub fn starter(found: &Found) -> String {
 
 version: 1
 
-# The first part of the name of every model group: {project}-dev, {project}-prod.
+# The first part of the name of every model group: {group}-dev, {group}-prod.
 project: {project}
 
 # baseline: feature -> dev -> prod. advanced: prod feeds a champion and a challenger.
@@ -86,14 +102,42 @@ stages:
     branches: [{prod}]
 
 models:
-  {project}:
+{models}",
+        feature = feature.join(", "),
+        dev = scalar(&dev),
+        prod = scalar(&prod),
+    )
+}
+
+/// Writes one model; the first one with everything that a person may want to know.
+fn model_text(name: &str, found: &FoundModel, first: bool) -> String {
+    let (data, data_note) = match found.data.as_deref().and_then(|uri| training::located(uri).ok()) {
+        Some(uri) => (
+            format!("\n        train: {}", scalar(&uri)),
+            "      # Data, by channel: the script finds them in $SM_CHANNEL_TRAIN.\n",
+        ),
+        None => {
+            (" none".to_owned(), "      # No data were found. If there are some: data: { train: data/train.csv }\n")
+        }
+    };
+    let command = scalar(&command(found));
+    let (paths, checkout) = watched(found, first);
+    if !first {
+        return format!("\n  {name}:\n{paths}\n    train:\n      command: {command}\n{checkout}      data:{data}\n");
+    }
+    let metrics: Vec<&str> =
+        found.metrics.iter().map(String::as_str).filter(|name| MetricName::parse(name).is_some()).collect();
+    let metrics = if metrics.is_empty() { vec!["accuracy"] } else { metrics };
+    let gates: String =
+        metrics.iter().take(5).map(|name| format!("    #   {}: {{ {} }}\n", scalar(name), bounds(name))).collect();
+    format!(
+        "  {name}:
 {paths}
     train:
       # Run in a checkout of exactly the commit. Write the model to $SM_MODEL_DIR, and metrics.json to
       # $SM_OUTPUT_DATA_DIR.
       command: {command}
-{checkout}      # {data_note}
-      data:{data}
+{checkout}{data_note}      data:{data}
       # Each arrives as text, exactly as it is written here.
       # hyperparameters:
       #   max_depth: 5
@@ -103,11 +147,7 @@ models:
     # Conditions on metrics: what misses one is not registered. max_drop compares with the current version
     # one stage further.
     # gates:
-{gates}",
-        feature = feature.join(", "),
-        dev = scalar(&dev),
-        prod = scalar(&prod),
-        command = scalar(&command),
+{gates}"
     )
 }
 
@@ -180,7 +220,7 @@ fn project(text: &str) -> String {
     }
 }
 
-fn command(found: &Found) -> String {
+fn command(found: &FoundModel) -> String {
     let given = found.command.trim();
     if !given.is_empty() && !given.contains('\0') {
         return given.to_owned();
@@ -197,7 +237,7 @@ fn plain_word(text: &str) -> bool {
 }
 
 /// Returns the lines of `paths`, and the line that stands under `train` where nothing can be named.
-fn watched(found: &Found) -> (String, &'static str) {
+fn watched(found: &FoundModel, first: bool) -> (String, &'static str) {
     let mut watched: Vec<String> = Vec::new();
     for text in found.training_script.iter().chain(&found.watched) {
         if let Ok(path) = paths::normalise(text) {
@@ -207,13 +247,20 @@ fn watched(found: &Found) -> (String, &'static str) {
             }
         }
     }
+    // What a folder covers is not named beside it.
+    let folders = watched.clone();
+    watched.retain(|path| !folders.iter().any(|folder| path.starts_with(&format!("{folder}/"))));
     if watched.is_empty() {
         let paths = "    # What the model is made of: files, folders and globs. Name them, and take `checkout: all` away;\n    # as long as everything is watched, every commit is a new model.\n    # paths: [train.py, features/]";
         return (paths.to_owned(), "      checkout: all\n");
     }
     let lines: Vec<String> = watched.iter().map(|path| format!("\n      - {}", scalar(path))).collect();
-    let head = "    # What the model is made of: training gets these and nothing else, and only their changes train.";
-    (format!("{head}\n    paths:{}", lines.concat()), "")
+    let head = if first {
+        "    # What the model is made of: training gets these and nothing else, and only their changes train.\n"
+    } else {
+        ""
+    };
+    (format!("{head}    paths:{}", lines.concat()), "")
 }
 
 /// Proposes bounds for a metric by what its name says about its direction.
@@ -266,7 +313,7 @@ mod tests {
 
     fn loaded(found: &Found) -> Config {
         let text = starter(found);
-        let source = SourceText { file: "branchline.yaml".to_owned(), text };
+        let source = SourceText::new("branchline.yaml", text);
         load(&source, &source).unwrap_or_else(|problems| panic!("{problems}\n{}", source.text))
     }
 
@@ -280,10 +327,13 @@ mod tests {
             project: "churn".to_owned(),
             dev_branch: Some("develop".to_owned()),
             prod_branch: Some("main".to_owned()),
-            training_script: Some("train.py".to_owned()),
-            watched: vec!["train.py".to_owned(), "features/".to_owned(), "requirements.txt".to_owned()],
-            data: Some("data/train.csv".to_owned()),
-            metrics: vec!["accuracy".to_owned(), "log_loss".to_owned()],
+            models: vec![FoundModel {
+                training_script: Some("train.py".to_owned()),
+                watched: vec!["train.py".to_owned(), "features/".to_owned(), "requirements.txt".to_owned()],
+                data: Some("data/train.csv".to_owned()),
+                metrics: vec!["accuracy".to_owned(), "log_loss".to_owned()],
+                ..FoundModel::default()
+            }],
             ..Found::default()
         };
         let config = loaded(&found);
@@ -374,17 +424,25 @@ mod tests {
             watched in proptest::collection::vec(any::<String>(), 0..4),
             data in proptest::option::of(any::<String>()),
             metrics in proptest::collection::vec(any::<String>(), 0..4),
+            names in proptest::collection::vec(proptest::option::of("[a-b.A_ -]{0,4}|churn"), 0..5),
         ) {
-            let found = Found {
-                project, feature_patterns: patterns, dev_branch: dev, prod_branch: prod, training_script: script,
-                command, watched, data, metrics,
+            let model = |name| FoundModel {
+                name, training_script: script.clone(), command: command.clone(), watched: watched.clone(),
+                data: data.clone(), metrics: metrics.clone(),
             };
-            loaded(&found);
+            let found = Found {
+                project, feature_patterns: patterns, dev_branch: dev, prod_branch: prod,
+                models: names.iter().cloned().map(model).collect(),
+            };
+            prop_assert_eq!(loaded(&found).models.len(), names.len().max(1));
         }
 
         #[test]
         fn a_given_command_arrives_as_it_is(command in "[^\\x00]{0,30}") {
-            let config = loaded(&Found { command: command.clone(), ..Found::default() });
+            let config = loaded(&Found {
+                models: vec![FoundModel { command: command.clone(), ..FoundModel::default() }],
+                ..Found::default()
+            });
             let settings = config.models.values().next().and_then(|model| model.settings.values().next());
             let command = if command.trim().is_empty() { "python3 train.py" } else { command.trim() };
             prop_assert_eq!(settings.and_then(|s| s.command.as_deref()), Some(command));

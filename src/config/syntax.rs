@@ -34,7 +34,7 @@ pub fn before_parsing(text: &str) -> Option<Problem> {
         let found = line.chars().enumerate().find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}');
         if let Some((column, c)) = found {
             return Some(problem(
-                Place { line: index + 1, column: column + 1, width: 1 },
+                Place { line: index + 1, column: column + 1, width: 1, file: 0 },
                 format!("the control character U+{:04X} cannot stand in this file", u32::from(c)),
                 Some("remove it; inside double quotes it can be written as an escape, such as `\\x1b`"),
             ));
@@ -64,7 +64,7 @@ pub fn tag(text: &str, value: Place, route: Route) -> (Problem, String) {
         .iter()
         .take_while(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}'))
         .collect();
-    let place = Place { line: value.line, column: from + 1, width: word.chars().count().max(1) };
+    let place = Place { line: value.line, column: from + 1, width: word.chars().count().max(1), file: 0 };
     let problem = Problem {
         place,
         message: format!(
@@ -80,7 +80,7 @@ pub fn tag(text: &str, value: Place, route: Route) -> (Problem, String) {
 /// Explains why the text could not be parsed on.
 pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
     let mark = *error.marker();
-    let place = Place { line: mark.line().max(1), column: mark.col() + 1, width: 1 };
+    let place = Place { line: mark.line().max(1), column: mark.col() + 1, width: 1, file: 0 };
     let lines: Vec<&str> = text.lines().collect();
     let line = lines.get(place.line - 1).copied().unwrap_or_default();
 
@@ -89,7 +89,7 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
     for number in (first..=place.line + 1).rev() {
         if let Some(tab) = lines.get(number - 1).and_then(|line| tab_indentation(line)) {
             return problem(
-                Place { line: number, column: tab + 1, width: 1 },
+                Place { line: number, column: tab + 1, width: 1, file: 0 },
                 "this line is indented with a tab, and YAML knows only spaces",
                 Some("replace the tab by spaces; most editors do it with \"convert indentation to spaces\""),
             );
@@ -112,7 +112,7 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
     // Alone, or before a glob with a flow character in it, the star is not even a reference.
     if let Some(star) = lone_star(line) {
         return problem(
-            Place { line: place.line, column: star + 1, width: 1 },
+            Place { line: place.line, column: star + 1, width: 1, file: 0 },
             "text that begins with `*` is read as a YAML reference",
             Some("quote it, as in `\"*.py\"`"),
         );
@@ -128,7 +128,7 @@ pub fn explain(text: &str, last: Marker, error: &ScanError) -> Problem {
         let indentation = line.chars().take_while(|c| c.is_whitespace()).count();
         let key: String = line.trim_start().chars().take_while(|c| !c.is_whitespace()).collect();
         return problem(
-            Place { line: number, column: indentation + 1, width: key.chars().count().max(1) },
+            Place { line: number, column: indentation + 1, width: key.chars().count().max(1), file: 0 },
             format!("there is no `:` after {}", quoted(&key)),
             Some(&format!("write {}", quoted(&format!("{key}: …")))),
         );
@@ -200,7 +200,7 @@ fn open_bracket(lines: &[&str], place: Place) -> Option<(char, Place)> {
                 (None, '#') if last.is_whitespace() => break,
                 (None, '"' | '\'') if matches!(before, '\n' | ':' | '-' | ',' | '[' | '{') => quote = Some(c),
                 (None, '[' | '{') if matches!(before, '\n' | ':' | '-' | ',' | '[' | '{') => {
-                    open.push((c, Place { line: index + 1, column: column + 1, width: 1 }));
+                    open.push((c, Place { line: index + 1, column: column + 1, width: 1, file: 0 }));
                 }
                 (None, ']' | '}') => {
                     open.pop();

@@ -23,7 +23,7 @@ pub const TEXT_LIMIT: usize = 1024 * 1024;
 /// Deepest nesting. The schema needs 8.
 const DEPTH_LIMIT: usize = 32;
 /// Most nodes after references are expanded.
-const NODE_LIMIT: usize = 50_000;
+pub const NODE_LIMIT: usize = 50_000;
 
 /// A value of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,23 @@ impl Node {
         }
     }
 
-    fn size(&self) -> usize {
+    /// Marks everything in it as standing in an included file.
+    fn put_in_file(&mut self, file: usize) {
+        self.place.file = file;
+        match &mut self.kind {
+            Kind::Scalar { .. } => {}
+            Kind::Mapping(entries) => {
+                for entry in entries {
+                    entry.place.file = file;
+                    entry.value.put_in_file(file);
+                }
+            }
+            Kind::List(items) => items.iter_mut().for_each(|item| item.put_in_file(file)),
+        }
+    }
+
+    /// Counts the values in it, itself included.
+    pub fn size(&self) -> usize {
         1 + match &self.kind {
             Kind::Scalar { .. } => 0,
             Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
@@ -95,6 +111,12 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// Returns it as the tree of an included file, by its number.
+    pub fn in_file(mut self, file: usize) -> Self {
+        self.root.put_in_file(file);
+        self
+    }
+
     /// Finds the value at a route, and the key that it was written under.
     pub fn find(&self, route: &Route) -> Option<(Option<&Entry>, &Node)> {
         let mut found: (Option<&Entry>, &Node) = (None, &self.root);
@@ -203,7 +225,7 @@ impl Builder<'_> {
                 self.documents += 1;
                 if self.documents > 1 {
                     return Err(self.problem(
-                        Place { line: span.start.line(), column: span.start.col() + 1, width: 3 },
+                        Place { line: span.start.line(), column: span.start.col() + 1, width: 3, file: 0 },
                         "a second YAML document begins here, and only one is read",
                         Some("remove the line `---`, and merge what follows into the first document"),
                     ));
@@ -383,7 +405,7 @@ impl Builder<'_> {
     fn place(&self, span: Span) -> Place {
         let one_line = span.end.line() == span.start.line();
         let width = if one_line { span.end.col().saturating_sub(span.start.col()).max(1) } else { 1 };
-        Place { line: span.start.line().max(1), column: span.start.col() + 1, width }
+        Place { line: span.start.line().max(1), column: span.start.col() + 1, width, file: 0 }
     }
 }
 

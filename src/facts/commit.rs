@@ -2,6 +2,7 @@
 
 use crate::model::cloud::CloudSettings;
 use crate::model::cloud::Serve;
+use crate::model::command::UnusableFile;
 use crate::model::dataset::Dataset;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
@@ -63,6 +64,9 @@ pub struct ContentFacts {
     /// How the model is served.
     #[serde(default)]
     pub serve: Option<Serve>,
+    /// A file that the command names and that a training run would not find.
+    #[serde(default)]
+    pub unusable_file: Option<UnusableFile>,
 }
 
 /// Data that could not be identified.

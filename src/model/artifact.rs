@@ -36,6 +36,15 @@ impl fmt::Display for ObjectDigest {
     }
 }
 
+/// Where an artifact can be opened.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Address {
+    /// For programs: an `s3://` URI, or the absolute path of a file.
+    pub location: String,
+    /// For a browser: its page in the console of the service that keeps it, where there is one.
+    pub url: Option<String>,
+}
+
 /// One file of a version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {

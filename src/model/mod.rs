@@ -8,6 +8,7 @@ pub mod approval;
 pub mod artifact;
 pub mod change;
 pub mod cloud;
+pub mod command;
 pub mod dataset;
 pub mod digest;
 pub mod finding;

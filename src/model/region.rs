@@ -55,6 +55,18 @@ const KNOWN: &[&str] = &[
     "eusc-de-east-1",
 ];
 
+/// Returns the address that the pages of Amazon's console begin with, for a region of any partition.
+pub fn console(region: &str) -> String {
+    let domain = if region.starts_with("cn-") {
+        "console.amazonaws.cn"
+    } else if region.starts_with("us-gov-") {
+        "console.amazonaws-us-gov.com"
+    } else {
+        "console.aws.amazon.com"
+    };
+    format!("https://{region}.{domain}")
+}
+
 /// The directions that regions are named after.
 const DIRECTIONS: &[&str] =
     &["north", "south", "east", "west", "central", "northeast", "northwest", "southeast", "southwest"];

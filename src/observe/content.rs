@@ -5,6 +5,7 @@ use crate::adapters::git::WatchError;
 use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
 use crate::facts::commit::MissingData;
+use crate::model::command::unusable;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::git::CommitSha;
@@ -16,6 +17,7 @@ use crate::model::name::StageName;
 use crate::model::settings::DataSource;
 use crate::model::settings::TrainingSettings;
 use crate::observe::Observer;
+use crate::observe::command;
 use crate::observe::locked;
 use crate::observe::unreadable;
 use crate::ports::PortError;
@@ -74,6 +76,8 @@ impl Observer {
                 return Ok(Err(ContentProblem::Unreadable { why: chain(&error) }));
             }
         };
+        let at_commit = command::AtCommit { git: &self.git, commit, entries: &entries };
+        let unusable_file = settings.command.as_deref().and_then(|command| unusable(command, &at_commit));
         let code_id = code_id(settings, &entries);
         let (datasets, missing_data) = self.datasets(commit, settings, ports).await?;
         let (image_digest, missing_image) = match &settings.image {
@@ -98,6 +102,7 @@ impl Observer {
             cloud: settings.cloud.clone(),
             max_runtime: settings.max_runtime,
             serve: settings.serve.clone(),
+            unusable_file,
         }))
     }
 

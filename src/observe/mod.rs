@@ -4,6 +4,7 @@
 //! is read anew in each turn.
 
 mod branch;
+mod command;
 mod content;
 mod elsewhere;
 pub mod holdings;
@@ -13,8 +14,11 @@ mod review;
 use self::branch::BranchHeads;
 use crate::adapters::git::GitRepository;
 use crate::adapters::git::Heads;
+use crate::adapters::git::WatchError;
 use crate::config::Config;
 use crate::config::FILE_NAMES;
+use crate::config::IncludedText;
+use crate::config::MAX_INCLUDED;
 use crate::config::SourceText;
 use crate::facts::CommitFacts;
 use crate::facts::ContentFacts;
@@ -32,6 +36,7 @@ use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TargetName;
 use crate::model::name::TrainingName;
+use crate::model::settings::Watched;
 use crate::model::stage::Does;
 use crate::model::stage::OnNewerPush;
 use crate::model::stage::Stage;
@@ -415,10 +420,39 @@ pub fn read_config(
     for path in FILE_NAMES {
         if let Some(bytes) = git.read_file(commit, path)? {
             let text = String::from_utf8_lossy(&bytes).into_owned();
-            return Ok(Some(SourceText { file: path.to_owned(), text }));
+            let included = included(git, commit, path, &text)?;
+            return Ok(Some(SourceText { included: Some(included), ..SourceText::new(path, text) }));
         }
     }
     Ok(None)
+}
+
+/// Reads the files that a configuration includes, at its own commit. Links and folders are left out, and what is more
+/// than a configuration may include is not read to its end.
+fn included(
+    git: &GitRepository,
+    commit: &CommitSha,
+    own: &str,
+    text: &str,
+) -> Result<Vec<IncludedText>, crate::adapters::git::GitError> {
+    let mut included = BTreeMap::new();
+    for pattern in crate::config::include_patterns(text) {
+        let entries = match git.watched_entries(commit, &Watched::Paths(vec![pattern])) {
+            Ok(entries) => entries,
+            // A pattern without a match is said by the configuration itself.
+            Err(WatchError::Missing { .. }) => continue,
+            Err(WatchError::Git(error)) => return Err(error),
+        };
+        for entry in entries.into_iter().filter(|entry| entry.mode.starts_with("100") && entry.path != own) {
+            if included.len() > MAX_INCLUDED {
+                break;
+            }
+            if let Some(bytes) = git.read_file(commit, &entry.path)? {
+                included.insert(entry.path, String::from_utf8_lossy(&bytes).into_owned());
+            }
+        }
+    }
+    Ok(included.into_iter().map(|(file, text)| IncludedText { file, text }).collect())
 }
 
 /// Reads the attempts of one fingerprint in one stage: names are derived, so none is searched for.

@@ -264,6 +264,7 @@ mod tests {
             cloud,
             max_runtime: None,
             serve: None,
+            unusable_file: None,
         }
     }
 

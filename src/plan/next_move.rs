@@ -1,6 +1,7 @@
 //! The next move of every [`Reason`]: as a command that can be pasted, if possible.
 
 use crate::model::approval::Approval;
+use crate::model::command::FileProblem;
 use crate::model::training::Cause;
 use crate::plan::evidence::PromotedGroup;
 use crate::plan::evidence::TooManyAttempts;
@@ -128,6 +129,10 @@ impl Reason {
                 Some(format!("name a key at {}, as in `alias/models`", protection.keys.join(" and at ")))
             }
             Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
+            Self::CommandFileUnusable { file, .. } => Some(match file.problem {
+                FileProblem::NotInCommit => "commit the file, or correct `command:` in branchline.yaml".to_owned(),
+                FileProblem::NotWatched => format!("add `{}` to the `paths:` of the model in branchline.yaml", file.path),
+            }),
             Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
             Self::TrainingFailed { cause: Cause::DiskFull, exhausted: false, .. } => {
                 Some("free space on the disk, then run the same again: it begins the next attempt".to_owned())

@@ -145,7 +145,7 @@ mod tests {
         let text = format!(
             "version: 1\nproject: churn\nmodels:\n  churn:\n    paths: [train.py]\n    train: {{ command: python3 train.py, data: none }}\n{rules}"
         );
-        let source = SourceText { file: "branchline.yaml".to_owned(), text };
+        let source = SourceText::new("branchline.yaml", text);
         crate::config::load(&source, &source).expect("a legal file")
     }
 

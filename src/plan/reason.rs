@@ -5,6 +5,7 @@
 use crate::facts::commit::MissingData;
 use crate::facts::model::Nearest;
 use crate::model::approval::Approval;
+use crate::model::command::UnusableFile;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::git::RepositoryId;
@@ -315,6 +316,13 @@ pub enum Reason {
         commit: CommitSha,
         /// The path, and what may have been meant.
         paths: Vec<(String, Option<String>)>,
+    },
+    /// The command names a file that its training run would not find.
+    CommandFileUnusable {
+        /// The commit.
+        commit: CommitSha,
+        /// The file, and why the training run would not find it.
+        file: UnusableFile,
     },
     /// The commit's configuration does not know the model.
     NoSuchModel {

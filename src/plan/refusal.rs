@@ -22,7 +22,9 @@ impl Reason {
     pub fn before_verdict(&self) -> Option<BeforeVerdict> {
         match self {
             Self::NoSuchVersion { .. } => Some(BeforeVerdict::Usage),
-            Self::MissingPaths { .. } | Self::NoSuchModel { .. } => Some(BeforeVerdict::Configuration),
+            Self::MissingPaths { .. } | Self::CommandFileUnusable { .. } | Self::NoSuchModel { .. } => {
+                Some(BeforeVerdict::Configuration)
+            }
             Self::DoesNotConverge { .. } => Some(BeforeVerdict::DoesNotConverge),
             Self::PlanBroken { .. } => Some(BeforeVerdict::Bug),
             _ => None,

@@ -409,6 +409,10 @@ fn begin(
     if let (Aim::Train { may_start: false, .. }, 1) = (&goal.aim, attempt) {
         return Err(settled(Verdict::Skipped, Reason::NotStarted { branch: push.branch.clone() }));
     }
+    if let Some(unusable) = &push.content.unusable_file {
+        let (commit, file) = (push.commit.commit.clone(), unusable.clone());
+        return Err(settled(Verdict::Errored, Reason::CommandFileUnusable { commit, file }));
+    }
     if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
         return Err(settled(Verdict::Blocked, reason));
     }

@@ -4,6 +4,7 @@
 //! escapes it for its own medium.
 
 use crate::facts::model::Nearest;
+use crate::model::command::FileProblem;
 use crate::model::version::Rejection;
 use crate::plan::cloud;
 use crate::plan::evidence::HeldAlready;
@@ -62,6 +63,7 @@ impl Reason {
             Self::RegisteredLate { .. } => "registered-late",
             Self::MissingData { .. } => "missing-data",
             Self::MissingPaths { .. } => "missing-paths",
+            Self::CommandFileUnusable { .. } => "command-file-unusable",
             Self::NoSuchModel { .. } => "no-such-model",
             Self::Unreadable { .. } => "unreadable",
             Self::TrainingFailed { .. } => "training-failed",
@@ -261,6 +263,17 @@ impl Reason {
                     .collect();
                 format!("watched path missing at commit {}: {}", commit.short(), parts.join(", "))
             }
+            Self::CommandFileUnusable { commit, file } => match file.problem {
+                FileProblem::NotInCommit => {
+                    format!("the command names `{}`, which is not in commit {}", file.path, commit.short())
+                }
+                FileProblem::NotWatched => {
+                    format!(
+                        "the command names `{}`, but `paths` does not cover it, so training would not find it",
+                        file.path
+                    )
+                }
+            },
             Self::NoSuchModel { model, commit } => {
                 format!("the branchline.yaml of commit {} has no model `{model}`", commit.short())
             }

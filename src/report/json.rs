@@ -2,6 +2,7 @@
 //!
 //! Kept apart from the values that the engine stores, so that the engine can change without breaking anybody.
 
+use crate::model::artifact::Address;
 use crate::model::artifact::Artifact;
 use crate::model::history::Freeze;
 use crate::model::lineage::Lineage;
@@ -101,6 +102,50 @@ pub struct VersionJson {
 struct SourceJson {
     group: GroupName,
     version: u32,
+}
+
+/// A version by itself, as `show` prints it.
+#[derive(Debug, Serialize)]
+pub struct ShownJson {
+    schema: u32,
+    #[serde(flatten)]
+    version: VersionJson,
+    /// Where its first artifact can be opened.
+    location: Option<String>,
+    location_url: Option<String>,
+}
+
+impl ShownJson {
+    /// Builds the shape.
+    pub fn of(version: &Version, address: Option<Address>) -> Self {
+        let (location, location_url) = address.map_or((None, None), |address| (Some(address.location), address.url));
+        Self { schema: JSON_SCHEMA, version: VersionJson::of(version), location, location_url }
+    }
+}
+
+/// What `get` prints.
+#[derive(Debug, Serialize)]
+pub struct GotJson {
+    /// The number of the shape.
+    pub schema: u32,
+    /// The group.
+    pub group: GroupName,
+    /// The version.
+    pub version: u32,
+    /// Its semantic version.
+    pub semver: String,
+    /// Whether it is the group's current version.
+    pub current: bool,
+    /// The artifact's own name.
+    pub artifact: String,
+    /// The file that was written.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The digest that the file was verified against, with its algorithm.
+    pub digest: String,
+    /// Where the artifact can be opened.
+    pub location: String,
 }
 
 /// A group, as `status` prints it.

@@ -76,14 +76,17 @@ impl Limit {
     }
 }
 
-/// Cuts one line of plain text. What was cut ends with `…`.
+/// Cuts one line of plain text between two words, so that no name is shown in half. What was cut ends with ` …`.
 pub fn line(text: &str, limit: Limit) -> String {
     if limit.fits(text) {
         return text.to_owned();
     }
-    let mark = "…";
+    let mark = " …";
     let room = Limit { size: limit.size.saturating_sub(limit.measure(mark)), ..limit };
-    let kept = room.beginning(text).trim_end();
+    let beginning = room.beginning(text);
+    let in_a_word = !text[beginning.len()..].starts_with(char::is_whitespace);
+    let words = beginning.rsplit_once(char::is_whitespace).filter(|_| in_a_word);
+    let kept = words.map_or(beginning, |(whole, _)| whole).trim_end();
     if limit.fits(mark) { format!("{kept}{mark}") } else { String::new() }
 }
 
@@ -291,8 +294,11 @@ mod tests {
     fn a_line_is_cut_at_a_character() {
         assert_eq!(line("short", STATUS_DESCRIPTION), "short");
         let cut = line(&"🦀".repeat(100), STATUS_DESCRIPTION);
-        assert_eq!((cut.chars().count(), STATUS_DESCRIPTION.measure(&cut)), (70, 139));
+        assert_eq!((cut.chars().count(), STATUS_DESCRIPTION.measure(&cut)), (71, 140));
         assert!(cut.ends_with('…'));
+        let tight = Limit { size: 20, unit: Unit::Utf16 };
+        assert_eq!(line("promoting churn-with-a-long-name v3", tight), "promoting …");
+        assert_eq!(line("promoting churn v3 to production", tight), "promoting churn v3 …");
         assert_eq!(line("abc", Limit { size: 0, unit: Unit::Utf16 }), "");
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: writing them (`adapters::runner`).
 
+use crate::model::artifact::Address;
+use crate::model::artifact::Artifact;
 use crate::model::verdict::Verdict;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
@@ -64,7 +66,16 @@ pub const OUTPUTS: &[OutputDoc] = &[
         description: "The SHA-256 of its first artifact, where that is how it was digested.",
         example: "77de…64 hexadecimal digits",
     },
-    OutputDoc { name: "artifact", description: "Where that artifact lies.", example: "s3://models/churn/model.tar.gz" },
+    OutputDoc {
+        name: "artifact",
+        description: "Where that artifact can be opened: an `s3://` URI, or the path of a file on the runner.",
+        example: "s3://models/churn/model.tar.gz",
+    },
+    OutputDoc {
+        name: "artifact-url",
+        description: "Its page in the console of the service that keeps it; empty for a file on the runner.",
+        example: "https://eu-west-1.console.aws.amazon.com/s3/object/models?region=eu-west-1&prefix=churn/model.tar.gz",
+    },
     OutputDoc {
         name: "metrics",
         description: "Its metrics as a JSON object: `{}` where nothing was registered.",
@@ -87,13 +98,15 @@ pub struct StepOutputs {
 }
 
 impl StepOutputs {
-    /// Makes them. `plan` is the JSON to hand on instead of the outcome's own.
-    pub fn of(outcome: &Outcome, plan: Option<&Value>) -> Self {
+    /// Makes them. `plan` is the JSON to hand on instead of the outcome's own; `address` says where an artifact can be
+    /// opened.
+    pub fn of(outcome: &Outcome, plan: Option<&Value>, address: &dyn Fn(&Artifact) -> Address) -> Self {
         let plan = match plan {
             Some(plan) => plan.to_string(),
             // Plain data with string keys always serialises.
             None => serde_json::to_string(&OutcomeJson::of(outcome)).unwrap_or_default(),
         };
+        let result = |model| result(model, address);
         let results: Vec<Value> = outcome.models.iter().map(result).collect();
         let single = single(outcome).map(result);
         let text = |name: &str| match single.as_ref().and_then(|result| result.get(name)) {
@@ -165,7 +178,7 @@ impl StepOutputs {
 
     /// JSON cannot be cut, so whole values go, the most dispensable first.
     fn fitted(mut self) -> Self {
-        for name in ["plan", "results", "metrics", "artifact"] {
+        for name in ["plan", "results", "metrics", "artifact-url", "artifact"] {
             let size: usize = self
                 .values
                 .iter()
@@ -208,8 +221,9 @@ fn single(outcome: &Outcome) -> Option<&ModelOutcome> {
 }
 
 /// Everything is text or an object, never null, so that a matrix gets what an output gets.
-fn result(outcome: &ModelOutcome) -> Value {
+fn result(outcome: &ModelOutcome, address: &dyn Fn(&Artifact) -> Address) -> Value {
     let version = outcome.versions.last();
+    let opened = version.and_then(|version| version.content.artifacts.first()).map(address);
     let text = |value: Option<String>| Value::String(value.unwrap_or_default());
     let of = |value: fn(&Version) -> String| text(version.map(value));
     json!({
@@ -222,7 +236,8 @@ fn result(outcome: &ModelOutcome) -> Value {
         "fingerprint": of(|version| version.content.fingerprint.to_string()),
         "code-id": of(|version| version.content.code_id.to_string()),
         "sha256": text(version.and_then(Version::sha256).map(ToString::to_string)),
-        "artifact": text(version.and_then(|version| version.content.artifacts.first()).map(|first| first.location.clone())),
+        "artifact": text(opened.as_ref().map(|address| address.location.clone())),
+        "artifact-url": text(opened.and_then(|address| address.url)),
         "metrics": version.map_or_else(|| json!({}), |version| json!(version.content.metrics)),
     })
 }

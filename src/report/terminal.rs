@@ -5,6 +5,8 @@
 
 use crate::facts::GroupFacts;
 use crate::model::approval::Approval;
+use crate::model::artifact::Address;
+use crate::model::artifact::Artifact;
 use crate::model::metric::display_value;
 use crate::model::text::is_invisible;
 use crate::model::training::Training;
@@ -167,8 +169,14 @@ pub fn versions(group: &GroupFacts, versions: &[Version]) -> String {
     text
 }
 
-/// Renders everything known of one version, with the attempts of its training that are still known.
-pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> String {
+/// Renders everything known of one version, with the attempts of its training that are still known. `address` says where
+/// an artifact can be opened.
+pub fn version(
+    version: &Version,
+    is_current: bool,
+    attempts: &[Training],
+    address: &dyn Fn(&Artifact) -> Address,
+) -> String {
     let content = &version.content;
     let lineage = &content.lineage;
     let mut table = table();
@@ -216,6 +224,7 @@ pub fn version(version: &Version, is_current: bool, attempts: &[Training]) -> St
     }
     for artifact in &content.artifacts {
         row("artifact", format!("{}, {} bytes, {}", plain(&artifact.name), artifact.size, artifact.digest));
+        row("location", plain(&address(artifact).location));
     }
     row("fingerprint", content.fingerprint.to_string());
     row("code id", content.code_id.to_string());

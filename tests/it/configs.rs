@@ -18,9 +18,9 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
 
 fn yaml_files(folder: &str) -> Vec<(PathBuf, SourceText)> {
     let files = fixtures(folder).into_iter().filter(|path| path.extension().is_some_and(|ext| ext == "yaml"));
-    let source = |path: &Path| SourceText {
-        file: "branchline.yaml".to_owned(),
-        text: String::from_utf8(std::fs::read(path).expect("a readable fixture")).expect("UTF-8"),
+    let source = |path: &Path| {
+        let text = String::from_utf8(std::fs::read(path).expect("a readable fixture")).expect("UTF-8");
+        SourceText::new("branchline.yaml", text)
     };
     files.map(|path| (path.clone(), source(&path))).collect()
 }

@@ -1,6 +1,8 @@
 //! Foreign text in Markdown against a host's own reading of it, texts against the limits of their places, and the
 //! outputs of a step against their documentation.
 
+use branchline::model::artifact::Address;
+use branchline::model::artifact::Artifact;
 use branchline::outcome::Outcome;
 use branchline::report::escape;
 use branchline::report::limit;
@@ -105,6 +107,8 @@ fn rendered(markdown: &str) -> Result<String, String> {
                 });
                 rest = after;
             }
+            // Between letters or digits it begins and ends nothing: GitHub Flavored Markdown, "Emphasis".
+            '_' if seen.ends_with(char::is_alphanumeric) && rest.starts_with(char::is_alphanumeric) => seen.push(c),
             '<' | '>' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' => return Err(format!("markup: {c}")),
             c if c.is_control() => return Err("a control character".to_owned()),
             c => seen.push(c),
@@ -113,7 +117,8 @@ fn rendered(markdown: &str) -> Result<String, String> {
     Ok(seen)
 }
 
-/// What a host makes of the text that a reader sees: people, issues, commits, addresses, emoji.
+/// What a host makes of the text that a reader sees: people, issues, addresses, emoji. Digits of a commit are linked only
+/// where this very repository has it, and stay whole: names hold such digits, and are copied.
 fn joined(seen: &str) -> Vec<String> {
     const PATTERNS: &[&str] = &[
         r"@[A-Za-z0-9]",
@@ -124,20 +129,11 @@ fn joined(seen: &str) -> Vec<String> {
         r":[A-Za-z_+-][A-Za-z0-9_+-]*:",
         r":[0-9]{3,}:",
     ];
-    let mut found: Vec<String> = PATTERNS
+    PATTERNS
         .iter()
         .filter_map(|pattern| Regex::new(pattern).expect("a pattern").find(seen))
         .map(|found| found.as_str().to_owned())
-        .collect();
-    if !seen.chars().all(|c| c.is_ascii_hexdigit()) {
-        let shas = seen.split(|c: char| !c.is_ascii_alphanumeric());
-        found.extend(
-            shas.filter(|word| (7..=40).contains(&word.len()) && word.chars().all(|c| c.is_ascii_hexdigit()))
-                .filter(|word| word.contains(|c: char| c.is_ascii_alphabetic()))
-                .map(str::to_owned),
-        );
-    }
-    found
+        .collect()
 }
 
 fn without_breaks(text: &str) -> String {
@@ -342,13 +338,18 @@ fn version(group: &str, number: u32, location: &str) -> Value {
     })
 }
 
+/// Where the artifacts of these tests can be opened.
+fn stored(artifact: &Artifact) -> Address {
+    Address { location: format!("/opens/{}", artifact.location), url: None }
+}
+
 #[test]
 fn the_outputs_of_one_model() {
     let outcome = outcome(vec![
         model("churn", None, vec![version("churn-dev", 12, "blob:x")]),
         model("churn", Some("prod at 1a2b3c4"), vec![version("churn-prod", 3, "blob:x")]),
     ]);
-    let outputs = StepOutputs::of(&outcome, None);
+    let outputs = StepOutputs::of(&outcome, None, &stored);
     let names: Vec<&str> = outputs.values.iter().map(|(name, _)| *name).collect();
     let documented: Vec<&str> = outputs::OUTPUTS.iter().map(|output| output.name).collect();
     assert_eq!(names, documented);
@@ -359,14 +360,15 @@ fn the_outputs_of_one_model() {
         ("version", "12"),
         ("semver", "0.4.0"),
         ("sha256", &"ab".repeat(32)),
-        ("artifact", "blob:x"),
+        ("artifact", "/opens/blob:x"),
+        ("artifact-url", ""),
         ("metrics", "{\"accuracy\":0.87}"),
     ] {
         assert_eq!(outputs.get(name), Some(value), "{name}");
     }
     let plan: Value = serde_json::from_str(outputs.get("plan").expect("a plan")).expect("JSON");
     assert_eq!(plan["models"][0]["versions"][0]["version"], 12);
-    let given = StepOutputs::of(&outcome, Some(&json!({ "schema": 7 })));
+    let given = StepOutputs::of(&outcome, Some(&json!({ "schema": 7 })), &stored);
     assert_eq!(given.get("plan"), Some("{\"schema\":7}"));
 }
 
@@ -374,7 +376,7 @@ fn the_outputs_of_one_model() {
 fn the_outputs_of_several_models_are_a_matrix() {
     let several =
         outcome(vec![model("churn", None, vec![version("churn-dev", 12, "blob:x")]), model("fraud", None, vec![])]);
-    let outputs = StepOutputs::of(&several, None);
+    let outputs = StepOutputs::of(&several, None, &stored);
     for name in ["model", "group", "version", "metrics"] {
         assert_eq!(outputs.get(name), Some(""), "{name}: never the first of several");
     }
@@ -385,13 +387,13 @@ fn the_outputs_of_several_models_are_a_matrix() {
     for field in fields {
         assert!(outputs::OUTPUTS.iter().any(|output| output.name == field), "{field} is no output");
     }
-    assert_eq!(StepOutputs::of(&outcome(vec![]), None).get("results"), Some("[]"));
+    assert_eq!(StepOutputs::of(&outcome(vec![]), None, &stored).get("results"), Some("[]"));
 }
 
 #[test]
 fn outputs_that_are_too_large_are_emptied_with_a_sentence() {
     let versions = (0..200).map(|number| version("churn-dev", number + 1, &"x".repeat(5_000))).collect();
-    let outputs = StepOutputs::of(&outcome(vec![model("churn", None, versions)]), None);
+    let outputs = StepOutputs::of(&outcome(vec![model("churn", None, versions)]), None, &stored);
     assert_eq!(outputs.emptied, ["plan"]);
     assert_eq!((outputs.get("plan"), outputs.get("version")), (Some(""), Some("200")));
     assert!(outputs.sentence().expect("a sentence").contains("plan are empty"), "{:?}", outputs.sentence());

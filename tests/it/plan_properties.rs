@@ -440,6 +440,7 @@ proptest! {
             cloud: CloudSettings::default(),
             max_runtime: None,
             serve: None,
+            unusable_file: None,
         };
         let stages = ["feature", "dev"];
         let facts = Facts {

@@ -25,7 +25,7 @@ use std::path::Path;
 const COUNTED: i64 = 10 * 1024 * 1024;
 
 /// The folder of the local backend. It is never part of a model.
-const OWN_FOLDER: &[u8] = b".branchline";
+pub(super) const OWN_FOLDER: &[u8] = b".branchline";
 
 /// `GIT_INDEX_ENTRY_SKIP_WORKTREE`: a sparse checkout left the file out on purpose.
 const SKIP_WORKTREE: u16 = 1 << 14;

@@ -2,6 +2,7 @@
 //!
 //! Amazon's texts beside the states are no interface, and its enumerations grow: what is not known counts as running.
 
+use crate::model::region;
 use crate::model::training::Bill;
 use aws_sdk_sagemaker::operation::describe_training_job::DescribeTrainingJobOutput;
 use aws_sdk_sagemaker::primitives::DateTime;
@@ -105,14 +106,7 @@ pub(super) fn bill(job: &DescribeTrainingJobOutput) -> Option<Bill> {
 
 /// Returns the page of a job in Amazon's console.
 pub(super) fn console(region: &str, name: &str) -> String {
-    let domain = if region.starts_with("cn-") {
-        "console.amazonaws.cn"
-    } else if region.starts_with("us-gov-") {
-        "console.amazonaws-us-gov.com"
-    } else {
-        "console.aws.amazon.com"
-    };
-    format!("https://{region}.{domain}/sagemaker/home?region={region}#/jobs/{name}")
+    format!("{}/sagemaker/home?region={region}#/jobs/{name}", region::console(region))
 }
 
 fn timestamp(time: &DateTime) -> Option<jiff::Timestamp> {

@@ -47,6 +47,7 @@ fn routes(model: Option<&ModelName>, reason: &Reason) -> Vec<Route> {
             failed.map(|result| Route::gate(model, &result.metric)).collect()
         }
         (Some(model), Reason::MissingPaths { .. }) => vec![Route::paths(model)],
+        (Some(model), Reason::CommandFileUnusable { .. }) => vec![Route::model(model).key("train").key("command")],
         (Some(model), Reason::MissingData { .. }) => vec![Route::model(model).key("train").key("data")],
         (_, Reason::LimitReached { limit, .. }) => {
             vec![Route::of(&limit.split('.').collect::<Vec<_>>())]

@@ -6,6 +6,7 @@
 use crate::adapters::runner::Annotation;
 use crate::adapters::runner::Level;
 use crate::adapters::runner::Runner;
+use crate::cli::address;
 use crate::cli::env_vars;
 use crate::cli::failure::Failure;
 use crate::cli::failure::FailurePlace;
@@ -18,6 +19,7 @@ use crate::cli::step_outputs;
 use crate::config::Config;
 use crate::config::resolved::Checks;
 use crate::config::resolved::ReportAs;
+use crate::model::artifact::Artifact;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::review::ReviewRecord;
@@ -129,7 +131,8 @@ impl Host {
     /// `exit`: the code that this command ends with.
     pub fn tell_step(&self, config: Option<&Config>, outcome: &Outcome, exit: u8, about: &About) {
         let (Some(runner), Some(console)) = (&self.runner, &self.console) else { return };
-        let outputs = StepOutputs::of(outcome, None).ending_with(exit);
+        let address = |artifact: &Artifact| address::of(&self.home, config, artifact);
+        let outputs = StepOutputs::of(outcome, None, &address).ending_with(exit);
         if let Some(sentence) = outputs.sentence() {
             self.warn(&sentence);
         }

@@ -1,6 +1,6 @@
 //! Foreign text in Markdown as GitHub renders it: no markup, no HTML, no link, nobody called.
 //!
-//! Hosts look for people, issues, commits, addresses and emoji in the *finished* text, where no backslash helps: a
+//! Hosts look for people, issues, addresses and emoji in the *finished* text, where no backslash helps: a
 //! character without width comes in between. Rules: the GitHub Flavored Markdown specification, and "Autolinked
 //! references and URLs" in GitHub's documentation. Deliberately absent: autolinks that a repository's owner defines
 //! (`JIRA-1`): only they know those.
@@ -9,10 +9,6 @@ use crate::report::terminal::plain;
 
 /// Comes between what a host would join to a link. It has no width, and is no part of any name.
 const BREAK: char = '\u{200b}';
-
-/// A commit is recognised by this many digits at least, and 40 at most.
-const SHORTEST_SHA: usize = 7;
-const LONGEST_SHA: usize = 40;
 
 /// Writes foreign text for a cell of a Markdown table: one line, no markup, no link to a person or an issue.
 pub fn markdown_cell(text: &str) -> String {
@@ -41,15 +37,15 @@ fn begins_item(text: &str) -> bool {
 
 fn inline(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 8);
-    // A text that is nothing but a commit stays whole, so that it can be copied. The link is to this repository.
-    let whole = text.chars().all(|c| c.is_ascii_hexdigit());
-    let mut run = HexRun::default();
+    // Digits that could be a commit stay whole, so that names can be copied: a host links only commits of this very
+    // repository.
     for (at, c) in text.char_indices() {
         let (before, rest) = (&text[..at], &text[at..]);
-        if !whole && run.breaks_before(c, before, rest) {
-            safe.push(BREAK);
-        }
         match c {
+            // Between letters or digits it is no markup, and the name stays as it is.
+            '_' if before.ends_with(char::is_alphanumeric) && rest[1..].starts_with(char::is_alphanumeric) => {
+                safe.push(c);
+            }
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
@@ -71,7 +67,7 @@ fn inline(text: &str) -> String {
                 safe.push(BREAK);
                 safe.push(c);
             }
-            '-' if ends_with_ignoring_case(before, "gh") => {
+            '-' if ends_with_ignoring_case(before, "gh") && rest[1..].starts_with(|c: char| c.is_ascii_digit()) => {
                 safe.push(c);
                 safe.push(BREAK);
             }
@@ -79,44 +75,6 @@ fn inline(text: &str) -> String {
         }
     }
     safe
-}
-
-/// Cuts what could be a commit into pieces that are too short for one.
-#[derive(Default)]
-struct HexRun {
-    /// Digits still to come of the run that is being cut.
-    left: usize,
-    /// Digits since its start or its last cut.
-    since: usize,
-}
-
-impl HexRun {
-    /// Takes the next character; tells whether the run is cut before it.
-    fn breaks_before(&mut self, c: char, before: &str, rest: &str) -> bool {
-        if self.left == 0 {
-            let begins = c.is_ascii_hexdigit() && !before.ends_with(|c: char| c.is_ascii_alphanumeric());
-            if !begins {
-                return false;
-            }
-            let length = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_hexdigit()).len();
-            let (run, after) = rest.split_at(length);
-            // Numbers are read and copied more often than a commit has no letter in its name.
-            let a_sha = (SHORTEST_SHA..=LONGEST_SHA).contains(&length)
-                && !after.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && run.contains(|c: char| c.is_ascii_alphabetic());
-            if a_sha {
-                (self.left, self.since) = (length - 1, 1);
-            }
-            return false;
-        }
-        self.left -= 1;
-        if self.since == SHORTEST_SHA - 1 {
-            self.since = 1;
-            return true;
-        }
-        self.since += 1;
-        false
-    }
 }
 
 /// Tells whether text that starts with `:` starts with `:name:`. Two digits are a time of day, not an emoji.
@@ -238,16 +196,26 @@ mod tests {
         assert_eq!(markdown_cell("a/b#1 GH-2"), "a/b#\u{200b}1 GH-\u{200b}2");
         assert_eq!(markdown_cell("https://x.y WWW.x.y"), "https:\u{200b}//x.y WWW\u{200b}.x.y");
         assert_eq!(markdown_cell(":x: :+1: at 12:30:45"), ":\u{200b}x: :\u{200b}+1: at 12:30:45");
-        assert_eq!(markdown_cell("see deadbeef1."), "see deadbe\u{200b}ef1.");
-        assert_eq!(markdown_cell("a1a2a3a4a5a6a7 x"), "a1a2a3\u{200b}a4a5a6\u{200b}a7 x");
     }
 
     #[test]
     fn what_people_copy_stays_whole() {
-        for text in ["1a2b3c4", "0123456789abcdef0123456789abcdef01234567", "12345678", "loss 1234567", "v12", "a-b.c"]
-        {
+        for text in [
+            "1a2b3c4",
+            "0123456789abcdef0123456789abcdef01234567",
+            "12345678",
+            "loss 1234567",
+            "v12",
+            "a-b.c",
+            "training churn-dev-939db766800d-1",
+            "see deadbeef1.",
+            "my_model_v2-dev",
+            "gh-pages",
+            "a1a2a3a4a5a6a7 x",
+        ] {
             assert_eq!(markdown_cell(text), text);
         }
+        assert_eq!(markdown_cell("_a_ __b__ a_"), "\\_a\\_ \\_\\_b\\_\\_ a\\_");
     }
 
     #[test]

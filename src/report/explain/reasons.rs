@@ -236,6 +236,12 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "commit the file, or correct `paths:` in branchline.yaml",
     ],
     [
+        "command-file-unusable",
+        "the command names a file that the training run would not find",
+        "the commit does not have the file, or `paths:` does not cover it: training gets only what `paths:` covers",
+        "commit the file and name it under `paths:`, or correct `command:` in branchline.yaml",
+    ],
+    [
         "no-such-model",
         "the commit does not know the model",
         "the rules name a model that the commit's own branchline.yaml does not have",

@@ -101,6 +101,15 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
     project.run(&["status"]).expect(0, &["churn-dev", "churn-prod"]);
     project.run(&["show", "churn-prod", "1"]).expect(0, &["1 x ml.m5.large, charged", "accuracy 0.9"]);
     project.run(&["history", "churn-prod", "--changes"]).expect(0, &["approve"]);
+    // The artifact comes out of the bucket of its own account, verified, and its page can be opened.
+    let got = project.run(&["get", "prod", "-o", "../prod.tar.gz", "--format", "json"]).expect(0, &[]).json();
+    let shown = project.run(&["show", "prod", "2", "--format", "json"]).expect(0, &[]).json();
+    let file = std::fs::read(project.outside().join("prod.tar.gz")).expect("the file");
+    assert_eq!(shown["sha256"], branchline::model::digest::Sha256Digest::of(&file).to_string());
+    assert_eq!((&got["version"], &got["location"]), (&2.into(), &shown["location"]));
+    assert!(shown["location"].as_str().is_some_and(|uri| uri.starts_with(&format!("s3://{PROD_BUCKET}/"))), "{shown}");
+    let page = format!("https://{REGION}.console.aws.amazon.com/s3/object/{PROD_BUCKET}?region={REGION}&prefix=");
+    assert!(shown["location_url"].as_str().is_some_and(|url| url.starts_with(&page)), "{shown}");
     project.run(&["diff", "prod:1", "prod:2"]).expect(0, &["churn-prod v1", "accuracy"]);
 
     project

@@ -58,7 +58,7 @@ async fn a_hyperparameter_of_5000_characters_is_never_sent() {
     let long = "x".repeat(5000);
     let train = "train: { command: sh train.sh, data: none";
     let text = MODEL.replace(train, &format!("{train}, hyperparameters: {{ tree: {long} }}"));
-    let source = SourceText { file: "branchline.yaml".to_owned(), text: for_the_cloud(&text, Team::new().world()) };
+    let source = SourceText::new("branchline.yaml", for_the_cloud(&text, Team::new().world()));
     let problems = branchline::config::load(&source, &source).expect_err("too long").to_string();
     assert!(problems.contains("tree` has 5000 characters, and SageMaker takes 2500"), "{problems}");
     assert!(problems.contains("hint: put it into a file of the repository that `paths` names"), "{problems}");
