@@ -18,10 +18,12 @@ use crate::outcome::StepResult;
 use crate::plan;
 use crate::plan::Decision;
 use crate::plan::ModelPlan;
+use crate::plan::evidence::TooManyAttempts;
 use crate::plan::goal::Task;
 use crate::plan::reason::Reason;
 use crate::plan::step::Step;
 use crate::ports::PortError;
+use crate::ports::PortErrorKind;
 use crate::ports::Ports;
 use crate::ports::Tick;
 use std::collections::BTreeMap;
@@ -41,6 +43,13 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long a step that goes on when the run is cancelled may still take: a cancelled run is gone within seven
 /// seconds, its report included.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// How long beginning a training run may still take then: what it began is ended after it, and that takes up to five
+/// seconds.
+const BEGIN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a look at the world may still take then. Nothing is lost with it.
+const LOOK_GRACE: Duration = Duration::from_secs(1);
 
 /// How long a run stays with a training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +186,8 @@ struct ModelLoop<'a> {
     before: Option<Facts>,
     /// Trainings that this run began.
     begun: Vec<TrainingName>,
+    /// The one that it was beginning when it was cancelled.
+    beginning: Option<TrainingName>,
     cursors: BTreeMap<TrainingName, u64>,
     started: jiff::Timestamp,
 }
@@ -192,6 +203,7 @@ impl<'a> ModelLoop<'a> {
             standing: None,
             before: None,
             begun: Vec::new(),
+            beginning: None,
             cursors: BTreeMap::new(),
             started: drive.ports.clock.now(),
         }
@@ -204,7 +216,12 @@ impl<'a> ModelLoop<'a> {
             if self.drive.cancelled.is_cancelled() {
                 return self.cancel(None).await;
             }
-            let (facts, plan) = match self.drive.decide(self.task).await {
+            let decided = tokio::select! {
+                decided = self.drive.decide(self.task) => decided,
+                // Whatever is being read or hashed for it: nobody waits for the answer any more.
+                () = self.too_late(LOOK_GRACE) => return self.cancel(None).await,
+            };
+            let (facts, plan) = match decided {
                 Ok(decided) => decided,
                 Err(reason) => return self.finish(Verdict::Errored, vec![*reason]),
             };
@@ -229,6 +246,9 @@ impl<'a> ModelLoop<'a> {
                     // What this run wrote was overtaken by somebody else's write since: it is not written again.
                     if self.is_overtaken(&steps) {
                         return self.finish(Verdict::Passed, vec![Reason::Overtaken]);
+                    }
+                    if let Some(reason) = self.begins_too_often(&steps) {
+                        return self.finish(Verdict::Failed, vec![reason]);
                     }
                     self.say(&plan.reasons);
                     match self.act(&steps).await {
@@ -264,10 +284,15 @@ impl<'a> ModelLoop<'a> {
         let mut made = Made::default();
         for step in steps {
             let work = apply::apply(step, &mut made, &self.drive.observer, &self.drive.ports);
+            let (grace, beginning) = match step {
+                Step::Train(train) => (BEGIN_GRACE, Some(&train.name)),
+                _ => (GRACE, None),
+            };
             let applied = tokio::select! {
                 applied = work => applied,
-                () = self.too_late() => {
+                () = self.too_late(grace) => {
                     // Whatever it had begun is found again by its name, or taken away by whoever holds it.
+                    self.beginning = beginning.cloned();
                     self.record(step, StepResult::Failed, "stopped by a signal half-way".to_owned());
                     return Ok(true);
                 }
@@ -298,10 +323,19 @@ impl<'a> ModelLoop<'a> {
         Ok(true)
     }
 
-    /// Returns when the run was cancelled and its grace is over.
-    async fn too_late(&self) {
+    /// Returns when the run was cancelled and a grace is over.
+    async fn too_late(&self, grace: Duration) {
         self.drive.cancelled.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
+    }
+
+    /// One run begins no more training runs of a model than there may be attempts. The plan counts those that it sees;
+    /// this counts those, too, that nobody sees any more.
+    fn begins_too_often(&self, steps: &[Step]) -> Option<Reason> {
+        let begun = u32::try_from(self.begun.len()).unwrap_or(u32::MAX);
+        let begins = steps.iter().any(|step| matches!(step, Step::Train(_)));
+        (begins && begun >= self.task.rules.max_attempts)
+            .then(|| Reason::TooManyAttempts(TooManyAttempts { model: self.task.rules.model.clone(), begun }))
     }
 
     /// Tells whether every change of a group that is planned was made by this very run before.
@@ -383,6 +417,7 @@ impl<'a> ModelLoop<'a> {
     async fn cancel(self, watched: Option<TrainingName>) -> ModelOutcome {
         let (mut stopped, mut left) = (Vec::new(), Vec::new());
         let mut open = self.begun.clone();
+        open.extend(self.beginning.clone());
         if let Some(watched) = watched
             && !open.contains(&watched)
         {
@@ -396,11 +431,24 @@ impl<'a> ModelLoop<'a> {
                 .trainer
                 .find(std::slice::from_ref(&name))
                 .await
-                .is_ok_and(|found| found.iter().any(crate::model::training::Training::is_open));
-            if !still {
+                .map_or(true, |found| found.iter().any(crate::model::training::Training::is_open));
+            // One that is not there yet could still begin behind our back: it is told not to.
+            let unseen = !still && self.beginning.as_ref() == Some(&name);
+            if !still && !unseen {
                 continue;
             }
             match self.drive.on_cancel {
+                OnCancel::Leave | OnCancel::Stop if unseen => {
+                    match self.drive.ports.trainer.stop(&name, StopCause::Cancelled).await {
+                        Ok(()) => stopped.push(name),
+                        // It never began.
+                        Err(error) if error.kind == PortErrorKind::NotFound => {}
+                        Err(error) => {
+                            self.tell(&error.chain());
+                            left.push(name);
+                        }
+                    }
+                }
                 OnCancel::Leave => left.push(name),
                 OnCancel::Stop => match self.drive.ports.trainer.stop(&name, StopCause::Cancelled).await {
                     Ok(()) => stopped.push(name),

@@ -11,6 +11,10 @@ use crate::ports::Ports;
 
 pub(super) async fn set(step: &ApprovalStep, ports: &Ports) -> Result<Applied, PortError> {
     let what = format!("{} {}", step.change.group, step.change.number);
+    // The bytes may have been replaced since they were registered. Whatever becomes current is what was judged.
+    for artifact in &step.artifacts {
+        ports.artifacts.verify(artifact).await?;
+    }
     let changed = ports.registry.set_approval(&step.change).await?;
     Ok(applied(changed, &format!("{what} is {}", step.change.to)))
 }

@@ -101,7 +101,9 @@ fn change(
     to: Approval,
     rejection: Option<Rejection>,
 ) -> ApprovalStep {
+    let artifacts = if to == Approval::Approved { version.content.artifacts.clone() } else { Vec::new() };
     ApprovalStep {
+        artifacts,
         change: ApprovalChange {
             group: group.name.clone(),
             number: version.number,

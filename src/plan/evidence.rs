@@ -64,6 +64,16 @@ pub struct PromotedGroup {
     pub model: ModelName,
 }
 
+/// One run has begun as many training runs of a model as there may be attempts, and the plan asks for one more: their
+/// records vanish, or something stops each of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TooManyAttempts {
+    /// Of which model.
+    pub model: ModelName,
+    /// How many it has begun.
+    pub begun: u32,
+}
+
 /// An artifact that the group holds for the commit already.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct HeldAlready {

@@ -147,7 +147,7 @@ fn complete(goal: &Goal, group: &GroupFacts, version: &Version, taken: &Version)
             expected_current: group.current_number(),
             by: goal.by.clone(),
         };
-        return (Decision::Act(vec![Step::Reject(ApprovalStep { change })]), vec![reason]);
+        return (Decision::Act(vec![Step::Reject(ApprovalStep { change, artifacts: Vec::new() })]), vec![reason]);
     }
     settled(Verdict::Passed, Reason::ImportedAlready { version: version.reference(), here: known(taken) })
 }

@@ -8,6 +8,7 @@ use crate::model::training::Cause;
 use crate::model::version::Rejection;
 use crate::model::version::VersionRef;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::TooManyAttempts;
 use crate::plan::reason::Reason;
 
 /// A next move as it is made on GitHub: *Run workflow*, with these inputs.
@@ -196,9 +197,12 @@ impl Reason {
                 FileProblem::NotWatched => format!("add `{}` to the `paths:` of the model in branchline.yaml", file.path),
             }),
             Self::NoSuchModel { .. } => Some("add the model to branchline.yaml on that branch".to_owned()),
-            Self::TrainingFailed { cause: Cause::DiskFull, .. } => {
-                Some("free space on the disk, then run the same again: this attempt does not count".to_owned())
+            Self::TrainingFailed { cause: Cause::DiskFull, exhausted: false, .. } => {
+                Some("free space on the disk, then run the same again: it begins the next attempt".to_owned())
             }
+            Self::TrainingFailed { cause: Cause::DiskFull, exhausted: true, model, .. } => Some(format!(
+                "its attempts are used up; free space on the disk, then: branchline train --model {model} --again --reason \"...\""
+            )),
             Self::TrainingFailed { cause: Cause::StoppedElsewhere, model, exhausted: false, .. } => Some(format!(
                 "somebody stopped it by other means than ours, so it is not repeated by itself; to train it after all: branchline train --model {model} --again --reason \"...\""
             )),
@@ -228,7 +232,20 @@ impl Reason {
             Self::DoesNotConverge { .. } | Self::PlanBroken { .. } => {
                 Some("this is a fault of Branchline: please report it with the output of `--format json`".to_owned())
             }
-            Self::Cancelled { .. } => Some("run the same again: it goes on where this one ended".to_owned()),
+            Self::Cancelled { stopped, left } => Some(
+                match (stopped.is_empty(), left.is_empty()) {
+                    (true, true) => "run the same again",
+                    (false, true) => "run the same again: a stopped training run is not resumed, the next attempt begins anew",
+                    (true, false) => "run the same again: it finds what is still running and finishes it",
+                    (false, false) => {
+                        "run the same again: it finishes what is still running, and begins anew what was stopped"
+                    }
+                }
+                .to_owned(),
+            ),
+            Self::TooManyAttempts(TooManyAttempts { model, .. }) => Some(format!(
+                "find out why the records of its training runs vanish, then: branchline train --model {model} --again --reason \"...\""
+            )),
             Self::TrainingOpen { .. } | Self::SourceTrainingOpen { .. } | Self::Left { .. } => {
                 Some("a later run of the same event, or `branchline reconcile`, finishes it".to_owned())
             }

@@ -596,6 +596,8 @@ pub enum Reason {
         /// Which.
         what: String,
     },
+    /// The run has begun as many training runs of a model as there may be attempts.
+    TooManyAttempts(crate::plan::evidence::TooManyAttempts),
     /// The run was stopped.
     Cancelled {
         /// What was stopped.

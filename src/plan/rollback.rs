@@ -161,5 +161,5 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
         expected_current: group.current_number(),
         by: goal.by.clone(),
     };
-    Ok((Decision::Act(vec![Step::Reject(ApprovalStep { change })]), vec![reason]))
+    Ok((Decision::Act(vec![Step::Reject(ApprovalStep { change, artifacts: Vec::new() })]), vec![reason]))
 }

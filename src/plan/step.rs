@@ -103,6 +103,9 @@ pub struct RegisterStep {
 pub struct ApprovalStep {
     /// What is written.
     pub change: ApprovalChange,
+    /// What the version consists of: verified before it becomes current. Not a part of what is printed.
+    #[serde(skip)]
+    pub artifacts: Vec<Artifact>,
 }
 
 /// Sets or lifts a freeze.

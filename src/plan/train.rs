@@ -387,11 +387,8 @@ fn after(
             if let Some(head) = push.overtaken.as_ref().filter(|_| !push.by_hand) {
                 return Err(superseded(push, head.clone()));
             }
-            // A full disk says nothing of the training: it uses no attempt up, and a later run tries again.
-            let failed = attempts
-                .iter()
-                .filter(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause != Cause::DiskFull))
-                .count() as u32;
+            // Every failed attempt counts, whatever its cause: no class of failure begins attempts without an end.
+            let failed = attempts.iter().filter(|t| matches!(t.state, TrainingState::Failed { .. })).count() as u32;
             let exhausted = failed >= rules.max_attempts;
             let passing = attempts
                 .iter()
@@ -399,6 +396,7 @@ fn after(
                 .take_while(|t| matches!(t.state, TrainingState::Failed { cause, .. } if cause.is_transient()))
                 .count() as u32;
             let automatic = cause.is_transient() && passing <= rules.max_auto_retries;
+            // A full disk says nothing of the training, so a later run tries again without being asked to.
             let asked = (goal.run_attempt > 1 || *cause == Cause::DiskFull)
                 && (training.origin.run_key.as_str(), training.origin.run_attempt)
                     != (goal.by.run_key.as_str(), goal.run_attempt);

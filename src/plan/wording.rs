@@ -10,6 +10,7 @@ use crate::plan::cloud;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::TooManyAttempts;
 use crate::plan::evidence::Unchanged;
 use crate::plan::gate::Answer;
 use crate::plan::gate::GateResult;
@@ -108,6 +109,7 @@ impl Reason {
             Self::TooBusy { .. } => "too-busy",
             Self::DoesNotConverge { .. } => "does-not-converge",
             Self::PlanBroken { .. } => "plan-broken",
+            Self::TooManyAttempts(_) => "too-many-attempts",
             Self::Cancelled { .. } => "cancelled",
             Self::Left { .. } => "left",
             Self::UnknownTree { .. } => "unknown-tree",
@@ -416,6 +418,9 @@ impl Reason {
                 format!("`{step}` said done, but nothing changed: the loop was ended instead of repeating it")
             }
             Self::PlanBroken { what } => format!("the plan broke its own rule and was not applied: {what}"),
+            Self::TooManyAttempts(TooManyAttempts { model, begun }) => format!(
+                "this run began {begun} training runs of {model}, and none of them counts: it begins no further one (max_attempts)"
+            ),
             Self::Cancelled { stopped, left } => {
                 let names = |list: &[crate::model::name::TrainingName]| {
                     list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")

@@ -96,7 +96,7 @@ pub trait Trainer: Send + Sync {
     ) -> Result<Option<WatchedTraining>, PortError>;
 
     /// Ends a training politely, then firmly, and returns when it has ended. Safe to repeat; one that has ended
-    /// already keeps its end.
+    /// already keeps its end, and one that this process is still preparing never begins. `NotFound`: there is none.
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError>;
 
     /// Lists all trainings of a project with what they take, and names what is not known among them.

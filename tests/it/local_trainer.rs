@@ -88,30 +88,30 @@ impl SourceMaterial for FolderMaterial {
 }
 
 /// A repository's folder, its home and its trainer.
-struct World {
+pub struct World {
     folder: tempfile::TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().expect("a temporary folder can be made") };
         fs::create_dir(world.path().join("code")).expect("it can be made");
         world
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn home(&self) -> Home {
+    pub fn home(&self) -> Home {
         Home::at(self.path().join(".branchline"))
     }
 
-    fn folder_of(&self, spec: &TrainingSpec) -> PathBuf {
+    pub fn folder_of(&self, spec: &TrainingSpec) -> PathBuf {
         self.home().trainings().join(spec.name.as_str())
     }
 
-    fn trainer(&self) -> LocalTrainer {
+    pub fn trainer(&self) -> LocalTrainer {
         self.trainer_with(PathBuf::from(env!("CARGO_BIN_EXE_branchline")))
     }
 
@@ -130,11 +130,11 @@ impl World {
     }
 
     /// Runs a command to its end.
-    async fn train(&self, command: &str) -> Training {
+    pub async fn train(&self, command: &str) -> Training {
         self.train_spec(&spec(command)).await
     }
 
-    async fn train_spec(&self, spec: &TrainingSpec) -> Training {
+    pub async fn train_spec(&self, spec: &TrainingSpec) -> Training {
         let trainer = self.trainer();
         assert_eq!(trainer.start(spec).await.expect("it starts"), StartedTraining::Fresh);
         ended(&trainer, &spec.name).await
@@ -150,7 +150,7 @@ fn trainer_that_points_at(root: &Path, worker: PathBuf, pointed: Vec<PointedData
     LocalTrainer::new(Home::at(root.join(".branchline")), root.to_owned(), worker, material)
 }
 
-fn project() -> ProjectName {
+pub fn project() -> ProjectName {
     ProjectName::parse("churn").expect("a name")
 }
 
@@ -162,7 +162,7 @@ fn channel(name: &str) -> ChannelName {
     ChannelName::parse(name).expect("a name")
 }
 
-fn spec(command: &str) -> TrainingSpec {
+pub fn spec(command: &str) -> TrainingSpec {
     let fingerprint = Fingerprint::from_digest(Sha256Digest::of(command.as_bytes()));
     let model = ModelName::parse("churn").expect("a name");
     let stage = StageName::parse("dev").expect("a name");
@@ -213,12 +213,12 @@ fn spec(command: &str) -> TrainingSpec {
     }
 }
 
-async fn seen(trainer: &LocalTrainer, name: &TrainingName) -> Training {
+pub async fn seen(trainer: &LocalTrainer, name: &TrainingName) -> Training {
     trainer.find(std::slice::from_ref(name)).await.expect("it can be looked up").pop().expect("it exists")
 }
 
 /// Watches a training to its end.
-async fn ended(trainer: &LocalTrainer, name: &TrainingName) -> Training {
+pub async fn ended(trainer: &LocalTrainer, name: &TrainingName) -> Training {
     let waiting = Stopwatch::start();
     let mut cursor = 0;
     while waiting.elapsed() < PATIENCE {
@@ -233,7 +233,7 @@ async fn ended(trainer: &LocalTrainer, name: &TrainingName) -> Training {
 }
 
 /// Waits until something holds.
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let waiting = Stopwatch::start();
     while !holds() {
         assert!(waiting.elapsed() < PATIENCE, "{what}: it never came to that");
@@ -241,14 +241,20 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn failure(training: &Training) -> (Cause, &str) {
+/// Waits until the command has printed that it is up.
+pub async fn runs(world: &World, spec: &TrainingSpec) {
+    let log = world.folder_of(spec).join("log.txt");
+    until("it prints", || fs::read_to_string(&log).is_ok_and(|text| text.contains("up\n"))).await;
+}
+
+pub fn failure(training: &Training) -> (Cause, &str) {
     match &training.state {
         TrainingState::Failed { cause, message, .. } => (*cause, message),
         other => panic!("it did not fail: {other:?}"),
     }
 }
 
-const MODEL: &str = "echo weights > $SM_MODEL_DIR/model.txt";
+pub const MODEL: &str = "echo weights > $SM_MODEL_DIR/model.txt";
 
 #[tokio::test]
 async fn a_training_makes_a_model_and_metrics() {
@@ -298,7 +304,7 @@ async fn the_command_sees_the_contract_and_nothing_else() {
 }
 
 /// Adds a channel to a specification.
-fn with_data(mut spec: TrainingSpec, uri: &str, kind: DatasetKind, digest: &str) -> TrainingSpec {
+pub fn with_data(mut spec: TrainingSpec, uri: &str, kind: DatasetKind, digest: &str) -> TrainingSpec {
     let source = DataSource { uri: uri.to_owned(), version: None, version_from: None };
     spec.settings.data.insert(channel("train"), source);
     let dataset = Dataset { uri: uri.to_owned(), kind, digest: digest.to_owned() };
@@ -438,7 +444,7 @@ async fn each_bad_end_has_its_cause() {
         ("echo bad labels > $SM_OUTPUT_DIR/failure; exit 1", Cause::Code, "bad labels ("),
         ("python3 -c 'import features.text'", Cause::Code, "add it to `paths`"),
         ("python3 train.py", Cause::Code, "if train.py is a file of this repository, add it to `paths`"),
-        ("head -c 9 /dev/zero > /dev/full || exit 1", Cause::DiskFull, "the disk was full"),
+        ("head -c 9 /dev/zero > /dev/full || exit 1", Cause::Code, "exited with code 1"),
         (
             "ln -s /etc/passwd $SM_MODEL_DIR/link; echo > $SM_MODEL_DIR/m",
             Cause::Code,
@@ -542,7 +548,7 @@ async fn a_time_limit_ends_the_whole_group() {
 }
 
 /// A zombie that nobody takes counts as gone: it runs nothing any more.
-fn is_gone(pid: &str) -> bool {
+pub fn is_gone(pid: &str) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
         Err(_) => true,
@@ -593,10 +599,9 @@ fn kill(pid: i32, signal: &str) {
 async fn a_killed_worker_is_lost_only_when_its_command_has_ended_too() {
     let world = World::new();
     let trainer = world.trainer();
-    let spec = spec(&format!("while [ ! -e go ]; do sleep 0.02; done; {MODEL}"));
+    let spec = spec(&format!("echo up; while [ ! -e go ]; do sleep 0.02; done; {MODEL}"));
     trainer.start(&spec).await.expect("it starts");
-    let group = world.folder_of(&spec).join("command.json");
-    until("the command runs", || group.exists()).await;
+    runs(&world, &spec).await;
     kill(worker_of(&spec).expect("it runs"), "-KILL");
     until("the worker is gone", || worker_of(&spec).is_none()).await;
     // The command goes on, so no other attempt may begin.
@@ -615,10 +620,9 @@ async fn a_killed_worker_is_lost_only_when_its_command_has_ended_too() {
 async fn a_command_without_its_worker_can_be_stopped() {
     let world = World::new();
     let trainer = world.trainer();
-    let spec = spec("while :; do sleep 0.05; done");
+    let spec = spec("echo up; while :; do sleep 0.05; done");
     trainer.start(&spec).await.expect("it starts");
-    let group = world.folder_of(&spec).join("command.json");
-    until("the command runs", || group.exists()).await;
+    runs(&world, &spec).await;
     kill(worker_of(&spec).expect("it runs"), "-KILL");
     trainer.stop(&spec.name, StopCause::Cancelled).await.expect("it stops");
     assert_eq!(failure(&seen(&trainer, &spec.name).await).0, Cause::LostWorker);

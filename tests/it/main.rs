@@ -15,6 +15,7 @@ mod github;
 mod identity;
 mod interleaving;
 mod local_artifacts;
+mod local_processes;
 mod local_registry;
 mod local_trainer;
 mod plan_properties;

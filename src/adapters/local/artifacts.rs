@@ -7,6 +7,7 @@ use crate::adapters::local::blob::Blobs;
 use crate::adapters::local::blob::check_file;
 use crate::adapters::local::blob::copy_hashed;
 use crate::adapters::local::blob::corrupt;
+use crate::adapters::local::bounded;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
 use crate::adapters::local::home::storage_error;
@@ -24,7 +25,6 @@ use crate::ports::error::PortErrorKind;
 use crate::ports::progress::Progress;
 use crate::ports::progress::Tick;
 use std::fs;
-use std::fs::File;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -121,7 +121,7 @@ impl LocalArtifacts {
         let (digest, location) = self.parse(artifact)?;
         let path = self.file(location);
         // A missing or unreadable source is told apart from a full disk on the other side.
-        let mut source = File::open(&path).map_err(|error| {
+        let mut source = bounded::open(&path).map_err(|error| {
             PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
                 .hint("The artifact was removed from outside; train again to make it anew.")
         })?;

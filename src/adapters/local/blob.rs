@@ -1,5 +1,6 @@
 //! Files known by the digest of their content. They appear whole, are read-only, and are never overwritten.
 
+use crate::adapters::local::bounded;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
 use crate::model::digest::Sha256Digest;
@@ -74,7 +75,7 @@ impl Blobs {
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<Stored, PortError> {
         let copying = |error| storage_error(&format!("copy {}", from.display()), &self.folder, error);
-        let mut source = File::open(from).map_err(|error| storage_error("read the file", from, error))?;
+        let mut source = bounded::open(from).map_err(|error| storage_error("read the file", from, error))?;
         let mut temporary = tempfile::Builder::new().prefix("blob-").tempfile_in(&self.temporary).map_err(copying)?;
         // Dropping the temporary file removes it, whatever fails from here on.
         let (digest, size) = copy_hashed(&mut source, temporary.as_file_mut(), on_bytes).map_err(copying)?;
@@ -136,11 +137,20 @@ impl Blobs {
         check_file(&self.path(digest), digest, on_bytes)
     }
 
-    /// Tells whether a stored file was touched since it was stored, without reading it.
-    pub(super) fn is_sealed(&self, digest: &Sha256Digest) -> bool {
-        fs::metadata(self.path(digest)).is_ok_and(|about| {
-            about.permissions().readonly() && about.modified().is_ok_and(|time| time == std::time::UNIX_EPOCH)
-        })
+    /// Copies a stored file to `to`, which does not exist yet, and verifies what arrived there. The copy shares nothing
+    /// with the stored file but, where the file system can, blocks that a write to either of them parts.
+    pub(super) fn copy_out(&self, digest: &Sha256Digest, to: &Path) -> Result<(), PortError> {
+        let stored = self.path(digest);
+        let mut from = bounded::open(&stored).map_err(|error| unreadable(&stored, error))?;
+        let copying = |error| storage_error("copy a stored file", to, error);
+        let mut copy = File::options().read(true).write(true).create_new(true).open(to).map_err(copying)?;
+        let (found, _) = copy_hashed(&mut from, &mut copy, &mut |_| {}).map_err(copying)?;
+        if found != *digest {
+            return Err(corrupt(&stored, digest, found));
+        }
+        let mut permissions = copy.metadata().map_err(copying)?.permissions();
+        permissions.set_readonly(true);
+        copy.set_permissions(permissions).map_err(copying)
     }
 
     /// Lists the stored files by path, and what lies between them without being one.
@@ -235,20 +245,22 @@ pub(super) fn check_file(
     expected: &Sha256Digest,
     on_bytes: &mut dyn FnMut(u64),
 ) -> Result<u64, PortError> {
-    let (found, size) = hash_file(path, on_bytes).map_err(|error| {
-        if error.kind() == io::ErrorKind::NotFound {
-            PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
-                .hint("The file was removed from outside; train again to make it anew.")
-        } else {
-            storage_error("read the file", path, error)
-        }
-    })?;
+    let (found, size) = hash_file(path, on_bytes).map_err(|error| unreadable(path, error))?;
     if found == *expected { Ok(size) } else { Err(corrupt(path, expected, found)) }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> PortError {
+    if error.kind() == io::ErrorKind::NotFound {
+        PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
+            .hint("The file was removed from outside; train again to make it anew.")
+    } else {
+        storage_error("read the file", path, error)
+    }
 }
 
 /// Hashes a file's content.
 pub(super) fn hash_file(path: &Path, on_bytes: &mut dyn FnMut(u64)) -> io::Result<(Sha256Digest, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = bounded::open(path)?;
     let mut hasher = sha2::Sha256::new();
     let size = hash_rest(&mut file, u64::MAX, &mut hasher, on_bytes)?;
     Ok((Sha256Digest::finish(hasher), size))

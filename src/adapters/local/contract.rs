@@ -71,6 +71,20 @@ impl MlPaths {
         self.output().join("intermediate")
     }
 
+    /// Returns the variables that name a place of the contract. Together they are unique to one training run on this
+    /// machine.
+    pub(super) fn places(&self) -> [(&'static str, PathBuf); 7] {
+        [
+            ("SM_MODEL_DIR", self.model()),
+            ("SM_OUTPUT_DIR", self.output()),
+            ("SM_OUTPUT_DATA_DIR", self.output_data()),
+            ("SM_OUTPUT_INTERMEDIATE_DIR", self.intermediate()),
+            ("SM_INPUT_DIR", self.input()),
+            ("SM_INPUT_CONFIG_DIR", self.config()),
+            ("SM_MODULE_DIR", self.code.clone()),
+        ]
+    }
+
     fn input(&self) -> PathBuf {
         self.ml.join("input")
     }
@@ -148,15 +162,7 @@ impl MlPaths {
 
         let mut variables: Vec<(OsString, OsString)> = Vec::new();
         let mut set = |name: String, value: OsString| variables.push((OsString::from(name), value));
-        for (name, path) in [
-            ("SM_MODEL_DIR", self.model()),
-            ("SM_OUTPUT_DIR", self.output()),
-            ("SM_OUTPUT_DATA_DIR", self.output_data()),
-            ("SM_OUTPUT_INTERMEDIATE_DIR", self.intermediate()),
-            ("SM_INPUT_DIR", self.input()),
-            ("SM_INPUT_CONFIG_DIR", self.config()),
-            ("SM_MODULE_DIR", self.code.clone()),
-        ] {
+        for (name, path) in self.places() {
             set(name.to_owned(), path.into_os_string());
         }
         for (name, text) in [

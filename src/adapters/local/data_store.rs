@@ -164,35 +164,18 @@ impl DataStore {
         })
     }
 
+    /// Gives a training run a copy of its own, verified. A link would let it write into what later runs get: a
+    /// read-only file can be made writable by its owner, who runs both.
     fn place_file(&self, digest: &Sha256Digest, to: &Path) -> Result<(), PortError> {
-        // A copy that somebody wrote to is read again before it is believed.
-        if !self.blobs.is_sealed(digest) {
-            self.blobs.check(digest, &mut |_| {}).map_err(|error| PortError {
-                hint: Some(format!(
-                    "Remove {}, then run again: it is made anew from the data.",
-                    self.blobs.path(digest).display()
-                )),
-                ..error
-            })?;
-        }
-        let placing = |error| storage_error("place data for training", to, error);
         if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(placing)?;
+            fs::create_dir_all(folder).map_err(|error| storage_error("place data for training", folder, error))?;
         }
-        link_or_copy(&self.blobs.path(digest), to).map_err(placing)
+        self.blobs.copy_out(digest, to).map_err(|error| match error.kind {
+            PortErrorKind::Corrupt => error.hint(format!(
+                "Remove {}, then run again: it is made anew from the data.",
+                self.blobs.path(digest).display()
+            )),
+            _ => error,
+        })
     }
-}
-
-/// Shares a read-only file where that is safe, else copies it.
-///
-/// For the superuser read-only means nothing: a training could write into the stored copy through the link.
-fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    let may_link = !rustix::process::geteuid().is_root();
-    #[cfg(not(unix))]
-    let may_link = false;
-    if may_link && fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to).map(|_| ())
 }

@@ -50,7 +50,7 @@ pub struct Failure<'a> {
     pub said: Option<String>,
     /// The checkout, to tell a file of the repository from one of the machine.
     pub code: &'a Path,
-    /// The disk has no room left.
+    /// The disk has no room left: a write of our own failed, or the file system says so.
     pub disk_full: bool,
 }
 
@@ -60,8 +60,8 @@ impl Failure<'_> {
         let command = short(self.command, 120);
         let last = self.tail.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty());
         let because = last.map(|line| format!(": {}", short(line, 240))).unwrap_or_default();
-        let full = self.disk_full || self.tail.iter().any(|line| line.contains("No space left on device"));
-        if full {
+        // A fact about the disk, never the words of a log: what any program prints there would decide about attempts.
+        if self.disk_full {
             return (Cause::DiskFull, format!("the disk was full while `{command}` ran{because}"));
         }
         let what = match (self.exit, self.exit.signal()) {
@@ -115,8 +115,17 @@ impl Failure<'_> {
 
 /// Says that a command used up its time.
 pub fn too_long(command: &str, limit: std::time::Duration) -> String {
-    let limit = jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |limit| format!("{limit:#}"));
-    format!("`{command}` ran longer than max_runtime ({limit}) and was ended")
+    format!("`{command}` ran longer than max_runtime ({}) and was ended", shown(limit))
+}
+
+/// Says that reading and packing what a command made used up the rest of its time.
+pub fn too_long_to_pack(command: &str, limit: std::time::Duration) -> String {
+    let limit = shown(limit);
+    format!("`{command}` exited, but reading and packing what it wrote took longer than max_runtime ({limit})")
+}
+
+fn shown(limit: std::time::Duration) -> String {
+    jiff::SignedDuration::try_from(limit).map_or_else(|_| "…".to_owned(), |limit| format!("{limit:#}"))
 }
 
 enum Missing {
@@ -192,8 +201,11 @@ mod tests {
         let (cause, text) = explain(Exit::Signal(11), &[]);
         assert_eq!(cause, Cause::Code);
         assert!(text.ends_with("signal 11 (segmentation fault)"), "{text}");
-        let (cause, _) = explain(Exit::Code(1), &["OSError: [Errno 28] No space left on device"]);
-        assert_eq!(cause, Cause::DiskFull);
+        for words in
+            ["OSError: [Errno 28] No space left on device", "Disk quota exceeded", "CapacityError", "worker lost"]
+        {
+            assert_eq!(explain(Exit::Code(1), &[words]).0, Cause::Code, "{words}");
+        }
     }
 
     #[test]

@@ -7,7 +7,6 @@
 //! code/           the checkout, the working folder of the command
 //! ml/             what a container would see as /opt/ml
 //! started.json    the worker has begun; never begun twice
-//! command.json    the process group of the command
 //! stop.json       somebody wants it to end
 //! log.txt, log-…  what the command printed
 //! model.tar.gz    the packed model
@@ -18,13 +17,21 @@
 //! worker holds it, and the command inherits it, so two attempts cannot run at once even where the worker was
 //! killed. A free lock with `started.json` and without `result.json` is a lost worker; that is computed whenever
 //! it is read, and stays true, because nobody begins a training twice.
+//!
+//! The command can write all of it, and can remove it. So nothing is read here without a limit or from anything but a
+//! regular file; and `attempts/<name>` beside the folders keeps what has begun, so that an attempt whose folder vanished
+//! still counts as one.
 
+use crate::adapters::local::bounded;
+use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::ending::EVIDENCE_LINES;
+use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
-use crate::adapters::local::home::write_whole;
 use crate::adapters::local::joblog;
+use crate::adapters::local::prepare::remove_folder;
+use crate::adapters::system;
 use crate::model::artifact::Artifact;
 use crate::model::metric::MetricName;
 use crate::model::metric::MetricNote;
@@ -50,16 +57,20 @@ use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
+/// The longest message of a failure that is read back, in characters.
+const MESSAGE_WIDTH: usize = 4000;
+
 /// The folder of one training attempt.
 #[derive(Debug, Clone)]
 pub(super) struct TrainingFolder {
     name: TrainingName,
     path: PathBuf,
     lock: PathBuf,
+    attempt: PathBuf,
 }
 
 /// What a training is: the part of the specification that every look needs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Card {
     pub(super) name: TrainingName,
     pub(super) project: ProjectName,
@@ -67,16 +78,17 @@ pub(super) struct Card {
     pub(super) origin: TrainingOrigin,
 }
 
+/// What has begun, kept outside of its folder.
+#[derive(Debug, Serialize, Deserialize)]
+struct Attempt {
+    card: Card,
+    at: jiff::Timestamp,
+}
+
 /// The worker has begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Started {
     pub(super) at: jiff::Timestamp,
-}
-
-/// The process group of the command, for the one case that nobody supervises it any more.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct CommandGroup {
-    pub(super) group: u32,
 }
 
 /// Somebody wants it to end.
@@ -90,6 +102,9 @@ pub(super) struct StopRequest {
 pub(super) struct EndRecord {
     pub(super) ended_at: jiff::Timestamp,
     pub(super) end: End,
+    /// How many of its processes could not be ended.
+    #[serde(default)]
+    pub(super) still_running: usize,
 }
 
 /// The end as it is stored.
@@ -117,22 +132,37 @@ impl End {
         Self::Succeeded { metrics, artifacts, notes }
     }
 
-    fn state(self) -> TrainingState {
+    /// Reads it back. The command could have written it: so the archive is the one of its folder whatever a record says,
+    /// and the evidence has the length that it has elsewhere.
+    fn state(self, archive: &Path) -> TrainingState {
+        let location = format!("file:{}", archive.display());
+        let here = |artifact: Artifact| Artifact { location: location.clone(), ..artifact };
         match self {
             Self::Succeeded { metrics, artifacts, notes } => TrainingState::Succeeded {
                 metrics: metrics
                     .into_iter()
                     .filter_map(|(name, text)| text.parse().ok().map(|value| (name, value)))
                     .collect(),
-                artifacts,
+                artifacts: artifacts.into_iter().map(here).collect(),
                 // Training reads the stored copy of exactly what was identified; it cannot move under way.
                 data_moved: false,
                 notes,
             },
-            Self::Failed { cause, message, log_tail } => TrainingState::Failed { cause, message, log_tail },
+            Self::Failed { cause, message, log_tail } => TrainingState::Failed {
+                cause,
+                message: cut(&message, MESSAGE_WIDTH),
+                log_tail: log_tail[log_tail.len().saturating_sub(EVIDENCE_LINES)..]
+                    .iter()
+                    .map(|line| cut(line, EVIDENCE_WIDTH))
+                    .collect(),
+            },
             Self::Stopped { cause } => TrainingState::Stopped { cause },
         }
     }
+}
+
+fn cut(text: &str, width: usize) -> String {
+    text.chars().take(width).collect()
 }
 
 /// Where a training stands, without what it is.
@@ -146,12 +176,14 @@ pub(super) enum Standing {
     Ended { started: Option<jiff::Timestamp>, record: EndRecord },
     /// It began, nobody runs it any more, and no end was written down.
     Lost { started: jiff::Timestamp },
+    /// It began, nobody runs it any more, and its folder was removed by somebody else than `prune`.
+    Vanished { started: jiff::Timestamp },
 }
 
 impl Standing {
     /// Tells whether nothing about it will change any more.
     pub(super) fn is_final(&self) -> bool {
-        matches!(self, Self::Ended { .. } | Self::Lost { .. })
+        matches!(self, Self::Ended { .. } | Self::Lost { .. } | Self::Vanished { .. })
     }
 }
 
@@ -166,6 +198,7 @@ impl TrainingFolder {
             name: name.clone(),
             path: home.trainings().join(text),
             lock: home.open_locks().join(text),
+            attempt: home.attempts().join(text),
         })
     }
 
@@ -204,7 +237,7 @@ impl TrainingFolder {
 
     /// Reads how far packing is: bytes done and in all.
     pub(super) fn packed_so_far(&self) -> Option<(u64, u64)> {
-        let text = std::fs::read_to_string(self.packing()).ok()?;
+        let text = String::from_utf8(bounded::read(&self.packing(), 64).ok()?).ok()?;
         let (done, total) = text.split_once(' ')?;
         Some((done.parse().ok()?, total.parse().ok()?))
     }
@@ -231,7 +264,18 @@ impl TrainingFolder {
         self.path.is_dir()
     }
 
+    /// Tells whether it ever was: its folder is there, or it vanished.
+    pub(super) fn is_known(&self) -> bool {
+        self.exists() || self.attempt.exists()
+    }
+
+    /// Reads what it is: of a folder that vanished, from the record of the attempt.
     pub(super) fn card(&self) -> Result<Card, PortError> {
+        if !self.exists()
+            && let Some(attempt) = self.attempt()?
+        {
+            return Ok(attempt.card);
+        }
         self.required("training.json")
     }
 
@@ -247,10 +291,6 @@ impl TrainingFolder {
         self.read("started.json")
     }
 
-    pub(super) fn command_group(&self) -> Result<Option<CommandGroup>, PortError> {
-        self.read("command.json")
-    }
-
     pub(super) fn stop_request(&self) -> Result<Option<StopRequest>, PortError> {
         self.read("stop.json")
     }
@@ -263,14 +303,62 @@ impl TrainingFolder {
         self.write("started.json", started)
     }
 
-    pub(super) fn write_command_group(&self, group: &CommandGroup) -> Result<(), PortError> {
-        // Without a sync: after a power failure no process is left that it could mean.
-        write_json_by(write_whole, &self.path.join("command.json"), group)
+    /// Keeps what has begun outside of the folder, before it begins.
+    pub(super) fn write_attempt(&self) -> Result<(), PortError> {
+        if let Some(folder) = self.attempt.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
+        }
+        write_json(&self.attempt, &Attempt { card: self.card()?, at: system::now() })
+    }
+
+    /// Forgets what has begun: the training run is removed on purpose.
+    pub(super) fn forget_attempt(&self) -> Result<(), PortError> {
+        match std::fs::remove_file(&self.attempt) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(storage_error("remove the record of the attempt", &self.attempt, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn attempt(&self) -> Result<Option<Attempt>, PortError> {
+        read_json(&self.attempt)
+    }
+
+    /// Returns the variables of the contract by which the processes of this training run are known: each names a place in
+    /// its folder.
+    pub(super) fn marks(&self) -> Vec<String> {
+        let mut places = vec![self.path.clone()];
+        places.extend(std::fs::canonicalize(&self.path).ok().filter(|path| *path != self.path));
+        let of = |place: &PathBuf| {
+            let paths = MlPaths::new(place.join("ml"), place.join("code"));
+            paths.places().map(|(name, path)| format!("{name}={}", path.display()))
+        };
+        places.iter().flat_map(of).collect()
     }
 
     /// Asks for the end. The first request gives the cause.
     pub(super) fn request_stop(&self, cause: StopCause) -> Result<(), PortError> {
-        if self.stop_request()?.is_none() { self.write("stop.json", &StopRequest { cause }) } else { Ok(()) }
+        match self.stop_request() {
+            Ok(Some(_)) => Ok(()),
+            // What cannot be read is no request of ours, and is replaced by one.
+            Ok(None) | Err(_) => self.write("stop.json", &StopRequest { cause }),
+        }
+    }
+
+    /// Writes the end down as its worker, which found none when it began: whatever is there now, the command put there.
+    pub(super) fn replace_end(&self, record: &EndRecord) -> Result<(), PortError> {
+        let path = self.path.join("result.json");
+        if path.is_dir() {
+            remove_folder(&path).map_err(|error| storage_error("write the training", &path, error))?;
+        }
+        self.write("result.json", record)?;
+        self.close()
+    }
+
+    /// Tells whether its lock is held, whatever its records say.
+    pub(super) fn is_running(&self) -> Result<bool, PortError> {
+        is_held(&self.lock)
     }
 
     /// Writes the end down, once: whoever holds the lock calls it, and an end that is there already stays.
@@ -278,6 +366,10 @@ impl TrainingFolder {
         if self.end()?.is_none() {
             self.write("result.json", record)?;
         }
+        self.close()
+    }
+
+    fn close(&self) -> Result<(), PortError> {
         // From here on the end is told by the record, and the training is listed as open no more.
         match std::fs::remove_file(&self.lock) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -290,21 +382,32 @@ impl TrainingFolder {
     /// Tells where it stands. `None`: there is no such training.
     pub(super) fn standing(&self) -> Result<Option<Standing>, PortError> {
         if !self.exists() {
-            return Ok(None);
+            return self.vanished();
         }
-        if let Some(record) = self.end()? {
-            return Ok(Some(self.ended(record)?));
+        match self.end() {
+            Ok(Some(record)) => return Ok(Some(self.ended(record))),
+            // Its command put it there; its worker will replace it.
+            Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
+            other => drop(other?),
         }
-        let Some(started) = self.started()? else { return Ok(Some(Standing::Prepared)) };
+        let Some(started) = self.began()? else { return Ok(Some(Standing::Prepared)) };
         if is_held(&self.lock)? {
-            return Ok(Some(Standing::Open { started: started.at }));
+            return Ok(Some(Standing::Open { started }));
         }
         // The end is written before the lock becomes free, so now it must be there, if there is one.
         if let Some(record) = self.end()? {
-            return Ok(Some(self.ended(record)?));
+            return Ok(Some(self.ended(record)));
         }
         // Unless the folder was removed between two looks.
-        Ok(self.exists().then_some(Standing::Lost { started: started.at }))
+        if self.exists() { Ok(Some(Standing::Lost { started })) } else { self.vanished() }
+    }
+
+    /// Tells where it stands without its folder.
+    fn vanished(&self) -> Result<Option<Standing>, PortError> {
+        let Some(attempt) = self.attempt()? else { return Ok(None) };
+        let started = attempt.at;
+        // What it began may still run.
+        Ok(Some(if is_held(&self.lock)? { Standing::Open { started } } else { Standing::Vanished { started } }))
     }
 
     /// Tells whether its worker lives, as opposed to a command that outlived it.
@@ -317,7 +420,7 @@ impl TrainingFolder {
         let Some(standing) = self.standing()? else { return Ok(None) };
         match self.training_with(standing) {
             // It was removed between two looks.
-            Err(_) if !self.exists() => Ok(None),
+            Err(_) if !self.exists() && self.vanished()?.is_none() => Ok(None),
             result => result.map(Some),
         }
     }
@@ -328,7 +431,9 @@ impl TrainingFolder {
         let (started_at, ended_at, state) = match standing {
             Standing::Prepared => (None, None, TrainingState::Prepared),
             Standing::Open { started } => (Some(started), None, TrainingState::Open),
-            Standing::Ended { started, record } => (started, Some(record.ended_at), record.end.state()),
+            Standing::Ended { started, record } => {
+                (started, Some(record.ended_at), record.end.state(&self.model_archive()))
+            }
             Standing::Lost { started } => {
                 let state = TrainingState::Failed {
                     cause: Cause::LostWorker,
@@ -340,9 +445,15 @@ impl TrainingFolder {
                 let ended = joblog::last_change(&self.path).unwrap_or(started).max(started);
                 (Some(started), Some(ended), state)
             }
+            Standing::Vanished { started } => {
+                let message = format!("its folder {} was removed, and with it what it made", self.path.display());
+                let state = TrainingState::Failed { cause: Cause::LostWorker, message, log_tail: Vec::new() };
+                (Some(started), Some(started), state)
+            }
         };
+        // The folder's name is what it is known by; what stands in its records cannot make it another one.
         Ok(Training {
-            name: card.name,
+            name: self.name.clone(),
             attempt: card.attempt,
             origin: card.origin,
             started_at,
@@ -353,8 +464,19 @@ impl TrainingFolder {
         })
     }
 
-    fn ended(&self, record: EndRecord) -> Result<Standing, PortError> {
-        Ok(Standing::Ended { started: self.started()?.map(|started| started.at), record })
+    fn ended(&self, record: EndRecord) -> Standing {
+        // The end says all that matters; without the beginning only a duration is missing.
+        Standing::Ended { started: self.began().unwrap_or_default(), record }
+    }
+
+    /// Reads when it began: from the record outside of its folder, where the one inside cannot be read.
+    fn began(&self) -> Result<Option<jiff::Timestamp>, PortError> {
+        match self.started() {
+            Err(error) if error.kind == PortErrorKind::Corrupt => {
+                self.attempt()?.map(|attempt| Some(attempt.at)).ok_or(error)
+            }
+            other => Ok(other?.map(|started| started.at)),
+        }
     }
 
     fn required<T: DeserializeOwned>(&self, file: &str) -> Result<T, PortError> {
@@ -365,25 +487,30 @@ impl TrainingFolder {
     }
 
     fn read<T: DeserializeOwned>(&self, file: &str) -> Result<Option<T>, PortError> {
-        let path = self.path.join(file);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(storage_error("read the training", &path, error)),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            PortError::because(PortErrorKind::Corrupt, format!("read the training ({})", path.display()), error).hint(
-                format!(
-                    "Look at {} and move it away; the next run then trains again under the same name.",
-                    self.path.display()
-                ),
-            )
-        })
+        read_json(&self.path.join(file))
     }
 
     fn write<T: Serialize>(&self, file: &str, value: &T) -> Result<(), PortError> {
         write_json(&self.path.join(file), value)
     }
+}
+
+/// Reads a record. `None`: there is none.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, PortError> {
+    let corrupt = |why: &dyn std::fmt::Display| {
+        PortError::because(PortErrorKind::Corrupt, format!("read the training ({})", path.display()), why.to_string())
+            .hint(format!(
+                "Look at {} and move it away; the next run then begins the next attempt.",
+                path.parent().unwrap_or(path).display()
+            ))
+    };
+    let bytes = match bounded::read(path, bounded::RECORD_LIMIT) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if bounded::is_unusable(&error) => return Err(corrupt(&error)),
+        Err(error) => return Err(storage_error("read the training", path, error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| corrupt(&error))
 }
 
 /// Writes a record, whole or not at all, and durably.
@@ -417,9 +544,11 @@ fn write_json_by<T: Serialize>(
 ///
 /// Asking takes the lock for an instant, shared; so whoever wants it for good tries more than once.
 fn is_held(lock: &Path) -> Result<bool, PortError> {
-    let file = match File::open(lock) {
+    let file = match bounded::open(lock) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        // No lock of ours: nobody can hold it.
+        Err(error) if bounded::is_unusable(&error) => return Ok(false),
         Err(error) => return Err(storage_error("look at the lock", lock, error)),
     };
     match file.try_lock_shared() {
@@ -432,7 +561,7 @@ fn is_held(lock: &Path) -> Result<bool, PortError> {
 /// Takes a lock for good, creating its file. `None`: somebody else holds it.
 pub(super) fn take_lock(lock: &Path) -> Result<Option<File>, PortError> {
     let failed = |error| storage_error("take the lock", lock, error);
-    let file = File::options().create(true).truncate(false).write(true).open(lock).map_err(failed)?;
+    let file = bounded::open_to_write(lock).map_err(failed)?;
     for round in 0..40_u64 {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
@@ -463,7 +592,7 @@ mod tests {
         let metrics: Metrics = [(MetricName::parse("accuracy").expect("a name"), value)].into();
         let text = serde_json::to_string(&End::succeeded(&metrics, Vec::new(), Vec::new())).expect("it can be written");
         let end: End = serde_json::from_str(&text).expect("it can be read");
-        match end.state() {
+        match end.state(Path::new("model.tar.gz")) {
             TrainingState::Succeeded { metrics: read, .. } => assert_eq!(read, metrics),
             other => panic!("not {other:?}"),
         }

@@ -8,6 +8,7 @@
 //! branchline.db         the registry
 //! trainings/<name>/     one training attempt
 //! open/<name>           its lock, while it is open
+//! attempts/<name>       that it has begun, kept for as long as nobody prunes it
 //! artifacts/sha256/…    artifacts by content
 //! data/sha256/…         copies of local data by content
 //! data-cache.json       which local file had which content, so that it is not read again
@@ -57,7 +58,9 @@ impl Home {
         let failed = |path: &Path, error: io::Error| storage_error("prepare the local home", path, error);
         private_folder(&self.root).map_err(|error| failed(&self.root, error))?;
         self.ignore_in_git().map_err(|error| failed(&self.root, error))?;
-        for folder in [self.trainings(), self.open_locks(), self.artifacts(), self.data(), self.temporary()] {
+        let folders =
+            [self.trainings(), self.open_locks(), self.attempts(), self.artifacts(), self.data(), self.temporary()];
+        for folder in folders {
             if !folder.is_dir() {
                 private_folder(&folder).map_err(|error| failed(&folder, error))?;
             }
@@ -106,6 +109,11 @@ impl Home {
     /// Returns the folder of the locks of open trainings.
     pub fn open_locks(&self) -> PathBuf {
         self.root.join("open")
+    }
+
+    /// Returns the folder of the records of what has begun.
+    pub fn attempts(&self) -> PathBuf {
+        self.root.join("attempts")
     }
 
     /// Returns the folder of the artifacts.

@@ -15,6 +15,7 @@ use crate::model::training::Training;
 use crate::model::training::TrainingState;
 use crate::ports::error::PortError;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::fs;
 use std::fs::DirEntry;
 use std::io;
@@ -27,9 +28,16 @@ const OUR_PREFIXES: [&str; 4] = ["training-", "removed-", "blob-", ".new-"];
 /// Lists the trainings of a project. Those of other projects, and what cannot be read, are named as unknown.
 pub(super) fn trainings(home: &Home, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
     let mut held = Held::default();
-    for entry in entries(&home.trainings(), "list the trainings")? {
+    // The records of attempts name those whose folders vanished.
+    let records = entries(&home.attempts(), "list the attempts")?;
+    let folders = entries(&home.trainings(), "list the trainings")?;
+    let mut seen = BTreeSet::new();
+    for entry in folders.into_iter().chain(records) {
         let name = entry.file_name().into_string().unwrap_or_default();
-        let folder = TrainingFolder::of(home, &TrainingName::reported(&name)).filter(TrainingFolder::exists);
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let folder = TrainingFolder::of(home, &TrainingName::reported(&name)).filter(TrainingFolder::is_known);
         let known = folder.as_ref().and_then(|folder| {
             let ours = folder.card().ok().is_some_and(|card| card.project == *project);
             if ours { folder.training().ok().flatten() } else { None }

@@ -5,6 +5,7 @@
 //! Every file holds whole lines of valid UTF-8. What a line overwrote by carriage returns (progress bars) is
 //! dropped, as a terminal would show it, and a line is cut at 64 KiB.
 
+use crate::adapters::local::bounded;
 use std::collections::VecDeque;
 use std::fs;
 use std::fs::File;
@@ -24,6 +25,8 @@ const SEGMENT_LIMIT: u64 = 4 << 20;
 const SEGMENTS_KEPT: usize = 2;
 /// The longest line that is kept whole, in bytes.
 const LINE_LIMIT: usize = 64 << 10;
+/// How many entries of the folder are looked at for files of the log.
+const ENTRIES_LIMIT: usize = 10_000;
 /// How much one look at the log reads at most.
 const READ_LIMIT: u64 = 1 << 20;
 
@@ -82,15 +85,24 @@ impl LogWriter {
         // The oldest goes first, so that the limit holds at every moment.
         while self.later.len() >= SEGMENTS_KEPT {
             if let Some(oldest) = self.later.pop_front() {
-                fs::remove_file(oldest)?;
+                remove(&oldest)?;
             }
         }
         let path = self.folder.join(format!("log-{:020}.txt", self.offset));
-        self.file = File::create(&path)?;
+        // The command may have put something under this name: a pipe would hold the log, and the command with it.
+        remove(&path)?;
+        self.file = File::create_new(&path)?;
         self.later.push_back(path);
         self.written = 0;
         self.limit = SEGMENT_LIMIT;
         Ok(())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -192,7 +204,8 @@ pub(super) fn read_from(folder: &Path, cursor: u64) -> io::Result<Reading> {
 fn try_read_from(folder: &Path, cursor: u64) -> io::Result<Reading> {
     let mut lines = Vec::new();
     for (start, path) in files(folder)? {
-        let size = fs::metadata(&path)?.len();
+        let Some(mut file) = open(&path)? else { continue };
+        let size = file.metadata()?.len();
         if start.saturating_add(size) <= cursor {
             continue;
         }
@@ -202,14 +215,13 @@ fn try_read_from(folder: &Path, cursor: u64) -> io::Result<Reading> {
         } else {
             cursor
         };
-        let mut file = File::open(&path)?;
         file.seek(SeekFrom::Start(from - start))?;
         let mut bytes = Vec::new();
         file.take(READ_LIMIT).read_to_end(&mut bytes)?;
         // Its last line may be half written at this moment.
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
         lines.extend(String::from_utf8_lossy(&bytes[..whole]).lines().map(str::to_owned));
-        return Ok(Reading { lines, cursor: from + whole as u64 });
+        return Ok(Reading { lines, cursor: from.saturating_add(whole as u64) });
     }
     Ok(Reading { lines, cursor })
 }
@@ -218,8 +230,9 @@ fn try_read_from(folder: &Path, cursor: u64) -> io::Result<Reading> {
 pub(super) fn tail(folder: &Path, count: usize) -> io::Result<Vec<String>> {
     let mut lines: VecDeque<String> = VecDeque::new();
     for (_, path) in files(folder)?.into_iter().rev() {
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
+        let mut file = match open(&path) {
+            Ok(Some(file)) => file,
+            Ok(None) => continue,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -250,10 +263,20 @@ pub(super) fn last_change(folder: &Path) -> Option<jiff::Timestamp> {
     jiff::Timestamp::try_from(fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
-/// Lists the files of the log with the offset at which each begins, in order.
+/// Opens a file of the log. `None`: something else has its name, so that there is nothing to read.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match bounded::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if bounded::is_unusable(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Lists the files of the log with the offset at which each begins, in order. Of a folder with more entries than a
+/// training run has reason to make, only some are looked at.
 fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(folder)?.take(ENTRIES_LIMIT) {
         let entry = entry?;
         let name = entry.file_name();
         let Some(name) = name.to_str() else { continue };
@@ -333,7 +356,7 @@ mod tests {
             let folder = tempfile::tempdir().expect("a temporary folder can be made");
             fs::write(folder.path().join("log.txt"), &bytes).expect("a file can be written");
             // Not one of ours, and at the edge of what a number can be.
-            fs::write(folder.path().join("log-18446744073709551615.txt"), "x").expect("a file can be written");
+            fs::write(folder.path().join("log-18446744073709551615.txt"), "x\ny").expect("a file can be written");
             let _ = read_from(folder.path(), cursor).expect("it can be read");
             fs::remove_file(folder.path().join("log-18446744073709551615.txt")).expect("a file can be removed");
             let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
@@ -381,6 +404,32 @@ mod tests {
         fs::write(folder.path().join("log.txt"), "one\ntw").expect("it can be written");
         let reading = read_from(folder.path(), 0).expect("it can be read");
         assert_eq!(reading, Reading { lines: vec!["one".to_owned()], cursor: 4 });
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_the_command_put_in_place_of_the_log_holds_nobody() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let make_pipe = |name: &str| {
+            let status = std::process::Command::new("mkfifo").arg(folder.path().join(name)).status();
+            assert!(status.expect("mkfifo runs").success());
+        };
+        let mut log = LogWriter::create(folder.path()).expect("it can be made");
+        log.append("first\n");
+        fs::remove_file(folder.path().join("log.txt")).expect("it can be removed");
+        make_pipe("log.txt");
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("log-00000000000000000001.txt")).expect("it can be");
+        assert_eq!(tail(folder.path(), 3).expect("it can be read"), Vec::<String>::new());
+        assert_eq!(read_from(folder.path(), 0).expect("it can be read").lines, Vec::<String>::new());
+
+        // The next file of the log has a name that the command can tell beforehand.
+        let block = "0123456789abcde\n".repeat(4096);
+        make_pipe(&format!("log-{:020}.txt", 6 + 127 * block.len()));
+        for _ in 0..128 {
+            log.append(&block);
+        }
+        assert!(log.failure().is_none(), "{:?}", log.failure());
+        assert_eq!(tail(folder.path(), 1).expect("it can be read"), ["0123456789abcde"]);
     }
 
     #[test]

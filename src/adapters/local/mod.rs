@@ -21,6 +21,7 @@ pub mod trainer;
 pub mod worker;
 
 mod blob;
+mod bounded;
 mod contract;
 mod data_store;
 mod devices;
@@ -31,6 +32,7 @@ mod joblog;
 mod metrics_file;
 mod pointed;
 mod process;
+mod process_tree;
 mod python_path;
 mod reach;
 mod workers;

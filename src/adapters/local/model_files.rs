@@ -5,6 +5,7 @@
 //! nobody writes it any more. Deliberately absent: packing (`pack`).
 
 use crate::adapters::local::pack::PackError;
+use crate::adapters::local::pack::Stopped;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
 use crate::adapters::local::regular::RegularError;
@@ -15,6 +16,8 @@ use std::io::Read;
 use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 /// Something in the folder of a model.
@@ -52,6 +55,11 @@ impl Stamp {
 
 /// Lists the folder, sorted by the bytes of the paths. A folder comes before what is in it.
 pub(super) fn list(dir: &Path) -> Result<Vec<Entry>, PackError> {
+    list_until(dir, &AtomicBool::new(false))
+}
+
+/// Lists as [`list`] does, until `stop` is set: then it fails soon.
+pub(super) fn list_until(dir: &Path, stop: &AtomicBool) -> Result<Vec<Entry>, PackError> {
     let unreadable = |path: &Path, source| PackError::Read { path: path.to_owned(), source };
     let about = fs::symlink_metadata(dir).map_err(|source| unreadable(dir, source))?;
     if !about.is_dir() {
@@ -59,6 +67,9 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Entry>, PackError> {
     }
     let mut entries = Vec::new();
     for found in walkdir::WalkDir::new(dir).min_depth(1) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(unreadable(dir, io::Error::other(Stopped)));
+        }
         let found = found.map_err(|error| {
             let path = error.path().unwrap_or(dir).to_owned();
             PackError::Read { path, source: error.into_io_error().unwrap_or_else(|| io::Error::other("a loop")) }

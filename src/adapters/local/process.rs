@@ -1,8 +1,10 @@
-//! The command's processes: begun as a group, ended as a group, politely and then firmly.
+//! The command's processes: begun as a group, and ended with all that they started, politely and then firmly.
 //!
-//! The one file that depends on the operating system. Elsewhere than on Unix only the first process is ended, and
-//! the lock is the worker's alone.
+//! On Linux that includes what left the group (`process_tree`). On other Unix systems only the group can be ended; elsewhere
+//! only the first process, and the lock is the worker's alone.
 
+use crate::adapters::local::process_tree;
+use crate::adapters::local::process_tree::Process;
 use crate::adapters::system::Stopwatch;
 use std::fs::File;
 use std::io;
@@ -14,8 +16,10 @@ use std::time::Duration;
 /// How long a group may take to end by itself once it was asked to. The cloud gives two minutes; here a person
 /// waits at a terminal, and a cancelled run has seven seconds in all.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-/// What is left of a group after its first process ended by itself gets less: nobody waits for its result.
+/// What is left of a command after its first process ended gets less: nobody waits for its result.
 const LEFTOVER_GRACE: Duration = Duration::from_secs(1);
+/// How long killed processes may take to be gone. The system delays it while a process waits for a disk.
+const FIRM_LIMIT: Duration = Duration::from_secs(1);
 
 /// Makes a write beyond the file size limit (`ulimit -f`) an error that can be told, instead of a signal that ends
 /// this process. Commands that it starts keep the system's behaviour.
@@ -33,14 +37,16 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Begins the command in a group of its own. It inherits the lock, and keeps it for as long as any process of
-    /// it lives that did not close it.
+    /// Begins the command in a group of its own, as the only child of this process. It inherits the lock, and keeps it
+    /// for as long as any process of it lives that did not close it.
     pub(super) fn begin(command: &mut Command, lock: &File) -> io::Result<Self> {
         #[cfg(unix)]
         {
             use rustix::io::FdFlags;
             use rustix::io::fcntl_setfd;
             use std::os::unix::process::CommandExt as _;
+            // Before the first child: whatever loses its parent is ours from then on.
+            process_tree::become_subreaper();
             command.process_group(0);
             fcntl_setfd(lock, FdFlags::empty())?;
             let child = command.spawn();
@@ -81,36 +87,72 @@ impl Group {
         }
     }
 
-    /// Ends the first process and the whole group: politely, then firmly.
-    pub(super) fn end(mut self) -> io::Result<ExitStatus> {
-        signal(self.number(), Firmness::Polite);
-        let waiting = Stopwatch::start();
-        while !self.has_exited()? && waiting.elapsed() < GRACE {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        if !self.has_exited()? {
-            signal(self.number(), Firmness::Firm);
-            #[cfg(not(unix))]
-            self.child.kill()?;
-        }
-        self.finish()
+    /// Tells whether processes of the command still run after its first one ended. Where the system does not tell,
+    /// there are none.
+    pub(super) fn has_left_processes(&self) -> bool {
+        process_tree::descendants().is_some_and(|living| !living.is_empty())
     }
 
-    /// Takes the status of the first process, and ends what it left behind in its group.
-    pub(super) fn finish(mut self) -> io::Result<ExitStatus> {
-        let group = self.number();
-        signal(group, Firmness::Polite);
-        let status = self.child.wait()?;
-        let waiting = Stopwatch::start();
-        while is_alive(group) {
-            if waiting.elapsed() >= LEFTOVER_GRACE {
-                signal(group, Firmness::Firm);
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(status)
+    /// Ends the command and all that it started: politely, and after the grace firmly.
+    pub(super) fn end(self) -> io::Result<Remains> {
+        self.clear(GRACE)
     }
+
+    /// Ends what a command that has exited left behind, and takes its status.
+    pub(super) fn finish(self) -> io::Result<Remains> {
+        self.clear(LEFTOVER_GRACE)
+    }
+
+    fn clear(mut self, grace: Duration) -> io::Result<Remains> {
+        let waiting = Stopwatch::start();
+        self.signal_all(Firmness::Polite);
+        let mut running = self.count_running()?;
+        while running > 0 && waiting.elapsed() < grace + FIRM_LIMIT {
+            if waiting.elapsed() >= grace {
+                // Each time anew: what is being ended may start something meanwhile.
+                self.signal_all(Firmness::Firm);
+                #[cfg(not(unix))]
+                self.child.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(15));
+            running = self.count_running()?;
+        }
+        let status = self.child.try_wait()?;
+        Ok(Remains { status, running })
+    }
+
+    /// Signals the group, and each descendant that left it.
+    fn signal_all(&self, firmness: Firmness) {
+        let group = self.number();
+        signal(group, firmness);
+        for process in process_tree::descendants().unwrap_or_default() {
+            if process.group != group {
+                signal_one(process, firmness);
+            }
+        }
+    }
+
+    /// Counts what still runs of the command. Where only the group is known, it counts as one.
+    fn count_running(&mut self) -> io::Result<usize> {
+        match process_tree::descendants() {
+            Some(living) => Ok(living.len()),
+            None => Ok(usize::from(self.child.try_wait()?.is_none() || is_alive(self.number()))),
+        }
+    }
+
+    /// Takes the status of processes that the command left behind and that have ended meanwhile.
+    pub(super) fn reap_adopted(&self) {
+        process_tree::reap_adopted(self.number());
+    }
+}
+
+/// What is left of a command after it was ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Remains {
+    /// How its first process ended. `None`: it did not.
+    pub(super) status: Option<ExitStatus>,
+    /// How many of its processes could not be ended.
+    pub(super) running: usize,
 }
 
 /// How a group is asked to end.
@@ -122,22 +164,27 @@ pub(super) enum Firmness {
     Firm,
 }
 
+#[cfg(unix)]
+impl Firmness {
+    fn signal(self) -> rustix::process::Signal {
+        match self {
+            Self::Polite => rustix::process::Signal::TERM,
+            Self::Firm => rustix::process::Signal::KILL,
+        }
+    }
+}
+
 /// Asks a group to end. One that is gone is no failure.
 #[cfg(unix)]
-pub(super) fn signal(group: u32, firmness: Firmness) {
-    use rustix::process::Signal;
-    let signal = match firmness {
-        Firmness::Polite => Signal::TERM,
-        Firmness::Firm => Signal::KILL,
-    };
+fn signal(group: u32, firmness: Firmness) {
     if let Some(pid) = pid(group) {
         // Nothing can be done about a process that refuses: the lock tells that it lives.
-        let _ = rustix::process::kill_process_group(pid, signal);
+        let _ = rustix::process::kill_process_group(pid, firmness.signal());
     }
 }
 
 #[cfg(not(unix))]
-pub(super) fn signal(_group: u32, _firmness: Firmness) {}
+fn signal(_group: u32, _firmness: Firmness) {}
 
 #[cfg(unix)]
 fn is_alive(group: u32) -> bool {
@@ -150,17 +197,30 @@ fn is_alive(_group: u32) -> bool {
 }
 
 #[cfg(unix)]
-fn pid(number: u32) -> Option<rustix::process::Pid> {
+pub(super) fn pid(number: u32) -> Option<rustix::process::Pid> {
     // 0 and 1 would mean "my own group" and "everybody".
     rustix::process::Pid::from_raw(i32::try_from(number).ok()?).filter(|pid| pid.as_raw_nonzero().get() > 1)
 }
 
-/// Tells whether the first process of a group is known to be the command of this training: its environment names
-/// the training. Where the system does not tell (anywhere but on Linux), the answer is no.
-pub(super) fn is_command_of(group: u32, variable: &str) -> bool {
-    std::fs::read(format!("/proc/{group}/environ"))
-        .is_ok_and(|bytes| bytes.split(|b| *b == 0).any(|entry| entry == variable.as_bytes()))
+/// Signals the processes of a training run that no worker supervises any more. They are known by their environment,
+/// which names the folder; where the system does not tell (anywhere but on Linux), there are none.
+pub(super) fn signal_marked(marks: &[String], firmness: Firmness) {
+    for process in process_tree::marked(marks) {
+        signal_one(process, firmness);
+    }
 }
+
+#[cfg(unix)]
+fn signal_one(process: Process, firmness: Firmness) {
+    // Between the list and here its number may have become another's.
+    if let Some(pid) = pid(process.pid).filter(|_| process.is_alive()) {
+        // One that is gone, or that belongs to another user, shows in the next count.
+        let _ = rustix::process::kill_process(pid, firmness.signal());
+    }
+}
+
+#[cfg(not(unix))]
+fn signal_one(_process: Process, _firmness: Firmness) {}
 
 /// Tells whether the file system of a path has no room left for even a small file.
 pub(super) fn is_out_of_space(path: &std::path::Path) -> bool {

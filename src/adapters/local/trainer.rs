@@ -3,6 +3,7 @@
 //! A training outlives the run that began it; any later run finds it by its name and goes on from there. What runs is
 //! told by the state of its folder (`folder`), the supervising itself is the worker's (`worker`).
 
+use crate::adapters::local::bounded;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
 use crate::adapters::local::folder::Standing;
@@ -40,6 +41,7 @@ use crate::ports::trainer::StartedTraining;
 use crate::ports::trainer::Trainer;
 use crate::ports::trainer::TrainingSpec;
 use crate::ports::trainer::WatchedTraining;
+use std::collections::HashSet;
 use std::fs;
 use std::fs::File;
 use std::io;
@@ -47,6 +49,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a worker may take to begin, on a machine that does something else.
@@ -66,6 +71,8 @@ pub struct LocalTrainer {
     worker: PathBuf,
     material: Arc<dyn SourceMaterial>,
     workers: Workers,
+    /// What this process may not begin any more, because it was told to stop it.
+    stopped: Arc<Mutex<HashSet<TrainingName>>>,
 }
 
 impl LocalTrainer {
@@ -73,7 +80,7 @@ impl LocalTrainer {
     /// the program that has the command `train-worker`: our own; `material` gives what a commit holds.
     pub fn new(home: Home, root: PathBuf, worker: PathBuf, material: Arc<dyn SourceMaterial>) -> Self {
         let places = DataPlaces::new(&home, root, DataReach::Machine);
-        Self { home, places, worker, material, workers: Workers::default() }
+        Self { home, places, worker, material, workers: Workers::default(), stopped: Arc::default() }
     }
 
     /// Reads data only in these places.
@@ -113,13 +120,14 @@ impl LocalTrainer {
                 }
             }
             let failed = |error| storage_error("remove the training", folder.path(), error);
+            folder.forget_attempt()?;
+            if !folder.exists() {
+                return remove_lock(&folder).map(|()| true);
+            }
             // Out of sight first: a half removed training must never be found.
             let gone = tempfile::Builder::new().prefix("removed-").tempdir_in(&aside).map_err(failed)?.keep();
             fs::rename(folder.path(), gone.join("training")).map_err(failed)?;
-            match fs::remove_file(folder.lock_path()) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                Ok(()) | Err(_) => {}
-            }
+            remove_lock(&folder)?;
             remove_folder(&gone).map_err(failed)?;
             Ok(true)
         })
@@ -143,10 +151,11 @@ impl LocalTrainer {
         })?;
         let started = match folder.standing()? {
             Some(Standing::Prepared) => StartedTraining::Found,
-            Some(Standing::Open { .. } | Standing::Ended { .. } | Standing::Lost { .. }) => {
-                return Ok(StartedTraining::Found);
-            }
+            Some(
+                Standing::Open { .. } | Standing::Ended { .. } | Standing::Lost { .. } | Standing::Vanished { .. },
+            ) => return Ok(StartedTraining::Found),
             None => {
+                wait_for_the_last(&folder)?;
                 let preparation =
                     Preparation { home: &self.home, places: &self.places, material: self.material.as_ref(), spec };
                 if preparation.run(&folder)? { StartedTraining::Fresh } else { StartedTraining::Found }
@@ -179,11 +188,18 @@ impl LocalTrainer {
             .stderr(log);
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        // Held until the worker is there: whoever stops it now stops either this or the worker.
+        let stopped = self.locked();
+        if stopped.contains(folder.name()) {
+            let doing = format!("begin training {}", folder.name());
+            return Err(PortError::because(PortErrorKind::Storage, doing, "this run was told to stop it"));
+        }
         let worker = command.spawn().map_err(|error| {
             let doing = format!("start the training worker {}", self.worker.display());
             PortError::because(PortErrorKind::Storage, doing, error)
                 .hint("Was the program moved or replaced while it ran? Run again with the installed one.")
         })?;
+        drop(stopped);
         let heard = self.workers.follow(folder.name(), worker);
         let waiting = Stopwatch::start();
         let mut in_peace = false;
@@ -201,7 +217,8 @@ impl LocalTrainer {
                 return Ok(());
             }
             if failed || waiting.elapsed() > BEGIN {
-                let said = fs::read_to_string(folder.worker_log()).unwrap_or_default();
+                let said = bounded::read(&folder.worker_log(), bounded::RECORD_LIMIT).unwrap_or_default();
+                let said = String::from_utf8_lossy(&said);
                 let why = said.lines().last().unwrap_or("it did not say why").to_owned();
                 let doing = format!("begin training {}", folder.name());
                 return Err(PortError::because(PortErrorKind::Storage, doing, why).hint(format!(
@@ -212,10 +229,105 @@ impl LocalTrainer {
         }
     }
 
+    fn locked(&self) -> MutexGuard<'_, HashSet<TrainingName>> {
+        // One insertion or one look: a panic elsewhere cannot have left it half done.
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends a training run, whoever supervises it.
+    async fn end(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
+        let folder = TrainingFolder::of(&self.home, name)
+            .filter(TrainingFolder::is_known)
+            .map_or_else(|| self.existing(name), Ok)?;
+        let mut pause = PAUSES.0;
+        let mut alone: Option<Stopwatch> = None;
+        loop {
+            let standing = match self.standing(&folder).await {
+                // Its command made its records unreadable, and runs all the same.
+                Err(error) if error.kind == PortErrorKind::Corrupt => {
+                    if !folder.is_running()? {
+                        return Err(error);
+                    }
+                    Some(Standing::Open { started: system::now() })
+                }
+                other => other?,
+            };
+            match standing {
+                Some(Standing::Ended { record, .. }) if record.still_running > 0 => return Err(unstoppable(&folder)),
+                None | Some(Standing::Ended { .. } | Standing::Lost { .. } | Standing::Vanished { .. }) => {
+                    return Ok(());
+                }
+                Some(Standing::Prepared) => {
+                    let at = folder.clone();
+                    if blocking(move || settle_prepared(&at, cause)).await? {
+                        return Ok(());
+                    }
+                }
+                Some(Standing::Open { .. }) => {
+                    let at = folder.clone();
+                    let supervised = blocking(move || {
+                        // A worker that cannot be asked sees its command end.
+                        Ok(at.exists() && at.request_stop(cause).is_ok() && at.has_worker()?)
+                    })
+                    .await?;
+                    if supervised {
+                        alone = None;
+                    } else {
+                        let since = alone.get_or_insert_with(Stopwatch::start).elapsed();
+                        // The first look may fall between the worker's end and its last words.
+                        let firmness = if since > process::GRACE { Firmness::Firm } else { Firmness::Polite };
+                        if since > ORPHAN + process::GRACE {
+                            return Err(unstoppable(&folder));
+                        }
+                        let at = folder.clone();
+                        blocking(move || {
+                            process::signal_marked(&at.marks(), firmness);
+                            Ok(())
+                        })
+                        .await?;
+                    }
+                }
+            }
+            SystemClock.sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
     async fn standing(&self, folder: &TrainingFolder) -> Result<Option<Standing>, PortError> {
         let folder = folder.clone();
         blocking(move || folder.standing()).await
     }
+}
+
+/// Waits until nothing runs any more under a name whose folder and record were both removed. Its worker sees that they
+/// are gone, and ends; it must not write its end into what is prepared now.
+fn wait_for_the_last(folder: &TrainingFolder) -> Result<(), PortError> {
+    let waiting = Stopwatch::start();
+    while folder.is_running()? {
+        if waiting.elapsed() > ORPHAN {
+            return Err(unstoppable(folder));
+        }
+        std::thread::sleep(BEGIN_LOOK);
+    }
+    Ok(())
+}
+
+fn remove_lock(folder: &TrainingFolder) -> Result<(), PortError> {
+    match fs::remove_file(folder.lock_path()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(storage_error("remove the lock", folder.lock_path(), error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Reads the training of a folder, where it is open and one of this project.
+fn open_in(folder: &TrainingFolder, project: &ProjectName) -> Result<Option<Training>, PortError> {
+    if folder.standing()?.is_none_or(|standing| standing.is_final()) {
+        return Ok(None);
+    }
+    let Some(training) = folder.training()?.filter(Training::is_open) else { return Ok(None) };
+    Ok((folder.card()?.project == *project).then_some(training))
 }
 
 /// Ends a training that never began. `false`: it has begun meanwhile.
@@ -223,20 +335,10 @@ fn settle_prepared(folder: &TrainingFolder, cause: StopCause) -> Result<bool, Po
     let Some(lock) = take_lock(folder.lock_path())? else { return Ok(false) };
     let unbegun = folder.started()?.is_none();
     if unbegun {
-        folder.write_end(&EndRecord { ended_at: system::now(), end: End::Stopped { cause } })?;
+        folder.write_end(&EndRecord { ended_at: system::now(), end: End::Stopped { cause }, still_running: 0 })?;
     }
     lock.unlock().map_err(|error| storage_error("free the lock", folder.lock_path(), error))?;
     Ok(unbegun)
-}
-
-/// Ends a command whose worker vanished, if it is certain that it is that command.
-fn end_orphan(folder: &TrainingFolder, firmness: Firmness) -> Result<(), PortError> {
-    if let Some(found) = folder.command_group()?
-        && process::is_command_of(found.group, &format!("TRAINING_JOB_NAME={}", folder.name()))
-    {
-        process::signal(found.group, firmness);
-    }
-    Ok(())
 }
 
 #[async_trait::async_trait]
@@ -268,15 +370,11 @@ impl Trainer for LocalTrainer {
                 let Some(folder) = TrainingFolder::of(&home, &name) else { continue };
                 // A lock without a folder: somebody is preparing it, or died doing so. A lock of an ended training is
                 // left by a worker that died between its last two steps, or by one that was lost.
-                match folder.standing()? {
-                    Some(standing) if !standing.is_final() => {}
-                    Some(_) | None => continue,
-                }
-                if let Some(training) = folder.training()?
-                    && training.is_open()
-                    && folder.card()?.project == project
-                {
-                    open.push(training);
+                match open_in(&folder, &project) {
+                    Ok(found) => open.extend(found),
+                    // What one training run did to its records must not stop the runs of all others.
+                    Err(error) if error.kind == PortErrorKind::Corrupt => {}
+                    Err(error) => return Err(error),
                 }
             }
             open.sort_by(|a, b| a.name.cmp(&b.name));
@@ -334,42 +432,13 @@ impl Trainer for LocalTrainer {
     }
 
     async fn stop(&self, name: &TrainingName, cause: StopCause) -> Result<(), PortError> {
-        let folder = self.existing(name)?;
-        let mut pause = PAUSES.0;
-        let mut alone: Option<Stopwatch> = None;
-        loop {
-            match self.standing(&folder).await? {
-                None | Some(Standing::Ended { .. } | Standing::Lost { .. }) => return Ok(()),
-                Some(Standing::Prepared) => {
-                    let at = folder.clone();
-                    if blocking(move || settle_prepared(&at, cause)).await? {
-                        return Ok(());
-                    }
-                }
-                Some(Standing::Open { .. }) => {
-                    let at = folder.clone();
-                    let supervised = blocking(move || {
-                        at.request_stop(cause)?;
-                        at.has_worker()
-                    })
-                    .await?;
-                    if supervised {
-                        alone = None;
-                    } else {
-                        let since = alone.get_or_insert_with(Stopwatch::start).elapsed();
-                        // The first look may fall between the worker's end and its last words.
-                        let firmness = if since > process::GRACE { Firmness::Firm } else { Firmness::Polite };
-                        if since > ORPHAN + process::GRACE {
-                            return Err(unstoppable(&folder));
-                        }
-                        let at = folder.clone();
-                        blocking(move || end_orphan(&at, firmness)).await?;
-                    }
-                }
-            }
-            SystemClock.sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
+        self.locked().insert(name.clone());
+        let ended = self.end(name, cause).await;
+        // One that is not there yet may be in the making on another thread, and must not begin when it is made.
+        if !matches!(&ended, Err(error) if error.kind == PortErrorKind::NotFound) {
+            self.locked().remove(name);
         }
+        ended
     }
 
     async fn held(&self, project: &ProjectName) -> Result<Held<HeldTraining>, PortError> {
@@ -400,18 +469,16 @@ impl Trainer for LocalTrainer {
     }
 }
 
+/// Says that processes of a training run still run. What they are is only what they say themselves, so no command is
+/// suggested that would end one.
 fn unstoppable(folder: &TrainingFolder) -> PortError {
-    let group = folder.command_group().ok().flatten();
-    let hint = match group {
-        Some(found) => {
-            format!("End it by hand (`kill -9 -- -{}`, if that is still the training), then run again.", found.group)
-        }
-        None => "End it by hand, then run again.".to_owned(),
-    };
     PortError::because(
         PortErrorKind::Storage,
         format!("stop training {}", folder.name()),
-        "its worker was killed, and a process of the training still runs",
+        "some of its processes could not be ended, or no longer say that they belong to it",
     )
-    .hint(hint)
+    .hint(format!(
+        "Find the processes that use {} (on Linux: `fuser -v` with that file), end them, then run again.",
+        folder.lock_path().display()
+    ))
 }

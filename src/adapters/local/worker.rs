@@ -14,7 +14,6 @@ use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::ending::Exit;
 use crate::adapters::local::ending::Failure;
-use crate::adapters::local::folder::CommandGroup;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
 use crate::adapters::local::folder::Started;
@@ -22,6 +21,7 @@ use crate::adapters::local::folder::TrainingFolder;
 use crate::adapters::local::folder::take_lock;
 use crate::adapters::local::home::is_disk_full;
 use crate::adapters::local::home::storage_error;
+use crate::adapters::local::home::write_whole;
 use crate::adapters::local::joblog;
 use crate::adapters::local::joblog::LineCutter;
 use crate::adapters::local::joblog::LogWriter;
@@ -32,9 +32,10 @@ use crate::adapters::local::model_files;
 use crate::adapters::local::outputs;
 use crate::adapters::local::outputs::Before;
 use crate::adapters::local::pack::PackError;
-use crate::adapters::local::pack::pack_directory;
+use crate::adapters::local::pack::pack_directory_until;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Group;
+use crate::adapters::local::process::Remains;
 use crate::adapters::local::python_path;
 use crate::adapters::local::workers::BEGUN;
 use crate::adapters::system;
@@ -64,6 +65,9 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
+/// How long the model is watched where processes outlive the command.
+const SETTLING: Duration = Duration::from_millis(300);
+
 /// How often a run that watches is told how far packing is. A small model is packed before the first time.
 const PACKING_TOLD_EVERY: Duration = Duration::from_millis(200);
 
@@ -71,6 +75,10 @@ const PACKING_TOLD_EVERY: Duration = Duration::from_millis(200);
 const RESERVE: usize = 128 << 10;
 /// How long the last output may take to arrive once all processes have ended.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long a result that nobody wants any more may take to be given up.
+const ABANDON: Duration = Duration::from_secs(1);
+/// How often the status of ended processes is taken that the command left behind.
+const REAP_EVERY: Duration = Duration::from_secs(5);
 /// How often the worker looks whether somebody wants it to end.
 const LOOK: Duration = Duration::from_millis(40);
 
@@ -109,25 +117,30 @@ fn supervise(folder: &TrainingFolder) -> Result<(), PortError> {
     }
     // Held until we end, and not inherited: it tells a worker from a command that outlived it.
     let _alive = take_lock(&folder.worker_lock())?;
+    let mut still_running = 0;
     let end = match folder.stop_request()? {
         Some(request) => End::Stopped { cause: request.cause },
         None => {
+            // First where the command cannot take it along when it removes its folder: it counts as an attempt.
+            folder.write_attempt()?;
             folder.write_started(&Started { at: system::now() })?;
             // Whoever started us may be gone.
             let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
-            Run { folder, spec: &spec, paths: MlPaths::new(folder.ml(), folder.code()), interrupted }.to_the_end(&lock)
+            let paths = MlPaths::new(folder.ml(), folder.code());
+            let run = Run { folder: folder.clone(), spec: Arc::new(spec), paths, interrupted };
+            run.to_the_end(&lock, &mut still_running)
         }
     };
-    write_down(folder, end)?;
+    write_down(folder, end, still_running)?;
     // The command's leftovers may still hold the lock's file; freeing it frees it for them, too.
     lock.unlock().map_err(|error| storage_error("free the lock", folder.lock_path(), error))
 }
 
 /// Writes the end down, on a full disk as well: that is what the reserve is for.
-fn write_down(folder: &TrainingFolder, end: End) -> Result<(), PortError> {
+fn write_down(folder: &TrainingFolder, end: End, still_running: usize) -> Result<(), PortError> {
     let _ = fs::remove_file(folder.reserve());
-    let record = EndRecord { ended_at: system::now(), end };
-    match folder.write_end(&record) {
+    let record = EndRecord { ended_at: system::now(), end, still_running };
+    match folder.replace_end(&record) {
         // It has its name already, and only its folder could not be synced: then it holds, and so must the archive.
         Err(error) if error.kind == PortErrorKind::DiskFull && folder.end()?.is_some() => folder.write_end(&record),
         Err(error) if error.kind == PortErrorKind::DiskFull => {
@@ -137,7 +150,7 @@ fn write_down(folder: &TrainingFolder, end: End) -> Result<(), PortError> {
                 message: "the disk was full when the training ended".to_owned(),
                 log_tail: Vec::new(),
             };
-            folder.write_end(&EndRecord { end, ..record })
+            folder.replace_end(&EndRecord { end, ..record })
         }
         other => other,
     }
@@ -163,25 +176,42 @@ struct Output {
 /// Why the command is no longer running.
 enum Outcome {
     Exited(Exit),
+    Ended(Halt),
+}
+
+/// Why a command, or what is done with its result, is ended.
+enum Halt {
     Stopped(StopCause),
     TimeLimit(Duration),
+    FolderGone,
+}
+
+/// A command that ended without being asked to.
+struct Exited {
+    exit: Exit,
+    /// What its working folder held when it began.
+    before: Before,
+    /// What was still changing in its model.
+    unsettled: Option<PackError>,
 }
 
 /// One command under way.
-struct Run<'a> {
-    folder: &'a TrainingFolder,
-    spec: &'a TrainingSpec,
+#[derive(Clone)]
+struct Run {
+    folder: TrainingFolder,
+    spec: Arc<TrainingSpec>,
     paths: MlPaths,
     interrupted: Arc<AtomicBool>,
 }
 
-impl Run<'_> {
-    fn to_the_end(&self, lock: &File) -> End {
-        self.try_to_the_end(lock).unwrap_or_else(|end| end)
+impl Run {
+    /// Counts in `still_running` what could not be ended.
+    fn to_the_end(&self, lock: &File, still_running: &mut usize) -> End {
+        self.try_to_the_end(lock, still_running).unwrap_or_else(|end| end)
     }
 
     /// The error, too, is an end.
-    fn try_to_the_end(&self, lock: &File) -> Result<End, End> {
+    fn try_to_the_end(&self, lock: &File, still_running: &mut usize) -> Result<End, End> {
         let disk = |what: &str, error: io::Error| self.disk_failed(what, &error);
         fs::write(self.folder.reserve(), vec![b'.'; RESERVE]).map_err(|error| disk("prepare the training", error))?;
         let mut log = LogWriter::create(self.folder.path()).map_err(|error| disk("begin the log", error))?;
@@ -200,15 +230,67 @@ impl Run<'_> {
         let drained = pump(reader, Arc::clone(&output));
         let before = Before::of(&self.folder.code());
         let group = self.begin(command, writer, lock)?;
-        let outcome = self.wait(group, &drained).map_err(|error| disk("supervise the command", error))?;
-        // Whoever left the group on purpose may hold the pipe open for ever; the log ends here all the same.
+        let running = Stopwatch::start();
+        let mut unsettled = None;
+        let (outcome, remains) = self
+            .wait(group, &drained, &running, &mut unsettled)
+            .map_err(|error| disk("supervise the command", error))?;
+        // What could not be ended may hold the pipe open for ever; the log ends here all the same.
         let _ = drained.recv_timeout(DRAIN);
-
+        *still_running = remains.running;
+        if remains.running > 0 {
+            let note = format!("branchline: {} processes of the training run could not be ended\n", remains.running);
+            locked(&output).log.append(&note);
+        }
         match outcome {
-            Outcome::Stopped(cause) => Ok(End::Stopped { cause }),
-            Outcome::TimeLimit(limit) => Ok(self.failed(Cause::TimeLimit, ending::too_long(command, limit))),
-            Outcome::Exited(Exit::Code(0)) => self.success(&output, &before),
-            Outcome::Exited(exit) => Ok(self.explain(command, exit, &output)),
+            Outcome::Ended(halt) => Ok(self.ended_by(&halt, command)),
+            Outcome::Exited(exit) => Ok(self.conclude(Exited { exit, before, unsettled }, command, &output, &running)),
+        }
+    }
+
+    /// Finds out what a command that exited came to: reads what it left, and packs the model.
+    ///
+    /// All of that may take as long as the command wants it to. So it is done on a thread of its own, and the time limit
+    /// and a request to stop hold for it as they hold for the command; a thread that does not end, ends with this process.
+    fn conclude(&self, exited: Exited, command: &str, output: &Arc<Mutex<Output>>, running: &Stopwatch) -> End {
+        let (tell, told) = mpsc::channel();
+        let stop = Arc::new(AtomicBool::new(false));
+        let (run, line, output, stopped) = (self.clone(), command.to_owned(), Arc::clone(output), Arc::clone(&stop));
+        std::thread::spawn(move || {
+            let Exited { exit, before, unsettled } = exited;
+            let end = match exit {
+                Exit::Code(0) => run.success(&output, &before, unsettled, &stopped).unwrap_or_else(|end| end),
+                Exit::Code(_) | Exit::Signal(_) => run.explain(&line, exit, &output),
+            };
+            // Nobody waits for it any more where it was stopped.
+            let _ = tell.send(end);
+        });
+        loop {
+            match told.recv_timeout(LOOK) {
+                Ok(end) => return end,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => {
+                    return self.failed(Cause::LostWorker, "the result could not be read".to_owned());
+                }
+            }
+            let Some(halt) = self.halt(running) else { continue };
+            stop.store(true, Ordering::Relaxed);
+            let _ = told.recv_timeout(ABANDON);
+            return match halt {
+                Halt::TimeLimit(limit) => self.failed(Cause::TimeLimit, ending::too_long_to_pack(command, limit)),
+                Halt::Stopped(_) | Halt::FolderGone => self.ended_by(&halt, command),
+            };
+        }
+    }
+
+    fn ended_by(&self, halt: &Halt, command: &str) -> End {
+        match halt {
+            Halt::Stopped(cause) => End::Stopped { cause: *cause },
+            Halt::TimeLimit(limit) => self.failed(Cause::TimeLimit, ending::too_long(command, *limit)),
+            Halt::FolderGone => {
+                let message = format!("its folder {} was removed while it ran", self.folder.path().display());
+                End::Failed { cause: Cause::LostWorker, message, log_tail: Vec::new() }
+            }
         }
     }
 
@@ -222,10 +304,7 @@ impl Run<'_> {
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(cannot)?)
             .stderr(writer);
-        let group = Group::begin(&mut command, lock).map_err(cannot)?;
-        // Only ever used to end a command whose worker was killed; without it that has to be done by hand.
-        let _ = self.folder.write_command_group(&CommandGroup { group: group.number() });
-        Ok(group)
+        Group::begin(&mut command, lock).map_err(cannot)
     }
 
     /// Puts the environment of the command together: what of this machine is handed on, what is declared, and the
@@ -239,34 +318,43 @@ impl Run<'_> {
         let path = python_path::value(self.folder.path(), &self.folder.code(), more.as_ref());
         all.extend(path.map(|path| ("PYTHONPATH".into(), path)));
         let gpus = devices::gpus(&all);
-        all.extend(self.paths.variables(self.spec, gpus));
+        all.extend(self.paths.variables(&self.spec, gpus));
         all
     }
 
-    /// Waits for the command, or ends it. All of its group has ended when this returns.
+    /// Waits for the command, or ends it. All that it started has ended when this returns, or is counted.
     ///
     /// Output that has ended is nearly always the command that has ended: it is looked for at once.
-    fn wait(&self, mut group: Group, drained: &mpsc::Receiver<()>) -> io::Result<Outcome> {
+    fn wait(
+        &self,
+        mut group: Group,
+        drained: &mpsc::Receiver<()>,
+        running: &Stopwatch,
+        unsettled: &mut Option<PackError>,
+    ) -> io::Result<(Outcome, Remains)> {
         let mut talking = true;
-        let running = Stopwatch::start();
         let mut last_look: Option<Stopwatch> = None;
+        let mut last_reaping = Stopwatch::start();
         let mut pause = Duration::from_millis(1);
         loop {
             if group.has_exited()? {
-                return Ok(Outcome::Exited(Exit::of(group.finish()?)));
-            }
-            if let Some(limit) = self.spec.settings.max_runtime
-                && running.elapsed() >= limit
-            {
-                group.end()?;
-                return Ok(Outcome::TimeLimit(limit));
+                if group.has_left_processes() {
+                    *unsettled = self.model_at_work();
+                }
+                let remains = group.finish()?;
+                // It has exited, so its status is there.
+                let exit = remains.status.map_or(Exit::Code(-1), Exit::of);
+                return Ok((Outcome::Exited(exit), remains));
             }
             if last_look.is_none_or(|look| look.elapsed() >= LOOK) {
                 last_look = Some(Stopwatch::start());
-                if let Some(cause) = self.wanted_end() {
-                    group.end()?;
-                    return Ok(Outcome::Stopped(cause));
+                if let Some(halt) = self.halt(running) {
+                    return Ok((Outcome::Ended(halt), group.end()?));
                 }
+            }
+            if last_reaping.elapsed() >= REAP_EVERY {
+                group.reap_adopted();
+                last_reaping = Stopwatch::start();
             }
             if talking {
                 talking = drained.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout);
@@ -277,18 +365,48 @@ impl Run<'_> {
         }
     }
 
+    /// Tells whether processes that the command left behind still change the model. They are ended before it is packed,
+    /// and what they were writing would look finished then.
+    fn model_at_work(&self) -> Option<PackError> {
+        let model = self.paths.model();
+        let before = model_files::list(&model).ok()?;
+        std::thread::sleep(SETTLING);
+        model_files::unchanged(&model, &before).err()
+    }
+
+    /// Tells whether there is a reason not to go on.
+    fn halt(&self, running: &Stopwatch) -> Option<Halt> {
+        let limit = self.spec.settings.max_runtime.filter(|limit| running.elapsed() >= *limit);
+        if let Some(limit) = limit {
+            return Some(Halt::TimeLimit(limit));
+        }
+        if let Some(cause) = self.wanted_end() {
+            return Some(Halt::Stopped(cause));
+        }
+        (!self.folder.exists()).then_some(Halt::FolderGone)
+    }
+
     fn wanted_end(&self) -> Option<StopCause> {
         // An unreadable request is none: it is written whole or not at all.
         let asked = self.folder.stop_request().ok().flatten().map(|request| request.cause);
         asked.or_else(|| self.interrupted.load(Ordering::Relaxed).then_some(StopCause::Cancelled))
     }
 
-    fn success(&self, output: &Mutex<Output>, before: &Before) -> Result<End, End> {
+    fn success(
+        &self,
+        output: &Mutex<Output>,
+        before: &Before,
+        unsettled: Option<PackError>,
+        stop: &AtomicBool,
+    ) -> Result<End, End> {
         let model = self.paths.model();
         let measured = self.measured(output);
         outputs::collect(&self.spec.settings.outputs, &self.folder.code(), &model)
             .map_err(|why| self.failed(Cause::Code, format!("{why}{}", self.written(before))))?;
         self.check_model(&model, before)?;
+        if let Some(error) = unsettled {
+            return Err(self.not_packed(&error));
+        }
         let (metrics, notes) = metrics::complete(measured, &self.spec.required_metrics)
             .map_err(|error| self.failed(Cause::Code, error.to_string()))?;
         let archive = self.folder.model_archive();
@@ -299,10 +417,10 @@ impl Run<'_> {
             if due > tells {
                 tells = due;
                 // Only a sign of life: a disk that has no room for it will say so of the archive.
-                drop(fs::write(self.folder.packing(), format!("{done} {total}")));
+                drop(write_whole(&self.folder.packing(), format!("{done} {total}").as_bytes()));
             }
         };
-        let packed = pack_directory(&model, &archive, &mut tell);
+        let packed = pack_directory_until(&model, &archive, stop, &mut tell);
         if tells > 0 {
             drop(fs::remove_file(self.folder.packing()));
         }

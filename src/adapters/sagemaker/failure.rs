@@ -1,5 +1,8 @@
 //! Why a training job failed: a class and a sentence, from what Amazon says and the last lines of the log. Pure.
 //!
+//! The class follows from the code before the first colon (`DescribeTrainingJob`, `FailureReason`), never from the words
+//! behind it: those may be the command's own, and a class decides whether another attempt is paid for.
+//!
 //! A failure of the command is explained by the same rule as on this machine, so that a verdict does not depend on
 //! the backend.
 
@@ -16,13 +19,10 @@ pub(super) fn explain(spec: &TrainingSpec, reason: &str, tail: &[String]) -> (Ca
     let (kind, text) = reason.split_once(':').map_or(("", reason.as_str()), |(kind, text)| (kind.trim(), text.trim()));
     match kind {
         "AlgorithmError" => of_command(spec, text, tail),
-        "ClientError" => (client(text), format!("SageMaker could not run it: {text}")),
+        "ClientError" => (of_client(text), format!("SageMaker could not run it: {text}")),
         "CapacityError" | "InsufficientCapacityError" => (Cause::Capacity, format!("no machine could be had: {text}")),
         "InternalServerError" => (Cause::LostWorker, format!("SageMaker failed, not the training: {text}")),
-        _ if is_capacity(&reason) => (Cause::Capacity, format!("no machine could be had: {reason}")),
-        _ if reason.contains("ResourceLimitExceeded") => {
-            (Cause::Configuration, format!("a limit of the account: {reason}"))
-        }
+        "ResourceLimitExceeded" => (Cause::Configuration, format!("a limit of the account: {reason}")),
         _ if reason.is_empty() => (Cause::LostWorker, "SageMaker does not say why".to_owned()),
         _ => (Cause::LostWorker, format!("SageMaker says: {reason}")),
     }
@@ -53,37 +53,10 @@ pub(super) fn what_ran(spec: &TrainingSpec) -> &str {
     spec.settings.command.as_deref().or(spec.settings.image.as_deref()).unwrap_or("the container")
 }
 
-fn client(text: &str) -> Cause {
-    let lower = text.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if is_capacity(text) {
-        Cause::Capacity
-    } else if has(&["no space left", "disk is full", "out of disk", "insufficient disk"]) {
-        Cause::DiskFull
-    } else if has(&[
-        "image",
-        "container",
-        "entrypoint",
-        "role",
-        "accessdenied",
-        "access denied",
-        "kms",
-        "subnet",
-        "security group",
-    ]) {
-        Cause::Configuration
-    } else if has(&["data", "s3 ", "s3://", "channel", "manifest", "object"]) {
-        Cause::Data
-    } else {
-        Cause::Configuration
-    }
-}
-
-fn is_capacity(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    ["unable to provision requested ml compute capacity", "insufficient capacity", "capacityerror"]
-        .iter()
-        .any(|words| lower.contains(words))
+/// A `ClientError` is never retried automatically. Only how its text begins, which SageMaker writes itself, tells data
+/// from settings: what follows may quote names that anybody chose.
+fn of_client(text: &str) -> Cause {
+    if text.starts_with("Data download failed") { Cause::Data } else { Cause::Configuration }
 }
 
 fn one_line(text: &str) -> String {

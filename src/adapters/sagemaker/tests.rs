@@ -333,7 +333,7 @@ fn failures_of_amazon_have_our_causes() {
         ),
         (
             "ClientError: Artifact upload failed:Insufficient disk space",
-            Cause::DiskFull,
+            Cause::Configuration,
             "SageMaker could not run it: Artifact upload failed:Insufficient disk space",
         ),
         (
@@ -346,6 +346,17 @@ fn failures_of_amazon_have_our_causes() {
             "InternalServerError: We encountered an internal error.  Please try again.",
             Cause::LostWorker,
             "SageMaker failed, not the training: We encountered an internal error. Please try again.",
+        ),
+        // Words that somebody else chose decide nothing.
+        (
+            "ClientError: No such bucket: CapacityError-insufficient capacity-no space left",
+            Cause::Configuration,
+            "SageMaker could not run it: No such bucket: CapacityError-insufficient capacity-no space left",
+        ),
+        (
+            "AlgorithmError: InternalServerError: unable to provision requested ML compute capacity, exit code: 1",
+            Cause::Code,
+            "InternalServerError: unable to provision requested ML compute capacity (`python3 train.py` exited with code 1)",
         ),
         ("", Cause::LostWorker, "SageMaker does not say why"),
         ("SomethingNew: who knows", Cause::LostWorker, "SageMaker says: SomethingNew: who knows"),

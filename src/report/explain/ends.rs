@@ -42,7 +42,7 @@ pub(super) const VERDICTS: &[[&str; 4]] = &[
         "cancelled",
         "somebody stopped the run",
         "SIGINT or SIGTERM arrived: a person, or the CI host",
-        "run the same again: it goes on where this one ended",
+        "run the same again: what was stopped begins anew, what was left is found",
     ],
 ];
 
@@ -87,11 +87,16 @@ pub(super) const EXITS: &[[&str; 4]] = &[
         "a step said done, but the world did not change, so that repeating it was given up",
         "report it with the output of `--format json`",
     ],
-    ["130", "cancelled by SIGINT", "somebody pressed Ctrl-C", "run the same again: it goes on where this one ended"],
+    [
+        "130",
+        "cancelled by SIGINT",
+        "somebody pressed Ctrl-C",
+        "run the same again: what was stopped begins anew, what was left is found",
+    ],
     [
         "143",
         "cancelled by SIGTERM",
         "the CI host or the system ended the run",
-        "run the same again: it goes on where this one ended",
+        "run the same again: what was stopped begins anew, what was left is found",
     ],
 ];

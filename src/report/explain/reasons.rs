@@ -459,10 +459,16 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "report it with the output of `--format json`",
     ],
     [
+        "too-many-attempts",
+        "one run began as many training runs of a model as `max_attempts` allows",
+        "the state directory is deleted under it, or something stops each of its training runs",
+        "find out why their records vanish, then `branchline train --again --reason \"...\"`",
+    ],
+    [
         "cancelled",
         "the run was stopped by a signal",
         "a person or the CI host ended it; trainings were stopped or left as `on_cancel` says",
-        "run the same again: it goes on where this one ended",
+        "run the same again: a stopped training run begins anew as the next attempt, one that was left is found",
     ],
     [
         "left",

@@ -59,3 +59,35 @@ fn training_again_and_reconciling_by_hand() {
     let versions = group(&status, "churn-dev")["versions"].as_array().expect("versions").len();
     assert_eq!(versions, 2, "reconcile begins nothing");
 }
+
+#[test]
+fn an_approval_verifies_the_bytes_first() {
+    let project = Project::with_script(TRAINS);
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    project.git.switch("prod");
+    project.git.git(&["merge", "--quiet", "dev"]);
+    project.run(&["run"]).expect(0, &["churn-prod v1 is PendingManualApproval"]);
+    let blobs = walkdir::WalkDir::new(project.home().join("artifacts")).into_iter().flatten();
+    let stored: Vec<_> = blobs.filter(|entry| entry.file_type().is_file()).map(|entry| entry.into_path()).collect();
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    let bytes = std::fs::read(&stored[0]).expect("it can be read");
+
+    // Replaced, cut short, a pipe, and gone.
+    let approve = ["approve", "--group", "prod", "--version", "1"];
+    std::fs::remove_file(&stored[0]).expect("it can be removed");
+    project.run(&approve).expect(50, &["removed from outside"]);
+    for wrong in [b"evil".as_slice(), &bytes[..bytes.len() - 1]] {
+        std::fs::write(&stored[0], wrong).expect("it can be written");
+        project.run(&approve).expect(50, &["was recorded"]);
+        std::fs::remove_file(&stored[0]).expect("it can be removed");
+    }
+    let made = std::process::Command::new("mkfifo").arg(&stored[0]).status().expect("mkfifo runs");
+    assert!(made.success());
+    project.run(&approve).expect(50, &["not a regular file"]);
+    let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
+    assert_eq!(group(&status, "churn-prod")["current"], serde_json::Value::Null);
+
+    std::fs::remove_file(&stored[0]).expect("it can be removed");
+    std::fs::write(&stored[0], bytes).expect("it can be written");
+    project.run(&approve).expect(0, &["becomes current"]);
+}

@@ -109,3 +109,88 @@ fn reconcile_finishes_a_training_that_its_branch_left_behind() {
     let current = shown.out.lines().find(|line| line.contains(" *")).expect("a current version");
     assert!(!current.contains("superseded"), "{}", shown.out);
 }
+
+/// Whatever a training run does to its records, one run begins no more of them than `max_attempts` (3) says.
+#[test]
+fn one_run_begins_no_more_than_max_attempts() {
+    let forged = "echo '{\"cause\": \"cancelled\"}' > ../stop.json; sleep 60";
+    for (spoil, sentence) in [
+        (forged, "begins no further one"),
+        ("rm -rf \"$(dirname \"$SM_MODULE_DIR\")\"", "was removed"),
+        ("D=$(dirname \"$SM_MODULE_DIR\"); rm -rf \"$D/../../attempts\" \"$D\"", "begins no further one"),
+        ("D=$(dirname \"$SM_MODULE_DIR\"); rm -rf \"$D/../../open\" \"$D\"", "was removed"),
+    ] {
+        let project = Project::empty();
+        let count = project.outside().join("count");
+        project.git.write("branchline.yaml", &super::harness::configuration(""));
+        project.git.write("train.sh", &format!("echo run >> {}\n{spoil}\n", count.display()));
+        project.git.commit("spoils its records");
+        project.run(&["run"]).expect(40, &[sentence]);
+        let runs = fs::read_to_string(&count).expect("it ran").lines().count();
+        assert_eq!(runs, 3, "{spoil}");
+    }
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_a_model_is_packed_is_gone_in_time() {
+    let project = Project::empty();
+    project.git.write("branchline.yaml", &super::harness::configuration(""));
+    project.git.write(
+        "train.sh",
+        "truncate -s 20G $SM_MODEL_DIR/w.bin\necho '{\"accuracy\": 0.9}' > $SM_OUTPUT_DATA_DIR/metrics.json\n",
+    );
+    project.git.commit("large");
+    let run = project
+        .command(project.git.root(), PROGRAM)
+        .arg("run")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let trainings = project.home().join("trainings");
+    let packs = || {
+        fs::read_dir(&trainings)
+            .is_ok_and(|mut list| list.any(|one| one.is_ok_and(|one| one.path().join("packing").exists())))
+    };
+    until("it packs", packs);
+    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
+    let sent = now();
+    rustix::process::kill_process(pid, Signal::INT).expect("a running process");
+    let output = run.wait_with_output().expect("it ended");
+    let took = sent.elapsed();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(130), "{out}");
+    assert!(took < AT_MOST, "took {took:?}");
+    assert!(out.contains("ended with it") && out.contains("the next attempt begins anew"), "{out}");
+}
+
+#[test]
+fn a_run_that_is_cancelled_while_data_are_identified_is_gone_in_time() {
+    let project = Project::empty();
+    let data = project.outside().join("large.bin");
+    let file = fs::File::create(&data).expect("a file");
+    file.set_len(6 << 30).expect("it takes no room");
+    let configuration =
+        super::harness::configuration("").replace("data: none", &format!("data: {{ train: {} }}", data.display()));
+    assert!(configuration.contains("large.bin"), "{configuration}");
+    project.git.write("branchline.yaml", &configuration);
+    project.git.write("train.sh", TRAINS);
+    project.git.commit("large data");
+    let run = project
+        .command(project.git.root(), PROGRAM)
+        .arg("run")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("started");
+    let parts = project.home().join("tmp");
+    until("it begins to read the data", || parts.is_dir());
+    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
+    let sent = now();
+    rustix::process::kill_process(pid, Signal::TERM).expect("a running process");
+    let output = run.wait_with_output().expect("it ended");
+    let took = sent.elapsed();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(143), "{out}");
+    assert!(took < AT_MOST, "took {took:?}");
+}

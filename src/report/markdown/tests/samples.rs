@@ -397,7 +397,7 @@ pub fn rejects(name: &str, number: u32) -> StepRecord {
         expected_current: None,
         by: by("ada"),
     };
-    step(Step::Reject(ApprovalStep { change }), StepResult::Done)
+    step(Step::Reject(ApprovalStep { change, artifacts: Vec::new() }), StepResult::Done)
 }
 
 pub fn freezes(name: &str) -> StepRecord {

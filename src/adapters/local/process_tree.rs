@@ -1,0 +1,123 @@
+//! Which processes belong to a training run, as Linux tells it in `/proc`.
+//!
+//! A group is not enough: a process may begin a session of its own, or be detached by forking twice. So the worker
+//! is the "child subreaper" of all that its command starts (`prctl(2)`): whatever loses its parent becomes its child, and
+//! nothing can leave the tree below it. Where the system has no `/proc`, the answer is `None`, and only the group is known.
+
+use crate::adapters::local::bounded;
+use std::fs;
+use std::path::Path;
+
+/// The most that is read of the environment of a process. Linux itself allows no more than a few MiB.
+const ENVIRONMENT_LIMIT: u64 = 8 << 20;
+
+/// A process at one moment. Its number may be given to another one later; its start tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    parent: u32,
+    pub(super) group: u32,
+    is_zombie: bool,
+    start: u64,
+}
+
+impl Process {
+    fn read(pid: u32) -> Option<Self> {
+        let text = String::from_utf8_lossy(&bounded::read_start(Path::new(&format!("/proc/{pid}/stat")), 4096).ok()?)
+            .into_owned();
+        Self::parse(pid, &text)
+    }
+
+    /// Reads `proc_pid_stat(5)`. The second field is the name in parentheses, which may hold any text itself.
+    fn parse(pid: u32, text: &str) -> Option<Self> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        Some(Self {
+            pid,
+            is_zombie: matches!(*fields.first()?, "Z" | "X"),
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            start: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    /// Tells whether this very process still runs.
+    pub(super) fn is_alive(&self) -> bool {
+        Self::read(self.pid).is_some_and(|now| now.start == self.start && !now.is_zombie)
+    }
+}
+
+fn all() -> Option<Vec<Process>> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let numbers = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let found: Vec<Process> = numbers.filter_map(Process::read).collect();
+    // Without ourselves in it, it is not what it should be.
+    found.iter().any(|process| process.pid == std::process::id()).then_some(found)
+}
+
+/// Makes this process the one that inherits whatever its descendants leave behind.
+pub(super) fn become_subreaper() {
+    #[cfg(target_os = "linux")]
+    {
+        // Without it only the group can be ended, as elsewhere.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+}
+
+/// Lists the living descendants of this process. `None`: the system does not tell.
+pub(super) fn descendants() -> Option<Vec<Process>> {
+    let all = all()?;
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![std::process::id()];
+    while let Some(parent) = parents.pop() {
+        for process in all.iter().filter(|process| process.parent == parent && process.pid != parent) {
+            parents.push(process.pid);
+            found.push(*process);
+        }
+    }
+    found.retain(|process| !process.is_zombie);
+    Some(found)
+}
+
+/// Takes the status of adopted children that have ended, except `first`, whose status somebody else takes.
+pub(super) fn reap_adopted(first: u32) {
+    #[cfg(target_os = "linux")]
+    for process in all().unwrap_or_default() {
+        let ours = process.parent == std::process::id() && process.is_zombie && process.pid != first;
+        if let Some(pid) = crate::adapters::local::process::pid(process.pid).filter(|_| ours) {
+            // It has ended already, so this does not wait.
+            let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG);
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = first;
+}
+
+/// Lists the living processes whose environment says that they belong to the training run of a folder: one of the
+/// variables of the contract that `marks` names. A process writes its own environment and no other's, so none can make
+/// another one look like a part of it.
+pub(super) fn marked(marks: &[String]) -> Vec<Process> {
+    let own = std::process::id();
+    let is_marked = |process: &Process| {
+        let path = format!("/proc/{}/environ", process.pid);
+        bounded::read_start(Path::new(&path), ENVIRONMENT_LIMIT).is_ok_and(|bytes| {
+            bytes.split(|byte| *byte == 0).any(|entry| marks.iter().any(|mark| mark.as_bytes() == entry))
+        })
+    };
+    all().unwrap_or_default().into_iter().filter(|process| process.pid != own && is_marked(process)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_fields_behind_it() {
+        let tail = "0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 77 0 0";
+        let text = format!("7 (a) Z 1 1 (x) S 5 6 {tail}");
+        let process = Process::parse(7, &text).expect("it can be read");
+        assert_eq!((process.parent, process.group, process.is_zombie, process.start), (5, 6, false, 77));
+        assert_eq!(Process::parse(7, "7 (a) S 1"), None);
+        assert_eq!(Process::parse(7, ""), None);
+    }
+}
