@@ -150,7 +150,6 @@ impl StepOutputs {
             "plan" => plan.to_string(),
             // An expression that reads them as JSON must not fail.
             "results" => "[]".to_owned(),
-            "changed" => "false".to_owned(),
             "metrics" => "{}".to_owned(),
             _ => String::new(),
         };
