@@ -55,6 +55,17 @@ variables! {
     RUNNER_TEMP: "A folder that the runner clears with each job.";
 }
 
+/// The variables that may hold a secret of this process. No program that this one starts gets them: its environment can
+/// be read by every process of the same user.
+pub const SECRETS: &[&str] = &[
+    GITHUB_TOKEN,
+    "GH_TOKEN",
+    ACTIONS_ID_TOKEN_REQUEST_TOKEN,
+    "ACTIONS_RUNTIME_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ use crate::adapters::git::error::failed;
 use crate::adapters::git::tree::object_id;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
+use crate::model::variables::SECRETS;
 use git2::ErrorCode;
 use std::io::Read as _;
 use std::process::Command;
@@ -53,13 +54,17 @@ pub enum OriginError {
 impl GitRepository {
     /// Asks `origin` which branch is its default one.
     ///
-    /// Git itself is run, because it has the credentials that the job fetched with.
+    /// Git itself is run, because it has the credentials that the job fetched with. It gets none of this process's own.
     ///
     /// # Errors
     ///
     /// Git is not there, `origin` does not answer within 30 s, or it names no branch.
     pub fn origin_head(&self) -> Result<OriginHead, OriginError> {
-        let mut child = Command::new("git")
+        let mut command = Command::new("git");
+        for secret in SECRETS {
+            command.env_remove(secret);
+        }
+        let mut child = command
             .current_dir(self.work_dir().unwrap_or_else(|| self.common_dir().to_path_buf()))
             .arg("--git-dir")
             .arg(self.common_dir())

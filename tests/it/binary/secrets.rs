@@ -5,6 +5,7 @@
 use super::harness::PROGRAM;
 use super::harness::Project;
 use super::harness::TRAINS;
+use crate::world::repository::path;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -53,4 +54,27 @@ fn a_training_of_the_same_user_cannot_read_the_token() {
         looked |= entry.file_name() == "log.txt" && text.contains("looked");
     }
     assert!(looked, "the training looked");
+}
+
+#[test]
+fn git_is_started_without_the_secrets_of_the_run() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut project = Project::with_script(TRAINS);
+    project.in_ci();
+    project.git.git(&["remote", "add", "origin", "."]);
+    project.git.git(&["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+    let bin = project.outside().join("bin");
+    fs::create_dir(&bin).expect("a folder");
+    let seen = project.outside().join("seen");
+    let script = format!("#!/bin/sh\nenv >> '{}'\nPATH=${{PATH#*:}}; export PATH; exec git \"$@\"\n", seen.display());
+    fs::write(bin.join("git"), script).expect("a script");
+    fs::set_permissions(bin.join("git"), fs::Permissions::from_mode(0o755)).expect("it can be started");
+    let mut command = project.command(project.git.root(), PROGRAM);
+    command.env("PATH", format!("{}:{}", bin.display(), path()));
+    for secret in branchline::model::variables::SECRETS {
+        command.env(secret, TOKEN);
+    }
+    super::harness::finish(command.args(["run", "--branch", "dev"]));
+    let seen = fs::read_to_string(&seen).expect("git was asked for the default branch");
+    assert!(seen.contains("GIT_TERMINAL_PROMPT") && !seen.contains("ghs_01234"), "{seen}");
 }

@@ -102,14 +102,9 @@ fn rules_of_the_default_branch_hold_for_the_settings_of_another() {
     project.git.git(&["clone", "--quiet", ".", "../ci"]);
     let ci = project.outside().join("ci");
     // In CI the default branch is `dev`, whose gate counts.
-    let said = super::harness::finish(project.command(&ci, super::harness::PROGRAM).env("CI", "true").args([
-        "run",
-        "--branch",
-        "feature-own-gates",
-        "--default-branch",
-        "dev",
-        "--model",
-        "churn",
-    ]));
+    let mut command = project.command(&ci, super::harness::PROGRAM);
+    command.env("CI", "true").env("BRANCHLINE_HOME", project.outside().join("state"));
+    let asked = ["run", "--branch", "feature-own-gates", "--default-branch", "dev", "--model", "churn"];
+    let said = super::harness::finish(command.args(asked));
     said.expect(30, &["accuracy 0.4", "0.5"]);
 }
