@@ -141,7 +141,7 @@ fn plan(worlds: &Worlds, table: &mut Table) {
         let shape = Shape { commits: 10_000, ..small(models, 100_000) };
         let folder = worlds.at(&format!("plan-{models}"));
         shape.make(&folder);
-        registry::fill(&folder.join(".branchline/branchline.db"), (0..models).map(Shape::model), versions);
+        registry::fill(&folder.join(".git/branchline/branchline.db"), (0..models).map(Shape::model), versions);
         let (ours, kib) = timed(&folder, &["plan"]);
         let git_status =
             Times::of(ROUNDS, || (), |()| succeeds(git_in(&folder, &["status", "--porcelain"]).args(["-uno"])));
@@ -175,7 +175,7 @@ fn versions(worlds: &Worlds, table: &mut Table) {
     for versions in [100, 1_000, 10_000] {
         let folder = worlds.at(&format!("versions-{versions}"));
         small(10, 1_000).make(&folder);
-        registry::fill(&folder.join(".branchline/branchline.db"), (0..10).map(Shape::model), versions);
+        registry::fill(&folder.join(".git/branchline/branchline.db"), (0..10).map(Shape::model), versions);
         let (ours, kib) = timed(&folder, &["plan"]);
         let base = least.get_or_insert_with(|| ours.clone());
         let growth = ratio(ours.best(), base.best());
@@ -197,7 +197,7 @@ fn run(worlds: &Worlds, table: &mut Table) {
         Shape { watches, ..small(1, 1_000) }.make(&folder);
         let ours = Times::of(
             ROUNDS,
-            || worlds.set_aside(&folder.join(".branchline")),
+            || worlds.set_aside(&folder.join(".git/branchline")),
             |()| succeeds(&mut branchline(&folder, &["run"])),
         );
         let bare = Times::of(
@@ -308,7 +308,7 @@ fn fleet(worlds: &Worlds, table: &mut Table) {
         Shape { command, parallel: parallel as usize, ..small(MODELS as usize, 1_000) }.make(&folder);
         let ours = Times::of(
             3,
-            || worlds.set_aside(&folder.join(".branchline")),
+            || worlds.set_aside(&folder.join(".git/branchline")),
             |()| succeeds(&mut branchline(&folder, &["run"])),
         );
         let ideal = Duration::from_millis(100) * MODELS / parallel;
