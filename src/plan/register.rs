@@ -227,7 +227,8 @@ fn reinstating(goal: &Goal, group: &GroupFacts, marked: &Version, approval: Appr
         expected_current: group.current_number(),
         by: goal.by.clone(),
     };
-    (Step::Reinstate(ApprovalStep { change }), Reason::Reinstating { version: known(marked), approval })
+    let artifacts = if approval == Approval::Approved { marked.content.artifacts.clone() } else { Vec::new() };
+    (Step::Reinstate(ApprovalStep { change, artifacts }), Reason::Reinstating { version: known(marked), approval })
 }
 
 /// Builds the step that registers an older version's artifacts again.

@@ -149,7 +149,7 @@ fn a_model_that_is_still_written_is_refused() {
         let model = Model::new();
         model.file("w", &bulk()).file("b", &[b'y'; 9]);
         let (mut meddled, dest) = (false, model.folder.path().join("m.tar.gz"));
-        let error = pack_with(&model.dir(), &dest, Some(1), &mut |done, _| {
+        let error = pack_with(&model.dir(), &dest, Some(1), &AtomicBool::new(false), &mut |done, _| {
             // The first blocks are packed; `b` comes before them, and `w` is half-way.
             if done > 0 && !std::mem::replace(&mut meddled, true) {
                 meddle(&model.dir());
@@ -183,7 +183,7 @@ fn a_write_that_fails_ends_all_threads_and_leaves_nothing() {
     let entries = model_files::list(&model.dir()).expect("it can be listed");
     let mut full = fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
     let mut archive = Archive { file: &mut full, hasher: sha2::Sha256::new(), size: 0 };
-    match stream(&model.dir(), &entries, 2, &mut archive, &mut |_| {}) {
+    match stream(&model.dir(), &entries, 2, &mut archive, &mut |_| Ok(())) {
         Err(StreamError::Write(source)) => {
             assert!(PackError::Write { path: PathBuf::new(), source }.is_disk_full());
         }
@@ -197,8 +197,10 @@ fn progress_arrives_at_the_end() {
     let model = Model::new();
     model.file("weights.bin", &bulk());
     let mut seen = Vec::new();
-    pack_with(&model.dir(), &model.folder.path().join("m"), Some(2), &mut |done, total| seen.push((done, total)))
-        .expect("it can be packed");
+    pack_with(&model.dir(), &model.folder.path().join("m"), Some(2), &AtomicBool::new(false), &mut |done, total| {
+        seen.push((done, total))
+    })
+    .expect("it can be packed");
     assert_eq!(seen.last(), Some(&(5 << 20, 5 << 20)));
     assert!(seen.len() > 4 && seen.is_sorted());
 }
