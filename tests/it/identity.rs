@@ -22,6 +22,7 @@ use branchline::model::identity::fingerprint_fields;
 use branchline::model::metric::MetricName;
 use branchline::model::name::ChannelName;
 use branchline::model::settings::DataSource;
+use branchline::model::settings::Outputs;
 use branchline::model::settings::TrainingSettings;
 use branchline::model::settings::Watched;
 use proptest::prelude::*;
@@ -99,6 +100,7 @@ fn settings(watched: Watched) -> TrainingSettings {
         environment: BTreeMap::from([("PYTHONHASHSEED".to_owned(), "0".to_owned())]),
         data: BTreeMap::from([(channel("train"), source)]),
         metrics: BTreeMap::from([(MetricName::parse("accuracy").expect("a name"), "acc=(.*)".to_owned())]),
+        outputs: Outputs::default(),
         signature: None,
         max_runtime: None,
         cloud: CloudSettings::default(),

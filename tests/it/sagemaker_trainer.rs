@@ -247,6 +247,7 @@ pub fn spec(command: &str) -> TrainingSpec {
         name: TrainingName::derive(&project(), &model, &stage, fingerprint.digest(), 1),
         project: project(),
         attempt: 1,
+        pass_env: Vec::new(),
         origin: TrainingOrigin {
             model,
             stage,

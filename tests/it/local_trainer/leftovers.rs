@@ -9,6 +9,7 @@ use branchline::model::settings::JsonMetric;
 use branchline::model::settings::Outputs;
 use branchline::model::training::Cause;
 use branchline::model::training::TrainingState;
+use branchline::ports::Trainer;
 use std::fs;
 
 const METRICS: &str = "$SM_OUTPUT_DATA_DIR/metrics.json";
@@ -149,7 +150,7 @@ async fn python_sees_the_commit_and_not_the_working_tree() {
     );
     let training = world.train(&command).await;
     let TrainingState::Succeeded { .. } = &training.state else { panic!("{:?}", training.state) };
-    let tail = world.trainer().log_tail(&spec(&command).name, 20).await.expect("readable");
+    let tail = Trainer::log_tail(&world.trainer(), &spec(&command).name, 20).await.expect("readable");
     assert!(
         tail.iter().any(|line| line.contains("libs is in the working tree, not in the commit: it is hidden")),
         "{tail:?}"

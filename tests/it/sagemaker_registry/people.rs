@@ -249,7 +249,7 @@ async fn a_version_of_before_is_brought_back_as_it_was() {
     home.register("a", APPROVED).await;
     let model = ModelName::parse("churn").expect("a name");
     let facts = before_a_rollback(&home, 1).await;
-    let way = rollback::choose(&facts, None, &model).expect("there is a way back");
+    let way = rollback::choose(&facts, &[], None, &model).expect("there is a way back");
     assert_eq!((way.replaces.0, way.to.0), (2, 1));
     let restore = brings_back(&home, &facts, 1).await;
     let Registered::New(version) = home.registry.register(&restore).await.expect("register") else { panic!("not new") };
@@ -279,7 +279,7 @@ async fn a_version_of_others_without_a_model_is_refused_before_the_freeze() {
     let model = ModelName::parse("churn").expect("a name");
     let facts = before_a_rollback(&home, 1).await;
     for to in [None, Some(VersionNumber(1))] {
-        let reason = rollback::choose(&facts, to, &model).expect_err("there is nothing to bring back");
+        let reason = rollback::choose(&facts, &[], to, &model).expect_err("there is nothing to bring back");
         assert_eq!(reason.code(), "not-restorable");
         assert!(reason.message().contains("names no model in S3"), "{}", reason.message());
         assert!(reason.hint().is_some_and(|hint| hint.contains("branchline rollback --group")));
