@@ -360,6 +360,12 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "`branchline show GROUP`; promote or approve another version by hand",
     ],
     [
+        "not-restorable",
+        "the version cannot be registered again",
+        "it was registered outside Branchline and names no model in S3, so there is nothing to register",
+        "name a version that Branchline registered: `branchline rollback --group GROUP --to NUMBER --reason \"...\"`",
+    ],
+    [
         "rules-ignored",
         "the commit changes rules, but its own rules do not count",
         "rules come from the default or the base branch, so that nobody grants themselves rights",
