@@ -87,9 +87,7 @@ fn invalid(source: &SourceText, problems: &Problems, format: Format) -> Result<u
 /// Says by which roles a lower stage could change what a higher one decides over. Only `check` and `doctor` say it: a
 /// run cannot know whom IAM lets assume a role.
 fn unsafe_roles(config: &Config, source: &SourceText) -> Option<Problems> {
-    if config.cloud.is_none() {
-        return None;
-    }
+    config.cloud.as_ref()?;
     let problem = |conflict: Conflict| {
         let route = match &conflict {
             Conflict::SharedRole { higher: stage, .. } | Conflict::TrainingWrites { stage, .. } => {

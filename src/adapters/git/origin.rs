@@ -7,12 +7,11 @@ use crate::adapters::git::GitRepository;
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::failed;
 use crate::adapters::git::tree::object_id;
+use crate::adapters::git::trust;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
-use crate::model::variables::SECRETS;
 use git2::ErrorCode;
 use std::io::Read as _;
-use std::process::Command;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -60,11 +59,7 @@ impl GitRepository {
     ///
     /// Git is not there, `origin` does not answer within 30 s, or it names no branch.
     pub fn origin_head(&self) -> Result<OriginHead, OriginError> {
-        let mut command = Command::new("git");
-        for secret in SECRETS {
-            command.env_remove(secret);
-        }
-        let mut child = command
+        let mut child = trust::git_command()
             .current_dir(self.work_dir().unwrap_or_else(|| self.common_dir().to_path_buf()))
             .arg("--git-dir")
             .arg(self.common_dir())

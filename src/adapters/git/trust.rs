@@ -4,6 +4,7 @@
 //! `GIT_CONFIG_GLOBAL`, `GIT_CONFIG_SYSTEM` and `GIT_CONFIG_COUNT`. So Git itself is asked, and its answer counts. Trust
 //! is never switched off: where there is no `git` to ask, the answer of libgit2 stands.
 
+use crate::model::variables::SECRETS;
 use git2::Repository;
 use std::path::Path;
 use std::path::PathBuf;
@@ -85,9 +86,18 @@ pub(super) fn belongs_to_this_user(_path: &Path) -> bool {
     true
 }
 
+/// Starts a command of Git, which gets none of the secrets of this process.
+pub(super) fn git_command() -> Command {
+    let mut command = Command::new("git");
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
+    command
+}
+
 /// Runs Git. The outer `None`: there is no Git. The inner one: it refused.
 fn git(start: &Path, args: &[&str]) -> Option<Option<String>> {
-    let mut command = Command::new("git");
+    let mut command = git_command();
     command.arg("-C").arg(start).args(args).stdin(Stdio::null()).stderr(Stdio::null());
     for name in ELSEWHERE {
         command.env_remove(name);

@@ -141,7 +141,7 @@ fn a_full_disk_is_told_as_such_and_the_next_run_goes_on() {
     };
     // While a training is prepared, whatever the number of times.
     for _ in 0..4 {
-        limited(4, "run")
+        limited(16, "run")
             .expect(40, &["cause disk full", "File too large", "free space on the disk, then run the same again"]);
     }
     project.run(&["run"]).expect(0, &["ended by disk full", "churn-dev v1 is Approved"]);

@@ -62,7 +62,7 @@ fn a_wrong_command_line_and_a_wrong_file_give_no_command_and_write_outputs() {
         (vec!["run", asked.as_str()], 2),
         (vec!["plan", "--model", COMMAND, "--branch", "dev", "--default-branch", "dev"], 2),
         (vec!["show", COMMAND], 2),
-        (vec!["check", "--file", COMMAND], 20),
+        (vec!["check", COMMAND], 20),
         (vec!["run", "--branch", "dev", "--default-branch", "a\u{202e}\u{200b}b"], 20),
     ] {
         drop(std::fs::remove_file(outputs(&project)));

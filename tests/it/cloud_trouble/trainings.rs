@@ -146,7 +146,7 @@ async fn what_would_end_the_same_again_is_not_repeated() {
         ),
         (
             Script::failed("ClientError: No S3 objects found under S3 URL \"s3://acme-ml-dev/x\"."),
-            ["cause data: SageMaker could not run it: No S3 objects found", "-> "],
+            ["cause configuration: SageMaker could not run it: No S3 objects found", "-> "],
         ),
     ] {
         let team = Team::new();

@@ -256,7 +256,7 @@ fn respond(
     let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let mut faults = Vec::new();
     for (name, begin) in
-        [("x-github-api-version", "2022-11-28"), ("user-agent", "octocrab"), ("accept", "application/vnd.github")]
+        [("x-github-api-version", "2022-11-28"), ("user-agent", "branchline/"), ("accept", "application/vnd.github")]
     {
         if !header(name).is_some_and(|value| value.starts_with(begin)) {
             faults.push(format!("header {name} is {:?}", header(name)));
