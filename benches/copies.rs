@@ -203,7 +203,13 @@ async fn session(address: &str) -> Arc<Session> {
     };
     let credentials = SharedCredentialsProvider::new(Credentials::new(KEY.0, KEY.1, None, None, "bench"));
     let (endpoint, patience) = (Some(address.to_owned()), Patience::default());
-    Arc::new(Session::new(place, &SessionOptions { endpoint, credentials: Some(credentials), patience }).await)
+    Arc::new(
+        Session::new(
+            place,
+            &SessionOptions { endpoint, credentials: Some(credentials), patience, ..SessionOptions::default() },
+        )
+        .await,
+    )
 }
 
 async fn fill(server: &Server, key: &str, mebibytes: u64) {

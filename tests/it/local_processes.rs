@@ -90,10 +90,6 @@ async fn a_time_limit_and_a_stop_end_what_left_the_group() {
 async fn what_is_no_regular_file_holds_nobody() {
     let world = World::new();
     for (command, cause, words) in [
-        ("mkfifo $SM_OUTPUT_DATA_DIR/metrics.json", Cause::Code, "it is not a regular file"),
-        ("ln -s /dev/zero $SM_OUTPUT_DATA_DIR/metrics.json", Cause::Code, "it is not a regular file"),
-        ("mkdir $SM_OUTPUT_DATA_DIR/metrics.json", Cause::Code, "it is a folder"),
-        ("yes | head -c 9000000 > $SM_OUTPUT_DATA_DIR/metrics.json", Cause::Code, "bytes"),
         ("mkfifo $SM_OUTPUT_DIR/failure; exit 1", Cause::Code, "exited with code 1"),
         ("ln -s /dev/zero $SM_OUTPUT_DIR/failure; exit 1", Cause::Code, "exited with code 1"),
         ("rm ../log.txt; mkfifo ../log.txt; exit 4", Cause::Code, "exited with code 4"),
@@ -107,6 +103,22 @@ async fn what_is_no_regular_file_holds_nobody() {
         assert!(found == cause && message.contains(words), "{command}: {found:?} {message}");
         world.trainer().log_tail(&training.name, 5).await.expect("it is read as far as it can be");
         world.trainer().held(&project()).await.expect("it can be listed");
+    }
+}
+
+/// Nobody asked for the metrics, so the run is not lost over them.
+#[tokio::test]
+async fn metrics_that_are_no_regular_file_are_not_read() {
+    let world = World::new();
+    for (command, words) in [
+        ("mkfifo $SM_OUTPUT_DATA_DIR/metrics.json", "it is a pipe"),
+        ("ln -s /dev/zero $SM_OUTPUT_DATA_DIR/metrics.json", "it is a symbolic link"),
+        ("mkdir $SM_OUTPUT_DATA_DIR/metrics.json", "it is a folder"),
+        ("yes | head -c 9000000 > $SM_OUTPUT_DATA_DIR/metrics.json", "bytes"),
+    ] {
+        let training = world.train(&format!("{MODEL}; {command}")).await;
+        let TrainingState::Succeeded { notes, .. } = &training.state else { panic!("{command}: {:?}", training.state) };
+        assert!(notes.iter().any(|note| note.value.contains(words)), "{command}: {notes:?}");
     }
 }
 

@@ -384,14 +384,17 @@ impl TrainingFolder {
         if !self.exists() {
             return self.vanished();
         }
+        let supervised = self.has_worker()?;
         match self.end() {
-            Ok(Some(record)) => return Ok(Some(self.ended(record))),
+            Ok(Some(record)) if !supervised => return Ok(Some(self.ended(record))),
+            // Its command may have written that: an end counts once its worker has left it behind.
+            Ok(Some(_)) => {}
             // Its command put it there; its worker will replace it.
             Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
             other => drop(other?),
         }
         let Some(started) = self.began()? else { return Ok(Some(Standing::Prepared)) };
-        if is_held(&self.lock)? {
+        if supervised || is_held(&self.lock)? {
             return Ok(Some(Standing::Open { started }));
         }
         // The end is written before the lock becomes free, so now it must be there, if there is one.

@@ -139,8 +139,8 @@ fn a_full_disk_is_told_as_such_and_the_next_run_goes_on() {
         let script = format!("ulimit -f {kilobytes}; exec {PROGRAM} {args}");
         finish(project.command(project.git.root(), "bash").args(["-c", &script]))
     };
-    // While a training is prepared, whatever the number of times.
-    for _ in 0..4 {
+    // While a training run is prepared. Each counts as an attempt.
+    for _ in 0..2 {
         limited(16, "run")
             .expect(40, &["cause disk full", "File too large", "free space on the disk, then run the same again"]);
     }

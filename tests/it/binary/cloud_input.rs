@@ -181,16 +181,17 @@ fn a_pull_request_with_the_reading_roles_alone_is_looked_at_and_told() {
     let world = cloud::world();
     let github = GitHub::start();
     let roles = format!("    assume_role_arn: {DEV_WRITER}\n    read_role_arn: {DEV_READER}\n");
+    let feature = "arn:aws:iam::111111111111:role/branchline-feature";
     let prod = format!(
-        "accounts:\n  prod: {{ id: \"222222222222\", assume_role_arn: \"{WRITER}\", read_role_arn: \"{READER}\", bucket: acme-ml-prod }}\n"
+        "accounts:\n  feature: {{ assume_role_arn: \"{feature}\" }}\n  prod: {{ id: \"222222222222\", assume_role_arn: \"{WRITER}\", read_role_arn: \"{READER}\", bucket: acme-ml-prod }}\n"
     );
     let configuration = configured(REGION, &roles, &prod);
     let owner = project(&world, &configuration);
-    for role in [DEV_WRITER, WRITER] {
+    for role in [DEV_WRITER, WRITER, feature] {
         world.trust_account(role, DEV);
     }
     owner.run(&["bootstrap"]).expect(0, &["group churn-prod made"]);
-    for role in [DEV_WRITER, WRITER] {
+    for role in [DEV_WRITER, WRITER, feature] {
         world.with(|state| state.trust.remove(role));
         world.trust_identity(role, "sts.amazonaws.com", "repo:acme/churn:ref:refs/heads/dev");
     }
