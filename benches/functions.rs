@@ -36,10 +36,7 @@ fn shape(models: usize, files: usize, watches: Watches) -> Shape {
 fn configuration(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("configuration");
     for models in [10, 100, 1_000] {
-        let text = SourceText {
-            file: "branchline.yaml".to_owned(),
-            text: shape(models, models, Watches::OwnFolder).configuration(),
-        };
+        let text = SourceText::new("branchline.yaml", shape(models, models, Watches::OwnFolder).configuration());
         group.throughput(Throughput::Elements(models as u64));
         group.bench_function(format!("{models} models"), |bencher| {
             bencher.iter(|| branchline::config::load(black_box(&text), black_box(&text)).expect("it is valid"));
