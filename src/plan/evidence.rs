@@ -1,11 +1,13 @@
 //! The evidence of reasons: versions named so that people know them, and what some reasons carry.
 
+use crate::facts::model::Nearest;
 use crate::model::approval::Approval;
 use crate::model::git::BranchName;
 use crate::model::git::CommitSha;
 use crate::model::name::ChannelName;
 use crate::model::name::GroupName;
 use crate::model::name::ModelName;
+use crate::model::name::StageName;
 use crate::model::name::TargetName;
 use crate::model::version::VersionRef;
 use serde::Deserialize;
@@ -108,4 +110,44 @@ impl DataBehind {
             names.join(", ")
         )
     }
+}
+
+/// Why no version of the content may be promoted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoPromotableVersion {
+    /// The stage that asks.
+    pub stage: StageName,
+    /// The branch that asks.
+    pub branch: BranchName,
+    /// The branch that trains.
+    pub source_branch: Option<BranchName>,
+    /// The groups that were searched.
+    pub sources: Vec<GroupName>,
+    /// Versions of the content that may not be promoted.
+    pub excluded: Vec<Excluded>,
+    /// A failed or gated training of the content.
+    pub training: Option<String>,
+    /// Versions of other content.
+    pub nearest: Vec<Nearest>,
+    /// The model, for the command.
+    pub model: ModelName,
+    /// The target, for the command.
+    pub target: TargetName,
+    /// The source target, for the command.
+    pub source_target: TargetName,
+}
+
+/// What a pull request showed, and why it cannot go forward.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReviewMoved {
+    /// The pull request.
+    pub pull_request: u64,
+    /// What it showed.
+    pub reviewed: VersionRef,
+    /// What moved, as a clause.
+    pub why: String,
+    /// What would go forward otherwise.
+    pub candidate: Option<Known>,
+    /// The model, for the command.
+    pub model: ModelName,
 }

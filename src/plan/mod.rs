@@ -16,6 +16,7 @@ pub mod gate;
 pub mod goal;
 pub mod import;
 pub mod next_move;
+pub mod payload;
 pub mod permission;
 pub mod prediction;
 pub mod promote;

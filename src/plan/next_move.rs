@@ -9,7 +9,9 @@ use crate::model::version::Rejection;
 use crate::model::version::VersionRef;
 use crate::plan::evidence::PromotedGroup;
 use crate::plan::evidence::TooManyAttempts;
+use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
+use crate::plan::reason::ReviewMoved;
 
 /// A next move as it is made on GitHub: *Run workflow*, with these inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +77,7 @@ impl Reason {
             Self::NothingToPromoteYet { branch, .. } => {
                 branch.as_ref().map(|branch| format!("push to {branch} first: it trains there"))
             }
-            Self::NoPromotableVersion {
+            Self::NoPromotableVersion(NoPromotableVersion {
                 branch,
                 source_branch,
                 nearest,
@@ -84,7 +86,7 @@ impl Reason {
                 target,
                 source_target,
                 ..
-            } => {
+            }) => {
                 let waiting = excluded.iter().find(|e| e.why.contains("PendingManualApproval"));
                 if let Some(waiting) = waiting {
                     return Some(format!(
@@ -145,7 +147,7 @@ impl Reason {
             Self::ForeignGroup { .. } => {
                 Some("choose another `project:` or give the group its own name under `group_names:`".to_owned())
             }
-            Self::ReviewMoved { reviewed, candidate, model, .. } => Some(match candidate {
+            Self::ReviewMoved(ReviewMoved { reviewed, candidate, model, .. }) => Some(match candidate {
                 Some(candidate) => format!(
                     "look at {candidate} and promote it by hand: branchline promote --model {model} --from {} --to TARGET --version {} --reason \"...\"",
                     candidate.version.group, candidate.version.number.0

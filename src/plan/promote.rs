@@ -34,6 +34,7 @@ use crate::plan::goal::ModelRules;
 use crate::plan::group;
 use crate::plan::known;
 use crate::plan::reason::Excluded;
+use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
 use crate::plan::refuse_foreign;
 use crate::plan::register::entering;
@@ -305,7 +306,7 @@ fn select<'a>(
     let held = !excluded.is_empty();
     Err(settled(
         Verdict::Blocked,
-        Reason::NoPromotableVersion {
+        Reason::NoPromotableVersion(NoPromotableVersion {
             stage: stage.name.clone(),
             branch,
             source_branch,
@@ -316,7 +317,7 @@ fn select<'a>(
             model: rules.model.clone(),
             target: target.clone(),
             source_target: source.0.clone(),
-        },
+        }),
     ))
 }
 

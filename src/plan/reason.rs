@@ -2,34 +2,12 @@
 //!
 //! The texts of the variants are in `plan::wording` and nowhere else: reports print what stands there.
 
-use crate::facts::commit::MissingData;
-use crate::facts::model::Nearest;
-use crate::model::approval::Approval;
-use crate::model::command::UnusableFile;
-use crate::model::git::BranchName;
-use crate::model::git::CommitSha;
-use crate::model::git::RepositoryId;
-use crate::model::history::Freeze;
-use crate::model::metric::MetricNote;
-use crate::model::name::GroupName;
-use crate::model::name::ModelName;
-use crate::model::name::StageName;
-use crate::model::name::TargetName;
-use crate::model::name::TrainingName;
-use crate::model::training::Cause;
-use crate::model::training::StopCause;
-use crate::model::version::Rejection;
-use crate::model::version::VersionNumber;
-use crate::model::version::VersionRef;
-use crate::plan::cloud::InstanceNotAllowed;
-use crate::plan::cloud::MissingImage;
-use crate::plan::cloud::Protection;
-use crate::plan::cloud::TagsRequired;
-use crate::plan::cloud::TrainingDetails;
-use crate::plan::evidence::DataBehind;
 pub use crate::plan::evidence::Excluded;
 pub use crate::plan::evidence::Known;
-use crate::plan::gate::GateResult;
+pub use crate::plan::evidence::NoPromotableVersion;
+pub use crate::plan::evidence::ReviewMoved;
+// The payloads of the variants.
+use crate::plan::payload::*;
 pub use crate::plan::refusal::BeforeVerdict;
 use serde::Deserialize;
 use serde::Serialize;
@@ -190,28 +168,7 @@ pub enum Reason {
         branch: Option<BranchName>,
     },
     /// No version of the content may be promoted.
-    NoPromotableVersion {
-        /// The stage that asks.
-        stage: StageName,
-        /// The branch that asks.
-        branch: BranchName,
-        /// The branch that trains.
-        source_branch: Option<BranchName>,
-        /// The groups that were searched.
-        sources: Vec<GroupName>,
-        /// Versions of the content that may not be promoted.
-        excluded: Vec<Excluded>,
-        /// A failed or gated training of the content.
-        training: Option<String>,
-        /// Versions of other content.
-        nearest: Vec<Nearest>,
-        /// The model, for the command.
-        model: ModelName,
-        /// The target, for the command.
-        target: TargetName,
-        /// The source target, for the command.
-        source_target: TargetName,
-    },
+    NoPromotableVersion(NoPromotableVersion),
     /// The group is frozen.
     Frozen {
         /// The group.
@@ -266,18 +223,7 @@ pub enum Reason {
         ours: RepositoryId,
     },
     /// What a pull request showed cannot go forward as it was shown.
-    ReviewMoved {
-        /// The pull request.
-        pull_request: u64,
-        /// What it showed.
-        reviewed: VersionRef,
-        /// What moved, as a clause.
-        why: String,
-        /// What would go forward otherwise.
-        candidate: Option<Known>,
-        /// The model, for the command.
-        model: ModelName,
-    },
+    ReviewMoved(ReviewMoved),
     /// The rules ask for a review, and there is none.
     ReviewRequired {
         /// The model, for the command.

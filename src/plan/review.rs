@@ -12,6 +12,7 @@ use crate::plan::goal::ModelRules;
 use crate::plan::known;
 use crate::plan::reason::Excluded;
 use crate::plan::reason::Reason;
+use crate::plan::reason::ReviewMoved;
 use crate::plan::settled;
 
 /// Refuses whatever a push would change, where the rules require an approving review and there is none: a copy as well as
@@ -61,13 +62,13 @@ pub(super) fn pinned<'a>(
     };
     Err(settled(
         Verdict::Blocked,
-        Reason::ReviewMoved {
+        Reason::ReviewMoved(ReviewMoved {
             pull_request,
             reviewed: reviewed.version.clone(),
             why,
             candidate: candidates.first().copied().map(known),
             model: rules.model.clone(),
-        },
+        }),
     ))
 }
 

@@ -15,7 +15,9 @@ use crate::plan::evidence::Unchanged;
 use crate::plan::gate::Answer;
 use crate::plan::gate::GateResult;
 use crate::plan::reason::Known;
+use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
+use crate::plan::reason::ReviewMoved;
 use std::fmt;
 
 /// Most paths that the sentence about what is left out names.
@@ -54,13 +56,13 @@ impl Reason {
             Self::SourceAwaitsApproval { .. } => "source-awaits-approval",
             Self::SourceTrainingOpen { .. } => "source-training-open",
             Self::NothingToPromoteYet { .. } => "nothing-to-promote-yet",
-            Self::NoPromotableVersion { .. } => "no-promotable-version",
+            Self::NoPromotableVersion(_) => "no-promotable-version",
             Self::Frozen { .. } => "frozen",
             Self::FrozenButByHand { .. } => "frozen-but-by-hand",
             Self::LastRejected { .. } => "last-rejected",
             Self::NotRestorable { .. } => "not-restorable",
             Self::ForeignGroup { .. } => "foreign-group",
-            Self::ReviewMoved { .. } => "review-moved",
+            Self::ReviewMoved(_) => "review-moved",
             Self::ReviewRequired { .. } => "review-required",
             Self::Unreviewed { .. } => "unreviewed",
             Self::NewerThanReview { .. } => "newer-than-review",
@@ -218,7 +220,7 @@ impl Reason {
                 let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
                 format!("nothing to promote yet: {} holds no version at all", names.join(" and "))
             }
-            Self::NoPromotableVersion { stage, sources, excluded, training, nearest, .. } => {
+            Self::NoPromotableVersion(NoPromotableVersion { stage, sources, excluded, training, nearest, .. }) => {
                 no_promotable(stage.as_str(), sources, excluded, training.as_deref(), nearest)
             }
             Self::Frozen { group, freeze, stopped } => format!(
@@ -243,7 +245,7 @@ impl Reason {
             Self::ForeignGroup { group, owner, ours } => {
                 format!("{group} belongs to {owner}, and this is {ours}: nothing is written to it")
             }
-            Self::ReviewMoved { pull_request, reviewed, why, candidate, .. } => {
+            Self::ReviewMoved(ReviewMoved { pull_request, reviewed, why, candidate, .. }) => {
                 let instead = candidate.as_ref().map_or_else(String::new, |known| format!("; {known} has the content"));
                 format!("pull request #{pull_request} showed {reviewed}, which cannot go forward: {why}{instead}")
             }

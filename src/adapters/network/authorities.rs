@@ -50,7 +50,7 @@ impl Authorities {
 
     /// Returns what counts for Amazon beside the system's store, as PEM text; `None` where the environment adds nothing
     /// that can be used.
-    pub(in crate::adapters) fn amazon_pem(&self) -> Option<String> {
+    pub(crate) fn amazon_pem(&self) -> Option<String> {
         let files = [(AWS_CA_BUNDLE, self.amazon.as_ref()), (NODE_EXTRA_CA_CERTS, self.extra.as_ref())];
         let found = files.into_iter().flat_map(|(variable, file)| read(variable, file).0);
         // Amazon's client ends the program at a certificate that it cannot parse.

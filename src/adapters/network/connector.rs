@@ -35,7 +35,7 @@ type Tcp = HttpConnector<Resolver>;
 
 /// Opens connections to one host.
 #[derive(Clone)]
-pub(in crate::adapters) struct Connector {
+pub(crate) struct Connector {
     tcp: Tcp,
     /// To the proxy, which may itself be reached over TLS.
     to_proxy: HttpsConnector<Tcp>,
@@ -43,11 +43,11 @@ pub(in crate::adapters) struct Connector {
 }
 
 /// What a connector is made with, beside itself.
-pub(in crate::adapters) struct Opened {
+pub(crate) struct Opened {
     /// The connector, with TLS around it.
-    pub(in crate::adapters) connector: HttpsConnector<Connector>,
+    pub(crate) connector: HttpsConnector<Connector>,
     /// What of the certificate authorities could not be read.
-    pub(in crate::adapters) unread: Vec<String>,
+    pub(crate) unread: Vec<String>,
 }
 
 impl Connector {
@@ -56,7 +56,7 @@ impl Connector {
     /// # Errors
     ///
     /// A sentence about a variable that names no proxy, or about TLS.
-    pub(in crate::adapters) fn to(destination: &Uri, network: &Network) -> Result<Opened, String> {
+    pub(crate) fn to(destination: &Uri, network: &Network) -> Result<Opened, String> {
         let proxy = network.proxies.before(destination)?.map(Arc::new);
         let trusted = network.authorities.load();
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
@@ -131,7 +131,7 @@ fn over_tcp(address: &Uri) -> Uri {
 
 /// Resolves names as the system does, and marks its errors.
 #[derive(Clone)]
-pub(in crate::adapters) struct Resolver(GaiResolver);
+pub(crate) struct Resolver(GaiResolver);
 
 impl Service<Name> for Resolver {
     type Response = GaiAddrs;

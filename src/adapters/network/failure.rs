@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 /// A name that has no address.
 #[derive(Debug, thiserror::Error)]
 #[error("the name {host} has no address")]
-pub(in crate::adapters) struct Unresolved {
+pub(crate) struct Unresolved {
     pub(super) host: String,
     #[source]
     pub(super) source: io::Error,
@@ -47,7 +47,7 @@ enum Layer {
 
 /// Why a host could not be reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::adapters) struct ConnectFailure {
+pub(crate) struct ConnectFailure {
     /// Host and port.
     host: String,
     layer: Layer,
@@ -55,13 +55,13 @@ pub(in crate::adapters) struct ConnectFailure {
 
 impl ConnectFailure {
     /// Reads it from an error and its causes. `unread`: what of the certificate authorities could not be read.
-    pub(in crate::adapters) fn of(error: &(dyn Error + 'static), host: &str, unread: &[String]) -> Self {
+    pub(crate) fn of(error: &(dyn Error + 'static), host: &str, unread: &[String]) -> Self {
         let layer = layer(error, unread);
         Self { host: host.to_owned(), layer }
     }
 
     /// What a person can do about it, where this program knows.
-    pub(in crate::adapters) fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match &self.layer {
             Layer::Dns { .. } => Some(format!(
                 "Check the name {} and this machine's DNS. Where a proxy leads outside, name it in HTTPS_PROXY.",

@@ -10,8 +10,8 @@ mod failure;
 mod proxies;
 
 pub use authorities::Authorities;
-pub(in crate::adapters) use connector::Connector;
-pub(in crate::adapters) use failure::ConnectFailure;
+pub(crate) use connector::Connector;
+pub(crate) use failure::ConnectFailure;
 pub use proxies::Proxies;
 
 /// How hosts outside are reached from this machine.

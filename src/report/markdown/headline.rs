@@ -10,6 +10,7 @@ use crate::plan::gate::Answer;
 use crate::plan::prediction::Comparison;
 use crate::plan::prediction::MergeDoes;
 use crate::plan::prediction::Merging;
+use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
 use crate::plan::step::Step;
 use crate::plan::wording::seconds;
@@ -166,7 +167,7 @@ fn short(model: &ModelOutcome, reason: &Reason) -> String {
             let first = missed.into_iter().next().unwrap_or_default();
             if more > 0 { format!("{first}, and {} more", words::count(more, "bound")) } else { first }
         }
-        Reason::NoPromotableVersion { sources, .. } => {
+        Reason::NoPromotableVersion(NoPromotableVersion { sources, .. }) => {
             let names: Vec<String> = sources.iter().map(|group| words::group_name(model, group)).collect();
             format!("{} has no version of exactly this content to promote", names.join(" or "))
         }

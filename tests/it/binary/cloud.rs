@@ -129,3 +129,22 @@ fn without_a_cloud_there_is_nothing_to_set_up() {
     project.run(&["bootstrap"]).expect(2, &["nothing of the backend is in the cloud"]);
     project.run(&["iam", "--repository", "acme/churn"]).expect(20, &["nothing of the backend is in the cloud"]);
 }
+
+/// CloudFormation takes no longer template directly, as `iam` itself says where one is.
+#[test]
+fn the_template_of_a_hundred_models_is_one_that_cloudformation_takes() {
+    let mut text = "version: 1\nproject: risk\nbackend: { sagemaker: { region: eu-west-1, bucket: acme-models, \
+        account_id: \"111122223333\", execution_role_arn: \"arn:aws:iam::111122223333:role/t\", \
+        assume_role_arn: \"arn:aws:iam::111122223333:role/branchline-risk-dev\" } }\nmodels:\n"
+        .to_owned();
+    for number in 1..=100 {
+        text.push_str(&format!(
+            "  model{number}: {{ paths: [m{number}/], train: {{ image: \"111122223333.dkr.ecr.eu-west-1.amazonaws.com/m{number}:1\", \
+             instance: {{ type: ml.m5.xlarge }}, command: x, data: {{ train: \"s3://acme-data/m{number}/\" }} }} }}\n"
+        ));
+    }
+    let project = Project::with(&text, "true");
+    let said = project.run(&["iam", "--repository", "acme/risk", "--format", "cloudformation"]);
+    assert_eq!(said.exit, Some(0), "{}", said.err);
+    assert!(said.out.len() <= 51_200, "{} bytes", said.out.len());
+}

@@ -183,7 +183,7 @@ fn a_pull_request_with_the_reading_roles_alone_is_looked_at_and_told() {
     let roles = format!("    assume_role_arn: {DEV_WRITER}\n    read_role_arn: {DEV_READER}\n");
     let feature = "arn:aws:iam::111111111111:role/branchline-feature";
     let prod = format!(
-        "accounts:\n  feature: {{ assume_role_arn: \"{feature}\" }}\n  prod: {{ id: \"222222222222\", assume_role_arn: \"{WRITER}\", read_role_arn: \"{READER}\", bucket: acme-ml-prod }}\n"
+        "accounts:\n  feature: {{ assume_role_arn: \"{feature}\", read_role_arn: \"{DEV_READER}\" }}\n  prod: {{ id: \"222222222222\", assume_role_arn: \"{WRITER}\", read_role_arn: \"{READER}\", bucket: acme-ml-prod }}\n"
     );
     let configuration = configured(REGION, &roles, &prod);
     let owner = project(&world, &configuration);

@@ -53,6 +53,7 @@ use crate::plan::prediction::SettingDifference;
 use crate::plan::prediction::Standing;
 use crate::plan::reason::Excluded;
 use crate::plan::reason::Known;
+use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
 use crate::plan::step::ApprovalStep;
 use crate::plan::step::CopyStep;
@@ -413,7 +414,7 @@ pub fn missed(value: f64) -> Reason {
 }
 
 pub fn diverged() -> Reason {
-    Reason::NoPromotableVersion {
+    Reason::NoPromotableVersion(NoPromotableVersion {
         stage: stage("prod"),
         branch: branch("prod"),
         source_branch: Some(branch("dev")),
@@ -436,5 +437,5 @@ pub fn diverged() -> Reason {
         model: model("churn"),
         target: target("prod"),
         source_target: target("dev"),
-    }
+    })
 }
