@@ -244,11 +244,15 @@ fn counts(all: &[Asked]) -> Vec<usize> {
     all.iter().map(Asked::count).collect()
 }
 
-/// What each run may ask at most, in the order of [`measured`], wherever the current versions are.
+/// What each run may ask at most, in the order of [`measured`].
 const BUDGETS: [usize; 5] = [4, 4, 8, 14, 8];
 
-fn over(all: &[Asked]) -> Vec<String> {
-    let over = all.iter().zip(BUDGETS).filter(|(asked, budget)| asked.count() > *budget);
+/// The same where the current versions are far back. There a group that shares its series of semantic versions costs a
+/// training run that registers one look more: no number is given twice.
+const BUDGETS_FAR_BACK: [usize; 5] = [4, 4, 9, 14, 8];
+
+fn over(all: &[Asked], budgets: [usize; 5]) -> Vec<String> {
+    let over = all.iter().zip(budgets).filter(|(asked, budget)| asked.count() > *budget);
     over.map(|(asked, budget)| format!("{}: {} of {budget}", asked.run, asked.count())).collect()
 }
 
@@ -258,7 +262,7 @@ async fn a_run_asks_the_same_however_many_versions_there_are() {
     for (count, group) in [(1, "1"), (100, "100"), (10_000, "10,000")] {
         let asked = measured(count, false).await;
         compare_with_the_page(group, &asked);
-        assert_eq!(over(&asked), Vec::<String>::new(), "{group}");
+        assert_eq!(over(&asked, BUDGETS), Vec::<String>::new(), "{group}");
         all.push(counts(&asked));
     }
     assert_eq!(all[1], all[2]);
@@ -272,7 +276,7 @@ async fn a_current_version_that_is_far_back_costs_no_more_in_a_larger_group() {
     for (count, group) in [(300, "300, far back"), (10_000, "10,000, far back")] {
         let asked = measured(count, true).await;
         compare_with_the_page(group, &asked);
-        assert_eq!(over(&asked), Vec::<String>::new(), "{group}");
+        assert_eq!(over(&asked, BUDGETS_FAR_BACK), Vec::<String>::new(), "{group}");
         all.push(counts(&asked));
     }
     assert_eq!(all[0], all[1]);
