@@ -432,7 +432,7 @@ impl<'a> ModelLoop<'a> {
                 .find(std::slice::from_ref(&name))
                 .await
                 .map_or(true, |found| found.iter().any(crate::model::training::Training::is_open));
-            // One that is not there yet could still begin behind our back: it is told not to.
+            // One that is not there yet could still begin behind our back: it is asked not to.
             let unseen = !still && self.beginning.as_ref() == Some(&name);
             if !still && !unseen {
                 continue;

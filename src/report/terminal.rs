@@ -354,7 +354,7 @@ pub(super) fn lines(table: &Table) -> String {
     text
 }
 
-/// Makes foreign text one line that moves nothing and hides nothing: a control character becomes U+FFFD, and one that
+/// Makes untrusted text one line that moves nothing and hides nothing: a control character becomes U+FFFD, and one that
 /// cannot be seen is written as its escape, such as `\u{202e}`.
 pub fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());

@@ -258,7 +258,7 @@ fn compress(work: &Mutex<mpsc::Receiver<Block>>, members: &mpsc::Sender<Result<M
 
 enum ReadError {
     Pack(PackError),
-    /// It was asked to end. the reason is told elsewhere.
+    /// Nobody reads the blocks any more; the reason is reported elsewhere.
     Stopped,
 }
 

@@ -329,7 +329,7 @@ impl Scope {
     }
 }
 
-/// A key is told by its alias; an alias is no resource.
+/// A key is named by its alias; an alias is no resource.
 fn of_aliases(aliases: Vec<String>) -> Vec<(&'static str, String, Vec<String>)> {
     if aliases.is_empty() {
         return Vec::new();
