@@ -49,11 +49,6 @@ pub const OUTPUTS: &[OutputDoc] = &[
         example: "churn",
     },
     OutputDoc {
-        name: "changed",
-        description: "`true` where this run registered or changed a version or its group, `false` where it found everything in place.",
-        example: "true",
-    },
-    OutputDoc {
         name: "group",
         description: "The group of the version that stands for the commit: made by this run, or found in place. The same each time the job is run again.",
         example: "churn-dev",
@@ -64,6 +59,11 @@ pub const OUTPUTS: &[OutputDoc] = &[
         name: "fingerprint",
         description: "What was trained: the digest of code, settings, data and image.",
         example: "1f0c…64 hexadecimal digits",
+    },
+    OutputDoc {
+        name: "changed",
+        description: "`true` where this run registered or changed a version or its group, `false` where it found everything in place.",
+        example: "true",
     },
     OutputDoc {
         name: "code-id",
