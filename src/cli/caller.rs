@@ -72,6 +72,7 @@ impl Caller {
             run_url,
             run_key: format!("local/{}", uuid::Uuid::new_v4()),
             pull_request: None,
+            reviewed_by: Vec::new(),
             reason,
         }
     }

@@ -274,6 +274,7 @@ pub fn attribution(place: &Place, event: &Event, reason: Option<String>) -> Attr
         run_url: event.run.url.clone(),
         run_key: event.run.key.clone().unwrap_or_else(local_key),
         pull_request: None,
+        reviewed_by: Vec::new(),
         reason,
     }
 }

@@ -339,7 +339,10 @@ pub async fn occasion(place: &Place, host: &Host, args: &RunArgs, event: &Event)
             Ok(ready(Ready { subject, rules, rules_branch: None, backend_rules: None, settings, first_rules }))
         }
         (None, Some(settings), _) => {
-            settled(Verdict::Skipped, Reason::NoRules { branch: rules_branch, begins: begins(&settings)? })
+            let (begins, names_accounts) = begins(&settings)?;
+            // Only the default branch vouches for accounts and roles: elsewhere the file would begin nothing.
+            let branch = known_default.filter(|_| names_accounts).unwrap_or(rules_branch);
+            settled(Verdict::Skipped, Reason::NoRules { branch, begins })
         }
         (_, None, Some(commit)) => Err(place.no_config(&commit)),
         (_, None, None) => settled(
@@ -429,8 +432,8 @@ fn merged(
     })
 }
 
-/// What merging the first configuration will begin, in a clause.
-fn begins(settings: &SourceText) -> Result<String, Failure> {
+/// What merging the first configuration will begin, in a clause, and whether it names accounts and roles.
+fn begins(settings: &SourceText) -> Result<(String, bool), Failure> {
     let config = crate::config::load(settings, settings).map_err(|problems| Failure::problems(&problems))?;
     let models: Vec<&str> = config.models.keys().map(|model| model.as_str()).collect();
     let trains: Vec<String> = config
@@ -439,5 +442,5 @@ fn begins(settings: &SourceText) -> Result<String, Failure> {
         .filter(|stage| matches!(stage.does, Does::Train { .. }))
         .map(|stage| stage.branches.to_string())
         .collect();
-    Ok(format!("pushes to {} train {}", trains.join(", "), models.join(", ")))
+    Ok((format!("pushes to {} train {}", trains.join(", "), models.join(", ")), config.backend.is_cloud()))
 }

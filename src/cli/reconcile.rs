@@ -18,8 +18,8 @@ use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
-use crate::model::training::Training;
 use crate::model::training::TrainingOrigin;
+use crate::model::training::TrainingState;
 use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
 use crate::outcome::Outcome;
@@ -34,6 +34,9 @@ use jiff::SignedDuration;
 /// How long ago a training may have ended that a run left behind. Longer than a check may stay open on GitHub.
 const LEFT_BEHIND: SignedDuration = SignedDuration::from_hours(14 * 24);
 
+/// How many of those that ended without a result are looked after, newest first: each costs a request to the host.
+const MOST_ENDED: usize = 20;
+
 /// Which heads are looked at.
 pub enum Heads<'a> {
     /// Of every stage, or of one.
@@ -42,14 +45,25 @@ pub enum Heads<'a> {
     Above(&'a StageName),
 }
 
-/// What came of one branch head.
+/// What came of one branch head, or of a commit that is no head any more.
 pub struct HeadOutcome {
     /// The branch.
     pub branch: BranchName,
-    /// Its head.
+    /// Its head, or what was its head when a training run began.
     pub commit: CommitSha,
     /// Its models.
     pub models: Vec<ModelOutcome>,
+    /// Our report on the commit says that something goes on, and nothing does.
+    left_open: bool,
+}
+
+/// A training run of a commit that is no head any more, whose end no run has dealt with.
+struct LeftBehind {
+    origin: TrainingOrigin,
+    /// Whether a look at the commit can still register its result.
+    may_register: bool,
+    /// Whether its branch is gone.
+    branch_gone: bool,
 }
 
 /// Looks at the heads and finishes what is open there.
@@ -91,21 +105,53 @@ pub async fn heads(
         for (branch, commit) in &branches {
             if composed.config.stage_of_branch(branch).is_some_and(|found| found.name == stage.name) {
                 let models = head(host, composed, &mut begun, branch, commit, by, only).await;
-                outcomes.push(HeadOutcome { branch: branch.clone(), commit: commit.clone(), models });
+                let (branch, commit) = (branch.clone(), commit.clone());
+                outcomes.push(HeadOutcome { branch, commit, models, left_open: false });
             }
         }
-        let of_stage = |origin: &&TrainingOrigin| origin.stage == stage.name;
-        let asked = |origin: &&TrainingOrigin| only.is_empty() || only.contains(&origin.model);
-        for TrainingOrigin { branch, commit, model, .. } in left.iter().filter(of_stage).filter(asked) {
-            let only = std::slice::from_ref(model);
-            let models = head(host, composed, &mut begun, branch, commit, by, only).await;
-            // One that says no said so when its own run, or an earlier look, settled it.
-            let models =
-                models.into_iter().filter(|model| model.wrote() || model.verdict == Verdict::Errored).collect();
-            outcomes.push(HeadOutcome { branch: branch.clone(), commit: commit.clone(), models });
+        let of_stage = |left: &&LeftBehind| left.origin.stage == stage.name;
+        let asked = |left: &&LeftBehind| only.is_empty() || only.contains(&left.origin.model);
+        for left in left.iter().filter(of_stage).filter(asked) {
+            outcomes.extend(left_commit(host, composed, &mut begun, by, left).await);
         }
     }
     Ok(outcomes)
+}
+
+/// Deals with what a run left behind: registers its result, or at least ends the report that says it goes on.
+async fn left_commit(
+    host: &Host,
+    composed: &Composed,
+    begun: &mut Begun,
+    by: &Attribution,
+    left: &LeftBehind,
+) -> Option<HeadOutcome> {
+    let TrainingOrigin { branch, commit, model, .. } = &left.origin;
+    let of = |models, left_open| HeadOutcome { branch: branch.clone(), commit: commit.clone(), models, left_open };
+    let is_open = async || match host.is_open(&composed.config, commit).await {
+        Ok(open) => open,
+        Err(error) => {
+            host.warn_of(&error);
+            false
+        }
+    };
+    if !left.may_register && !is_open().await {
+        return None;
+    }
+    if left.branch_gone {
+        let reasons = vec![Reason::BranchDeleted { branch: branch.clone() }];
+        let at = Some(format!("{branch} at {}", commit.short()));
+        return Some(of(vec![ModelOutcome { reasons, at, ..ModelOutcome::nothing(model.clone()) }], true));
+    }
+    let mut models = head(host, composed, begun, branch, commit, by, std::slice::from_ref(model)).await;
+    let tells = |model: &ModelOutcome| model.wrote() || model.verdict == Verdict::Errored;
+    let goes_on = models.iter().any(|model| model.verdict == Verdict::Waiting);
+    // One that says no said so when its own run, or an earlier look, settled it: unless nobody did.
+    let left_open = !goes_on && !models.iter().any(tells) && (!left.may_register || is_open().await);
+    if !left_open {
+        models.retain(tells);
+    }
+    Some(of(models, left_open))
 }
 
 /// Tells whether this run may change what a stage keeps. One that lives with all others may be acted for, unless this
@@ -123,21 +169,37 @@ pub(super) async fn may_act_for(composed: &Composed, stage: &Stage) -> Result<bo
     }
 }
 
-/// Trainings of commits that are no head any more, whose result nobody has registered: the run that began them
+/// Training runs of commits that are no head any more, and whose result nobody has registered: the run that began them
 /// left, and no later push asks for them.
 async fn left_behind(
     composed: &Composed,
     branches: &[(BranchName, CommitSha)],
-) -> Result<Vec<TrainingOrigin>, PortError> {
+) -> Result<Vec<LeftBehind>, PortError> {
     let (config, ports) = (&composed.config, &composed.drive.ports);
     let since = ports.clock.now() - LEFT_BEHIND;
     let mut trainings = ports.trainer.open(&config.project).await?;
-    trainings.extend(ports.trainer.succeeded_since(&config.project, since).await?);
-    let mut left: Vec<TrainingOrigin> = Vec::new();
-    for Training { origin, .. } in trainings {
-        let moved = branches.iter().any(|(branch, commit)| branch == &origin.branch && commit != &origin.commit);
-        let known = left.iter().any(|known| known.commit == origin.commit && known.model == origin.model);
-        let Some(stage) = config.stage(&origin.stage).filter(|_| moved && !known) else { continue };
+    let mut ended = ports.trainer.ended_since(&config.project, since).await?;
+    ended.sort_by_key(|training| std::cmp::Reverse(training.ended_at));
+    trainings.extend(ended);
+    let mut left: Vec<LeftBehind> = Vec::new();
+    let mut without_result = 0;
+    for training in &trainings {
+        let origin = &training.origin;
+        let head = branches.iter().find(|(branch, _)| branch == &origin.branch);
+        let is_head = head.is_some_and(|(_, commit)| commit == &origin.commit);
+        let known =
+            left.iter().any(|known| known.origin.commit == origin.commit && known.origin.model == origin.model);
+        let Some(stage) = config.stage(&origin.stage).filter(|_| !is_head && !known) else { continue };
+        let branch_gone = head.is_none();
+        let ended_badly = matches!(training.state, TrainingState::Failed { .. } | TrainingState::Stopped { .. });
+        if branch_gone || ended_badly {
+            // Nothing comes of it any more: there may only be a report to end.
+            if !training.is_open() && without_result < MOST_ENDED {
+                without_result += 1;
+                left.push(LeftBehind { origin: origin.clone(), may_register: false, branch_gone });
+            }
+            continue;
+        }
         let look = GroupLook { fingerprint: Some(origin.fingerprint.clone()), ..GroupLook::default() };
         let mut registered = false;
         for target in stage.groups.keys() {
@@ -146,7 +208,7 @@ async fn left_behind(
             }
         }
         if !registered {
-            left.push(origin);
+            left.push(LeftBehind { origin: origin.clone(), may_register: true, branch_gone });
         }
     }
     Ok(left)
@@ -224,7 +286,7 @@ pub async fn publish(place: &Place, host: &Host, composed: &Composed, by: &Attri
 /// Tells whether something is to be told of a head: something was done, or it was settled without a step (its
 /// training failed, or a run died before its report) while our report says that it goes on.
 async fn is_news(host: &Host, composed: &Composed, head: &HeadOutcome) -> bool {
-    if head.models.iter().any(ModelOutcome::wrote) {
+    if head.left_open || head.models.iter().any(ModelOutcome::wrote) {
         return true;
     }
     let ended = |model: &ModelOutcome| !matches!(model.verdict, Verdict::Waiting | Verdict::Skipped);

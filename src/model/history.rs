@@ -88,6 +88,9 @@ pub struct Attribution {
     pub run_key: String,
     /// The pull request, where one is known.
     pub pull_request: Option<u64>,
+    /// Who approved that pull request, as the CI host names them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reviewed_by: Vec<String>,
     /// The reason that a person gave.
     pub reason: Option<String>,
 }

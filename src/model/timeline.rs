@@ -34,6 +34,13 @@ impl Period {
         let of = |turn: &Turn| turn.by.pull_request;
         of(&self.began).or_else(|| self.entered.as_ref().and_then(of))
     }
+
+    /// Returns who approved that pull request.
+    pub fn reviewed_by(&self) -> &[String] {
+        let of = |turn: &Turn| turn.by.pull_request.is_some();
+        let brought = if of(&self.began) { Some(&self.began) } else { self.entered.as_ref().filter(|turn| of(turn)) };
+        brought.map_or(&[], |turn| &turn.by.reviewed_by)
+    }
 }
 
 /// The change by which the current version became another one.

@@ -15,6 +15,7 @@ use crate::model::name::StageName;
 use crate::model::settings::TrainingSettings;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
+use crate::model::training::TrainingState;
 use crate::observe::Observer;
 use crate::observe::attempts;
 use crate::plan::candidate::compared_targets;
@@ -129,11 +130,12 @@ impl Observer {
         if versions.is_empty() && trainings.is_empty() && !both.is_empty() {
             // Names follow from the data too: what was trained before they changed is looked for by its content.
             let since = ports.clock.now() - OLDER_DATA;
-            let ended = ports.trainer.succeeded_since(&rules.project, since).await?;
+            let ended = ports.trainer.ended_since(&rules.project, since).await?;
             trainings.extend(ended.into_iter().filter(|training| {
                 let origin = &training.origin;
                 let fits = both.iter().any(|content| content.content == origin.content);
-                origin.model == rules.model && origin.stage == stage.name && fits
+                let succeeded = matches!(training.state, TrainingState::Succeeded { .. });
+                succeeded && origin.model == rules.model && origin.stage == stage.name && fits
             }));
         }
         Ok(StageSeen { stage: stage.name.clone(), merged, head, versions, trainings })

@@ -70,9 +70,9 @@ pub trait Trainer: Send + Sync {
     /// Lists the trainings of a project that are open: never a loop over finished ones.
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError>;
 
-    /// Lists the trainings of a project that succeeded since a time: the run that began them may have left before,
-    /// and nobody has registered their result yet. A backend that keeps such a mark itself lists them as open.
-    async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+    /// Lists the trainings of a project that ended since a time, well or badly: the run that began them may have left
+    /// before, and nobody has dealt with their end yet. A backend that keeps such a mark itself lists them as open.
+    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let _ = (project, since);
         Ok(Vec::new())
     }

@@ -12,7 +12,6 @@ use crate::facts::holdings::Leftover;
 use crate::model::name::ProjectName;
 use crate::model::name::TrainingName;
 use crate::model::training::Training;
-use crate::model::training::TrainingState;
 use crate::ports::error::PortError;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
@@ -60,8 +59,8 @@ pub(super) fn trainings(home: &Home, project: &ProjectName) -> Result<Held<HeldT
     Ok(held)
 }
 
-/// Lists the trainings of a project that succeeded since a time.
-pub(super) fn succeeded_since(
+/// Lists the trainings of a project that ended since a time.
+pub(super) fn ended_since(
     home: &Home,
     project: &ProjectName,
     since: Timestamp,
@@ -74,7 +73,7 @@ pub(super) fn succeeded_since(
         let Some(training) = folder.as_ref().and_then(|folder| folder.training().ok().flatten()) else { continue };
         let ours = folder.and_then(|folder| folder.card().ok()).is_some_and(|card| card.project == *project);
         let lately = training.ended_at.is_some_and(|ended| ended >= since);
-        if ours && lately && matches!(training.state, TrainingState::Succeeded { .. }) {
+        if ours && lately && !training.is_open() {
             found.push(training);
         }
     }

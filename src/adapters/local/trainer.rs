@@ -349,9 +349,9 @@ impl Trainer for LocalTrainer {
         brief(move || folders.iter().filter_map(|folder| folder.training().transpose()).collect()).await
     }
 
-    async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let (home, project) = (self.home.clone(), project.clone());
-        blocking(move || inventory::succeeded_since(&home, &project, since)).await
+        blocking(move || inventory::ended_since(&home, &project, since)).await
     }
 
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {

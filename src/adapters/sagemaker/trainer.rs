@@ -223,13 +223,13 @@ impl Trainer for SageMakerTrainer {
         Ok(found.into_iter().filter(Training::is_open).collect())
     }
 
-    async fn succeeded_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
         let oldest = keys::inverted(since);
         let wanted = move |mark: &str| keys::read_ended(mark).is_none_or(|(time, _)| time <= oldest.as_str());
         let marks = self.marked(project, |keys| keys.ended(), wanted).await?;
         let names = marks.iter().filter_map(|mark| keys::read_ended(mark)).map(|(_, name)| name).collect();
         let mut found = self.look_at(names).await?;
-        found.retain(|training| matches!(training.state, TrainingState::Succeeded { .. }));
+        found.retain(|training| !training.is_open());
         found.dedup_by(|a, b| a.name == b.name);
         Ok(found)
     }

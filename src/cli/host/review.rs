@@ -28,6 +28,7 @@ use crate::ports::PortError;
 use crate::ports::PullRequest;
 use crate::ports::PullRequestState;
 use crate::ports::ReviewState;
+use std::collections::BTreeMap;
 
 impl Host {
     /// Tells promotions of a pushed commit what its pull request showed.
@@ -47,16 +48,15 @@ impl Host {
             Err(error) if config.require_review => return Err(error),
             Err(error) => {
                 self.warn_of(&error);
-                Found::Nothing { why: "the host could not be asked".to_owned() }
+                Found::nothing("the host could not be asked")
             }
             Ok(found) => found,
         };
         for task in tasks {
             if let Aim::Promote { review, .. } = &mut task.goal.aim {
-                *review = found.of(&task.rules.model);
-                if let Found::Record(record) = &found {
-                    task.goal.by.pull_request = Some(record.pull_request);
-                }
+                *review = found.review.of(&task.rules.model);
+                task.goal.by.pull_request = found.pull_request;
+                task.goal.by.reviewed_by.clone_from(&found.reviewed_by);
             }
         }
         Ok(())
@@ -65,7 +65,10 @@ impl Host {
     /// Finds the record of the pull request that brought a commit to a branch; or says why there is none. Where the rules
     /// require a review, only a pull request counts that somebody approved.
     async fn reviewed_by(&self, config: &Config, branch: &BranchName, commit: &CommitSha) -> Result<Found, PortError> {
-        let unreviewed = |why| if config.require_review { Found::Unapproved { why } } else { Found::Nothing { why } };
+        let unreviewed = |why| {
+            let review = if config.require_review { FoundReview::Unapproved { why } } else { FoundReview::None { why } };
+            Found { pull_request: None, reviewed_by: Vec::new(), review }
+        };
         let Some(forge) = self.forge() else {
             return Ok(unreviewed("there is no token to ask GitHub with".to_owned()));
         };
@@ -76,58 +79,85 @@ impl Host {
         if pulls.is_empty() {
             return Ok(unreviewed(format!("no pull request brought commit {} to {branch}", commit.short())));
         }
+        let mut refused = Vec::new();
+        let mut approved: BTreeMap<u64, Vec<String>> = BTreeMap::new();
         if config.require_review {
-            let mut refused = Vec::new();
-            let mut approved = Vec::new();
-            for pull in pulls {
-                match self.approval_of(forge.as_ref(), config, &pull).await? {
-                    Ok(()) => approved.push(pull),
+            for pull in &pulls {
+                match self.approval_of(forge.as_ref(), config, pull).await? {
+                    Ok(reviewers) => {
+                        approved.insert(pull.number, reviewers);
+                    }
                     Err(why) => refused.push(why),
                 }
             }
-            pulls = approved;
-            if pulls.is_empty() {
-                return Ok(Found::Unapproved { why: refused.join("; ") });
-            }
+            pulls.retain(|pull| approved.contains_key(&pull.number));
         }
+        let mut bound = None;
         for pull in &pulls {
             if let Some(record) = self.record_of(config, pull.number, &pull.head).await? {
-                return Ok(Found::Record(record));
+                bound = Some((pull, record));
+                break;
             }
         }
-        let numbers: Vec<String> = pulls.iter().map(|pull| format!("#{}", pull.number)).collect();
-        Ok(Found::Nothing { why: format!("the report of pull request {} named no version", numbers.join(", ")) })
+        // What brought the commit is told also where its report named nothing.
+        let brought = match &bound {
+            Some((pull, _)) => Some(*pull),
+            None => pulls.first().filter(|pull| pull.state == PullRequestState::Merged),
+        };
+        let reviewed_by = match brought {
+            None => Vec::new(),
+            Some(pull) => match approved.remove(&pull.number) {
+                Some(reviewers) => reviewers,
+                None => self.reviewers_to_tell(forge.as_ref(), pull).await,
+            },
+        };
+        let pull_request = brought.map(|pull| pull.number);
+        let review = match bound {
+            Some((_, record)) => FoundReview::Record(record),
+            None if pulls.is_empty() => FoundReview::Unapproved { why: refused.join("; ") },
+            None => {
+                let numbers: Vec<String> = pulls.iter().map(|pull| format!("#{}", pull.number)).collect();
+                FoundReview::None { why: format!("the report of pull request {} named no version", numbers.join(", ")) }
+            }
+        };
+        Ok(Found { pull_request, reviewed_by, review })
     }
 
-    /// Tells whether somebody approved a pull request as it is at its head, or says why nobody did.
+    /// Returns who approved a pull request as it is at its head, or says why nobody's approval counts.
     async fn approval_of(
         &self,
         forge: &dyn Forge,
         config: &Config,
         pull: &PullRequest,
-    ) -> Result<Result<(), String>, PortError> {
-        let reviews = forge.reviews(pull.number).await?;
+    ) -> Result<Result<Vec<String>, String>, PortError> {
         let mut authors: Vec<String> = pull.author.iter().cloned().collect();
         if config.not_author {
             authors.extend(forge.pull_request_authors(pull.number).await?);
         }
-        let said = reviews.iter().filter_map(|review| {
-            Some(Said {
-                reviewer: review.reviewer.as_deref()?,
-                verdict: match review.state {
-                    ReviewState::Approved => Some(review.commit.as_ref() == Some(&pull.head)),
-                    ReviewState::ChangesRequested | ReviewState::Dismissed => Some(false),
-                    ReviewState::Remark => None,
-                },
-            })
-        });
-        let approving = approval::approving(said, &authors);
+        let approving = approving(forge, pull, &authors).await?;
+        let mut may = Vec::new();
         for login in &approving {
             if forge.permission(login).await? >= Permission::Write {
-                return Ok(approval::of_draft(pull.number, pull.draft));
+                may.push(login.clone());
             }
         }
-        Ok(Err(approval::nobody(pull.number, pull.head.short(), &approving)))
+        if may.is_empty() {
+            let approving: Vec<&str> = approving.iter().map(String::as_str).collect();
+            return Ok(Err(approval::nobody(pull.number, pull.head.short(), &approving)));
+        }
+        Ok(approval::of_draft(pull.number, pull.draft).map(|()| may))
+    }
+
+    /// Returns who approved a pull request, for the history. Nothing hangs on it: what cannot be read is a warning.
+    async fn reviewers_to_tell(&self, forge: &dyn Forge, pull: &PullRequest) -> Vec<String> {
+        let authors: Vec<String> = pull.author.iter().cloned().collect();
+        match approving(forge, pull, &authors).await {
+            Ok(reviewers) => reviewers,
+            Err(error) => {
+                self.warn_of(&error);
+                Vec::new()
+            }
+        }
     }
 
     /// Returns what was pinned for a head, where its report has named a version already.
@@ -157,21 +187,53 @@ impl Host {
     }
 }
 
+/// Returns whose latest word approves a pull request at its head, in the order of their logins.
+async fn approving(forge: &dyn Forge, pull: &PullRequest, authors: &[String]) -> Result<Vec<String>, PortError> {
+    let reviews = forge.reviews(pull.number).await?;
+    let said = reviews.iter().filter_map(|review| {
+        Some(Said {
+            reviewer: review.reviewer.as_deref()?,
+            verdict: match review.state {
+                ReviewState::Approved => Some(review.commit.as_ref() == Some(&pull.head)),
+                ReviewState::ChangesRequested | ReviewState::Dismissed => Some(false),
+                ReviewState::Remark => None,
+            },
+        })
+    });
+    Ok(approval::approving(said, authors).into_iter().map(str::to_owned).collect())
+}
+
 /// What was found of a pushed commit's pull request.
-enum Found {
+struct Found {
+    /// The pull request that brought the commit, where one is known.
+    pull_request: Option<u64>,
+    /// Who approved it at its head.
+    reviewed_by: Vec<String>,
+    /// What its report showed.
+    review: FoundReview,
+}
+
+impl Found {
+    fn nothing(why: &str) -> Self {
+        Self { pull_request: None, reviewed_by: Vec::new(), review: FoundReview::None { why: why.to_owned() } }
+    }
+}
+
+/// What the report of a pull request showed.
+enum FoundReview {
     /// It has a record, and the approval that the rules require.
     Record(ReviewRecord),
     /// It has no record.
-    Nothing { why: String },
+    None { why: String },
     /// The rules require an approval that it has not.
     Unapproved { why: String },
 }
 
-impl Found {
+impl FoundReview {
     /// Returns what that says of one model.
     fn of(&self, model: &ModelName) -> Review {
         match self {
-            Self::Nothing { why } => Review::None { why: why.clone() },
+            Self::None { why } => Review::None { why: why.clone() },
             Self::Unapproved { why } => Review::Unapproved { why: why.clone() },
             Self::Record(record) => match record.of(model) {
                 Some(reviewed) => Review::Recorded { pull_request: record.pull_request, reviewed: reviewed.clone() },

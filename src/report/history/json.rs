@@ -38,6 +38,7 @@ struct PeriodJson {
     entered: Option<TurnJson>,
     approved: Option<ConsentJson>,
     pull_request: Option<u64>,
+    reviewed_by: Vec<String>,
     commit: Option<String>,
     branch: Option<BranchName>,
     copied_from: Option<String>,
@@ -82,6 +83,7 @@ struct ByJson {
     actor: Option<String>,
     event: String,
     pull_request: Option<u64>,
+    reviewed_by: Vec<String>,
     run_url: Option<String>,
     reason: Option<String>,
 }
@@ -132,6 +134,7 @@ fn period_json(period: &Period, version: Option<&Version>) -> PeriodJson {
             by: by_json(&consent.by),
         }),
         pull_request: period.pull_request().or_else(|| lineage.and_then(|lineage| lineage.pull_request)),
+        reviewed_by: period.reviewed_by().to_vec(),
         commit: lineage.map(|lineage| lineage.commit.to_string()),
         branch: lineage.and_then(|lineage| lineage.branch.clone()),
         copied_from: content.and_then(|content| content.source.as_ref().map(ToString::to_string)),
@@ -152,6 +155,7 @@ fn by_json(by: &Attribution) -> ByJson {
         actor: by.actor.clone(),
         event: by.event.clone(),
         pull_request: by.pull_request,
+        reviewed_by: by.reviewed_by.clone(),
         run_url: by.run_url.clone(),
         reason: by.reason.clone(),
     }

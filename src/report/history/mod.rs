@@ -134,7 +134,7 @@ fn rows_as_table(nothing: &str, (header, rows): &Rows) -> String {
 
 fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
     let mut header =
-        vec!["VERSION", "SEMVER", "FROM", "UNTIL", "CHANGE", "APPROVED BY", "PULL REQUEST", "COMMIT", "DATA", "REASON"];
+        vec!["VERSION", "SEMVER", "FROM", "UNTIL", "CHANGE", "APPROVED BY", "PULL REQUEST", "REVIEWED BY", "COMMIT", "DATA", "REASON"];
     if detail == Detail::Full {
         header.extend(["ACTOR", "ENTERED BY", "APPROVAL RUN", "RUN", "DIGEST", "FINGERPRINT"]);
     }
@@ -149,6 +149,7 @@ fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
             brief(period),
             period.approved.as_ref().map_or_else(|| "unknown".to_owned(), consent),
             pull.map_or_else(dash, |number| format!("#{number}")),
+            people(period.reviewed_by()),
             lineage.map_or_else(dash, |lineage| match detail {
                 Detail::Short => lineage.commit.short().to_owned(),
                 Detail::Full => lineage.commit.to_string(),
@@ -184,7 +185,7 @@ fn digest(version: &Version) -> Option<String> {
 }
 
 fn changes(view: &HistoryView<'_>, detail: Detail) -> Rows {
-    let header = vec!["WHEN", "CHANGE", "VERSION", "CURRENT AFTER", "WHO", "EVENT", "PULL REQUEST", "RUN", "REASON"];
+    let header = vec!["WHEN", "CHANGE", "VERSION", "CURRENT AFTER", "WHO", "EVENT", "PULL REQUEST", "REVIEWED BY", "RUN", "REASON"];
     let row = |entry: &HistoryEntry| {
         vec![
             detail.time(entry.at),
@@ -194,6 +195,7 @@ fn changes(view: &HistoryView<'_>, detail: Detail) -> Rows {
             who(&entry.by),
             entry.by.event.clone(),
             entry.by.pull_request.map_or_else(dash, |number| format!("#{number}")),
+            people(&entry.by.reviewed_by),
             entry.by.run_url.clone().unwrap_or_else(dash),
             entry.by.reason.clone().unwrap_or_else(dash),
         ]
@@ -239,6 +241,9 @@ fn moment(group: &GroupName, at: jiff::Timestamp, period: &Period, version: Opti
         if let Some(number) = period.pull_request().or(lineage.pull_request) {
             row("pull request", format!("#{number}"));
         }
+        if !period.reviewed_by().is_empty() {
+            row("reviewed by", people(period.reviewed_by()));
+        }
         row("commit", lineage.commit.to_string());
         if let Some(branch) = &lineage.branch {
             row("branch", branch.to_string());
@@ -274,6 +279,10 @@ fn brief(period: &Period) -> String {
 
 fn who(by: &Attribution) -> String {
     by.actor.clone().unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn people(logins: &[String]) -> String {
+    if logins.is_empty() { dash() } else { logins.join(", ") }
 }
 
 fn consent(consent: &Consent) -> String {

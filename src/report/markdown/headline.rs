@@ -69,7 +69,7 @@ fn of_none(outcome: &Outcome, predicts: bool) -> String {
     let first = outcome.reasons.iter().find(|reason| !matches!(reason, Reason::Predicted { .. }));
     match first {
         Some(Reason::NoRules { branch, .. }) => {
-            format!("Nothing is judged yet: {branch} has no branchline.yaml, and this merge may bring it")
+            format!("Nothing is judged yet: {branch} has no branchline.yaml")
         }
         Some(reason) => of_reason(outcome.verdict, reason, predicts),
         None => format!("Nothing to do: {}", outcome.event),

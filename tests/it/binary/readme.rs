@@ -75,3 +75,37 @@ fn the_configuration_in_the_readme_is_valid() {
     }
     project.run(&["check"]).expect(0, &["branchline.yaml is valid"]);
 }
+
+#[test]
+fn every_flag_of_every_command_stands_in_the_docs() {
+    let project = Project::empty();
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let mut pages = readme();
+    for entry in fs::read_dir(docs).expect("docs") {
+        let path = entry.expect("a page").path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            pages.push_str(&fs::read_to_string(path).expect("a page"));
+        }
+    }
+    let words: BTreeSet<&str> =
+        pages.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).filter(|word| word.starts_with("--")).collect();
+    let help = project.run(&["--help"]).expect(0, &[]).out;
+    let listed = help.split("\nCommands:").nth(1).expect("a list of commands");
+    let names: Vec<&str> = listed
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with(' '))
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    let mut missing = Vec::new();
+    for name in names.into_iter().filter(|name| *name != "help") {
+        let own = project.run(&[name, "--help"]).expect(0, &[]).out;
+        for line in own.lines().map(str::trim_start).filter(|line| line.starts_with('-')) {
+            let flag = line.split([' ', ',', '[', '=']).find(|word| word.starts_with("--"));
+            missing.extend(flag.filter(|flag| !words.contains(flag)).map(|flag| format!("{name} {flag}")));
+        }
+    }
+    assert!(missing.is_empty(), "no page says what they do: {missing:#?}");
+}

@@ -54,6 +54,24 @@ fn what_the_first_pull_request_promises_comes_true_where_the_default_branch_prom
 }
 
 #[test]
+fn in_the_cloud_the_first_pull_request_promises_nothing_that_only_the_default_branch_can_allow() {
+    let team = before_the_first_day("");
+    let cloud = "version: 1\nproject: acme\n\
+        backend: { sagemaker: { region: eu-central-1, bucket: acme-ml, execution_role_arn: 'arn:aws:iam::111111111111:role/training' } }\n\
+        models: { churn: { paths: [train.sh], train: { image: '111111111111.dkr.ecr.eu-central-1.amazonaws.com/churn:1', \
+        command: sh train.sh, data: none, max_runtime: 2h, instance: { type: ml.m5.large, volume_gb: 10 } } } }\n";
+    team.commit("install", "branchline.yaml", cloud);
+    team.open(3, "install", "dev");
+    team.pull_job(3).expect(0, &[]);
+    let comment = team.comment(3);
+    assert!(comment.contains("main has no branchline.yaml yet"), "{comment}");
+    assert!(!comment.contains("dev has no branchline.yaml"), "{comment}");
+    team.merge(3, How::MergeCommit);
+    team.push("dev").expect(0, &["main has no branchline.yaml yet"]);
+    team.world.finish();
+}
+
+#[test]
 fn without_any_rules_nothing_is_promoted_to_a_branch_that_is_not_the_default_one() {
     let stages = "stages:\n  dev: { branches: [dev] }\n  prod: { branches: [prod], promote_from: [dev] }\n";
     let team = before_the_first_day(stages);

@@ -76,6 +76,47 @@ fn a_training_that_failed_elsewhere_ends_its_check_too() {
     team.world.finish();
 }
 
+/// Pushes a commit whose training run nobody waits for, and what comes of it once the branch has moved on or is gone.
+fn overtaken(script: &str, leave: fn(&Team)) -> (Team, String) {
+    let marks = tempfile::tempdir().expect("a folder");
+    let f = marks.path().display();
+    let script = format!("touch {f}/began\nwhile [ ! -e {f}/go ]; do sleep 0.05; done\n{script}");
+    let team = Team::with(&format!("{}wait: 0s\n", configuration("")), &script);
+    let head = team.commit("feature-a", "train.sh", &format!("{script}# one\n"));
+    team.push("feature-a").expect(0, &["waiting"]);
+    until("it trains", || marks.path().join("began").exists());
+    assert_eq!(team.state(&head), "in_progress");
+    leave(&team);
+    std::fs::write(marks.path().join("go"), "").expect("a file");
+    until("the report on it has ended", || {
+        team.schedule();
+        team.state(&head) != "in_progress"
+    });
+    (team, head)
+}
+
+fn moves_on(team: &Team) {
+    team.commit("feature-a", "train.sh", TRAINS);
+    team.push("feature-a").expect(0, &[]);
+}
+
+#[test]
+fn a_report_on_what_was_overtaken_or_deleted_ends_too() {
+    let failing = "echo broken >&2\nexit 3\n";
+    let (team, head) = overtaken(failing, moves_on);
+    assert_eq!(team.state(&head), "neutral");
+    team.world.finish();
+    let (team, head) = overtaken(TRAINS, |team| {
+        team.origin.switch("main");
+        team.origin.git(&["branch", "--quiet", "-D", "feature-a"]);
+    });
+    assert_eq!(team.state(&head), "neutral");
+    assert!(team.versions("churn-feature").is_empty());
+    let asked = team.schedule().expect(0, &[]);
+    assert!(asked.sent.iter().filter(|sent| sent.contains(&head)).count() <= 1, "{:#?}", asked.sent);
+    team.world.finish();
+}
+
 #[test]
 fn a_signal_ends_the_check_as_the_rules_say() {
     for (rules, state) in [("", "cancelled"), ("on_cancel: leave\n", "in_progress")] {

@@ -13,3 +13,4 @@ mod shared_checks;
 mod team;
 mod trouble;
 mod trust;
+mod walk;

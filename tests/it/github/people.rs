@@ -5,6 +5,7 @@ use super::team::How;
 use super::team::Team;
 use crate::binary::harness::TRAINS;
 use crate::binary::harness::configuration;
+use crate::world::github::Act;
 use serde_json::json;
 
 /// Auto-approval in `prod`, which the default branch does not grant.
@@ -225,6 +226,52 @@ fn what_was_there_before_does_not_return_without_a_review_either() {
     team.commit("prod", "README.md", "again");
     team.push("prod").expect(30, &["require_review"]);
     assert_eq!(team.versions("churn-prod").len(), 2);
+    team.world.finish();
+}
+
+#[test]
+fn the_history_names_the_pull_request_that_promoted_and_who_reviewed_it() {
+    // Whether the report named a version, and whose review counts there: eve may not write to the repository.
+    let cases = [("", true, json!(["eve", "mia"])), ("", false, json!(["eve", "mia"]))];
+    let cases = cases.into_iter().chain([("require_review: true\n", true, json!(["mia"]))]);
+    for (rules, reported, reviewers) in cases {
+        let team = Team::with_rules(rules);
+        team.change("dev", "one");
+        team.push("dev").expect(0, &["churn-dev v1 is Approved"]);
+        team.open(7, "dev", "prod");
+        if reported {
+            team.pull_job(7).expect(0, &["Merging promotes churn 0.1.0"]);
+        }
+        team.review(7, "ada", "APPROVED");
+        team.review(7, "mia", "APPROVED");
+        team.review(7, "eve", "APPROVED");
+        team.merge(7, How::Squash);
+        team.push("prod").expect(0, &["churn-prod v1"]);
+        by(&team, "zoe", &[("action", "approve"), ("group", "churn-prod"), ("version", "1")]).expect(0, &[]);
+        let history = team.by_hand(&["history", "churn-prod", "--changes", "--format", "json"]).json();
+        let period = &history["periods"][0];
+        assert_eq!((&period["pull_request"], &period["reviewed_by"]), (&json!(7), &reviewers), "{history:#}");
+        assert_eq!(period["approved"]["by"]["actor"], "zoe", "{history:#}");
+        let promoted = &history["changes"][0];
+        assert_eq!((&promoted["action"], &promoted["by"]["reviewed_by"]), (&json!("promoted"), &reviewers));
+        let csv = team.by_hand(&["history", "churn-prod", "--format", "csv"]).said.out;
+        let names: Vec<&str> = reviewers.as_array().expect("a list").iter().filter_map(|name| name.as_str()).collect();
+        assert!(csv.contains(&names.join(", ")) && csv.contains("#7"), "{csv}");
+        team.world.finish();
+    }
+}
+
+#[test]
+fn a_review_that_cannot_be_read_costs_the_history_a_name_and_nothing_else() {
+    let team = Team::with_rules("");
+    team.change("dev", "one");
+    team.push("dev").expect(0, &["churn-dev v1 is Approved"]);
+    team.open(7, "dev", "prod");
+    team.pull_job(7).expect(0, &["Merging promotes churn 0.1.0"]);
+    team.review(7, "mia", "APPROVED");
+    team.merge(7, How::MergeCommit);
+    team.world.next("GET", "/pulls/7/reviews", Act::Answer(403, "Resource not accessible by integration"));
+    team.push("prod").expect(0, &["churn-prod v1", "pull request 7"]);
     team.world.finish();
 }
 

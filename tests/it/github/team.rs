@@ -80,7 +80,7 @@ impl Team {
     /// A team without a commit.
     pub fn bare() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let origin = Repository::new(&folder.path().join("origin"), "main");
+        let origin = Repository::new(&folder.path().join("churn"), "main");
         let world = GitHubWorld::new();
         world.with(|state| {
             state.people.insert("ada".to_owned(), ("write", "write"));

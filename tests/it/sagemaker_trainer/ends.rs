@@ -79,9 +79,9 @@ async fn a_command_trains_on_sagemaker_as_it_does_on_a_laptop() {
     assert!(later.find(&[super::spec("other").name]).await.expect("it can be asked").is_empty());
     assert!(later.open(&project()).await.expect("it can be listed").is_empty());
     let since = training.ended_at.expect("it ended");
-    let found = later.succeeded_since(&project(), since).await.expect("it can be listed");
+    let found = later.ended_since(&project(), since).await.expect("it can be listed");
     assert_eq!(found, [training]);
-    let none = later.succeeded_since(&project(), system::now() + Duration::from_secs(60)).await;
+    let none = later.ended_since(&project(), system::now() + Duration::from_secs(60)).await;
     assert!(none.expect("it can be listed").is_empty());
     assert_eq!((lab.requests_to_sagemaker(), lab.open_marks()), (1, Vec::new()));
     assert!(later.log_tail(&spec.name, 1).await.expect("it can be read") == ["loss=0.25"]);

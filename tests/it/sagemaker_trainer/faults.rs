@@ -134,7 +134,7 @@ async fn whoever_dies_leaves_what_the_next_one_finishes() {
             assert!(next.open(&super::project()).await.expect("it can be listed").is_empty());
             assert!(lab.open_marks().is_empty(), "{step} {crash:?}");
             let since = done.ended_at.expect("it ended");
-            let found = next.succeeded_since(&super::project(), since).await.expect("it can be listed");
+            let found = next.ended_since(&super::project(), since).await.expect("it can be listed");
             assert_eq!(found.len(), 1, "{step} {crash:?}");
         }
     }
@@ -262,7 +262,7 @@ async fn a_thousand_trainings_that_ended_cost_nothing() {
     lab.aws.reset_requests();
     let trainer = lab.trainer().await;
     let since = training.ended_at.expect("it ended");
-    let found = trainer.succeeded_since(&super::project(), since).await.expect("it can be listed");
+    let found = trainer.ended_since(&super::project(), since).await.expect("it can be listed");
     assert_eq!(found, [training]);
     assert!(trainer.open(&super::project()).await.expect("it can be listed").is_empty());
     // Only what counts is compared with its job.

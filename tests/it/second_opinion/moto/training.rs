@@ -235,7 +235,7 @@ async fn a_training_begins_with_everything_is_found_again_and_ends_once() {
     assert_eq!(again.find(std::slice::from_ref(&spec.name)).await.expect("readable"), std::slice::from_ref(&training));
     assert_eq!(again.open(&project()).await.expect("readable"), []);
     let hour_ago = SystemClock.now() - jiff::SignedDuration::from_hours(1);
-    assert_eq!(again.succeeded_since(&project(), hour_ago).await.expect("readable"), [training]);
+    assert_eq!(again.ended_since(&project(), hour_ago).await.expect("readable"), [training]);
     assert_eq!(again.start(&spec).await.expect("it is found"), StartedTraining::Found);
     again.stop(&spec.name, StopCause::Cancelled).await.expect("there is nothing to stop");
 }
