@@ -171,10 +171,7 @@ pub(super) async fn may_act_for(composed: &Composed, stage: &Stage) -> Result<bo
 
 /// Training runs of commits that are no head any more, and whose result nobody has registered: the run that began them
 /// left, and no later push asks for them.
-async fn left_behind(
-    composed: &Composed,
-    branches: &[(BranchName, CommitSha)],
-) -> Result<Vec<LeftBehind>, PortError> {
+async fn left_behind(composed: &Composed, branches: &[(BranchName, CommitSha)]) -> Result<Vec<LeftBehind>, PortError> {
     let (config, ports) = (&composed.config, &composed.drive.ports);
     let since = ports.clock.now() - LEFT_BEHIND;
     let mut trainings = ports.trainer.open(&config.project).await?;
@@ -187,8 +184,7 @@ async fn left_behind(
         let origin = &training.origin;
         let head = branches.iter().find(|(branch, _)| branch == &origin.branch);
         let is_head = head.is_some_and(|(_, commit)| commit == &origin.commit);
-        let known =
-            left.iter().any(|known| known.origin.commit == origin.commit && known.origin.model == origin.model);
+        let known = left.iter().any(|known| known.origin.commit == origin.commit && known.origin.model == origin.model);
         let Some(stage) = config.stage(&origin.stage).filter(|_| !is_head && !known) else { continue };
         let branch_gone = head.is_none();
         let ended_badly = matches!(training.state, TrainingState::Failed { .. } | TrainingState::Stopped { .. });

@@ -108,3 +108,12 @@ pub struct ApprovalChange {
     /// Who, from where and why.
     pub by: Attribution,
 }
+
+impl ApprovalChange {
+    /// Says why this is no change that anybody may ask for: nothing takes a decision back, and the history has no word
+    /// for it. Only what was marked superseded may await approval again.
+    pub fn refusal(&self) -> Option<&'static str> {
+        let takes_back = self.to == Approval::PendingManualApproval && !self.reinstates;
+        takes_back.then_some("a decision can be changed, not taken back")
+    }
+}

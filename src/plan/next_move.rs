@@ -25,6 +25,11 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    /// The approval of a version.
+    pub fn approve(version: &VersionRef) -> Self {
+        Self::of_version("approve", version)
+    }
+
     fn of_version(action: &'static str, version: &VersionRef) -> Self {
         let number = version.number.0.to_string();
         Self { action, branch: None, inputs: vec![("group", version.group.to_string()), ("version", number)] }
@@ -44,10 +49,10 @@ impl Reason {
     pub fn dispatch(&self) -> Option<Dispatch> {
         match self {
             Self::AwaitsApproval { version, .. } | Self::SourceAwaitsApproval { version, .. } => {
-                Some(Dispatch::of_version("approve", &version.version))
+                Some(Dispatch::approve(&version.version))
             }
             Self::NotApproved { version, approval: Approval::PendingManualApproval } => {
-                Some(Dispatch::of_version("approve", &version.version))
+                Some(Dispatch::approve(&version.version))
             }
             Self::OlderThanCurrent { version, .. } => Some(Dispatch::of_version("rollback", &version.version)),
             Self::Frozen { group, .. } => Some(Dispatch::of_group("unfreeze", group)),
@@ -62,10 +67,7 @@ impl Reason {
     /// Returns the next move, where there is one: as a command that can be pasted, if possible.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Adopted { version, .. } | Self::AlreadyRegistered { version, .. } => {
-                let _ = version;
-                None
-            }
+            Self::Adopted { .. } | Self::AlreadyRegistered { .. } => None,
             Self::AwaitsApproval { version, target, model } => Some(format!(
                 "branchline approve --model {model} --group {target} --version {}",
                 version.version.number.0

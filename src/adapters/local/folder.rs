@@ -271,12 +271,14 @@ impl TrainingFolder {
 
     /// Reads what it is: of a folder that vanished, from the record of the attempt.
     pub(super) fn card(&self) -> Result<Card, PortError> {
-        if !self.exists()
-            && let Some(attempt) = self.attempt()?
-        {
-            return Ok(attempt.card);
+        match self.read("training.json")? {
+            Some(card) => Ok(card),
+            // Its command may remove one record after the other.
+            None => match self.attempt()? {
+                Some(attempt) => Ok(attempt.card),
+                None => self.required("training.json"),
+            },
         }
-        self.required("training.json")
     }
 
     pub(super) fn spec(&self) -> Result<TrainingSpec, PortError> {
@@ -393,7 +395,11 @@ impl TrainingFolder {
             Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
             other => drop(other?),
         }
-        let Some(started) = self.began()? else { return Ok(Some(Standing::Prepared)) };
+        let Some(started) = self.began()? else {
+            // What runs has begun, although its command removed the record of it.
+            let begun = if supervised { self.attempt()? } else { None };
+            return Ok(Some(begun.map_or(Standing::Prepared, |attempt| Standing::Open { started: attempt.at })));
+        };
         if supervised || is_held(&self.lock)? {
             return Ok(Some(Standing::Open { started }));
         }
@@ -423,7 +429,7 @@ impl TrainingFolder {
         let Some(standing) = self.standing()? else { return Ok(None) };
         match self.training_with(standing) {
             // It was removed between two looks.
-            Err(_) if !self.exists() && self.vanished()?.is_none() => Ok(None),
+            Err(_) if !self.exists() => self.vanished()?.map(|standing| self.training_with(standing)).transpose(),
             result => result.map(Some),
         }
     }

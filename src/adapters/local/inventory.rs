@@ -60,11 +60,7 @@ pub(super) fn trainings(home: &Home, project: &ProjectName) -> Result<Held<HeldT
 }
 
 /// Lists the trainings of a project that ended since a time.
-pub(super) fn ended_since(
-    home: &Home,
-    project: &ProjectName,
-    since: Timestamp,
-) -> Result<Vec<Training>, PortError> {
+pub(super) fn ended_since(home: &Home, project: &ProjectName, since: Timestamp) -> Result<Vec<Training>, PortError> {
     let mut found = Vec::new();
     for entry in entries(&home.trainings(), "list the trainings")? {
         let name = entry.file_name().into_string().unwrap_or_default();

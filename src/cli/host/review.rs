@@ -66,7 +66,8 @@ impl Host {
     /// require a review, only a pull request counts that somebody approved.
     async fn reviewed_by(&self, config: &Config, branch: &BranchName, commit: &CommitSha) -> Result<Found, PortError> {
         let unreviewed = |why| {
-            let review = if config.require_review { FoundReview::Unapproved { why } } else { FoundReview::None { why } };
+            let review =
+                if config.require_review { FoundReview::Unapproved { why } } else { FoundReview::None { why } };
             Found { pull_request: None, reviewed_by: Vec::new(), review }
         };
         let Some(forge) = self.forge() else {

@@ -3,6 +3,8 @@
 //! Its grammar knows quotes, directives (`%%{`), entities (`#quot;`), Markdown in strings and HTML in labels, and
 //! differs between the versions that hosts run. So only harmless characters pass.
 
+use crate::model::metric::display_value;
+
 /// Longest title or label, in characters.
 pub const CHART_TEXT_LIMIT: usize = 60;
 
@@ -26,8 +28,11 @@ pub fn chart_text(text: &str) -> String {
 /// exponents.
 pub fn chart_number(value: f64) -> Option<String> {
     let drawable = value == 0.0 || (1e-9..1e15).contains(&value.abs());
-    // Rust writes a float without exponent.
-    drawable.then(|| if value == 0.0 { "0".to_owned() } else { format!("{value}") })
+    drawable.then(|| {
+        let shown = display_value(value);
+        // Mermaid reads no exponent; Rust writes a float without one.
+        if shown.contains('e') { format!("{value}") } else { shown }
+    })
 }
 
 #[cfg(test)]

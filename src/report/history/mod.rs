@@ -133,8 +133,19 @@ fn rows_as_table(nothing: &str, (header, rows): &Rows) -> String {
 }
 
 fn periods(view: &HistoryView<'_>, detail: Detail) -> Rows {
-    let mut header =
-        vec!["VERSION", "SEMVER", "FROM", "UNTIL", "CHANGE", "APPROVED BY", "PULL REQUEST", "REVIEWED BY", "COMMIT", "DATA", "REASON"];
+    let mut header = vec![
+        "VERSION",
+        "SEMVER",
+        "FROM",
+        "UNTIL",
+        "CHANGE",
+        "APPROVED BY",
+        "PULL REQUEST",
+        "REVIEWED BY",
+        "COMMIT",
+        "DATA",
+        "REASON",
+    ];
     if detail == Detail::Full {
         header.extend(["ACTOR", "ENTERED BY", "APPROVAL RUN", "RUN", "DIGEST", "FINGERPRINT"]);
     }
@@ -185,7 +196,18 @@ fn digest(version: &Version) -> Option<String> {
 }
 
 fn changes(view: &HistoryView<'_>, detail: Detail) -> Rows {
-    let header = vec!["WHEN", "CHANGE", "VERSION", "CURRENT AFTER", "WHO", "EVENT", "PULL REQUEST", "REVIEWED BY", "RUN", "REASON"];
+    let header = vec![
+        "WHEN",
+        "CHANGE",
+        "VERSION",
+        "CURRENT AFTER",
+        "WHO",
+        "EVENT",
+        "PULL REQUEST",
+        "REVIEWED BY",
+        "RUN",
+        "REASON",
+    ];
     let row = |entry: &HistoryEntry| {
         vec![
             detail.time(entry.at),

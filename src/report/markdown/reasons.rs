@@ -2,6 +2,7 @@
 
 use crate::model::verdict::Verdict;
 use crate::outcome::ModelOutcome;
+use crate::plan::next_move::Dispatch;
 use crate::plan::reason::Reason;
 use crate::report::escape::code_block;
 use crate::report::escape::code_span;
@@ -66,9 +67,13 @@ fn text<'a>(verdict: Verdict, reasons: impl Iterator<Item = &'a Reason>, context
     Some(parts.join("\n\n"))
 }
 
-/// The same move on GitHub: which workflow to run, with what.
 fn started(reason: &Reason, context: &Context) -> String {
-    let (Some(dispatch), Some(page)) = (reason.dispatch(), context.page("actions")) else { return String::new() };
+    reason.dispatch().map_or_else(String::new, |dispatch| run_workflow(&dispatch, context))
+}
+
+/// The same move on GitHub: which workflow to run, with what.
+pub(super) fn run_workflow(dispatch: &Dispatch, context: &Context) -> String {
+    let Some(page) = context.page("actions") else { return String::new() };
     let mut text = format!("; or {}", linked("*Run workflow*", Some(&page)));
     if let Some(branch) = &dispatch.branch {
         text.push_str(&format!(" on {}", code_span(branch.as_str())));

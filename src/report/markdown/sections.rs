@@ -83,7 +83,7 @@ pub(super) fn model(model: &ModelOutcome, context: &Context, predicts: bool, nam
     add(HEADINGS, 1, named.then_some(title));
     add("reasons", 1, reasons::of_model(model, context));
     add("logs", 8, reasons::logs(model));
-    add("which version went where", 1, versions::went(model));
+    add("which version went where", 1, versions::went(model, context));
     add("candidates", 2, candidate(model));
     add("metrics", 2, metrics::metrics(model, predicts));
     add("charts", 6, chart::charts(model));

@@ -4,12 +4,14 @@ use crate::model::approval::Approval;
 use crate::model::version::Version;
 use crate::outcome::ModelOutcome;
 use crate::outcome::StepResult;
+use crate::plan::next_move::Dispatch;
 use crate::plan::prediction::Candidate;
 use crate::plan::step::Step;
 use crate::report::escape::code_cell;
 use crate::report::escape::code_span;
 use crate::report::escape::markdown_cell;
 use crate::report::markdown::Context;
+use crate::report::markdown::reasons::run_workflow;
 use crate::report::markdown::words::commit;
 use crate::report::markdown::words::folded;
 use crate::report::markdown::words::pull_request;
@@ -17,7 +19,7 @@ use crate::report::markdown::words::short_digest;
 use crate::report::markdown::words::version_name;
 
 /// The table of the versions that a run made, and the commands that approve what is awaited.
-pub(super) fn went(model: &ModelOutcome) -> Option<String> {
+pub(super) fn went(model: &ModelOutcome, context: &Context) -> Option<String> {
     if model.versions.is_empty() {
         return None;
     }
@@ -40,7 +42,8 @@ pub(super) fn went(model: &ModelOutcome) -> Option<String> {
         .filter(|version| version.awaits_approval())
         .map(|version| {
             let command = format!("branchline approve --group {} --version {}", version.group, version.number.0);
-            format!("> **Next:** {}", code_span(&command))
+            let dispatch = Dispatch::approve(&version.reference());
+            format!("> **Next:** {}{}", code_span(&command), run_workflow(&dispatch, context))
         })
         .collect();
     if !awaited.is_empty() {

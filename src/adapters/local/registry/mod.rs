@@ -20,7 +20,6 @@ use crate::adapters::local::home::brief;
 use crate::adapters::local::registry::store::Store;
 use crate::facts::group::GroupFacts;
 use crate::facts::group::GroupLook;
-use crate::model::approval::Approval;
 use crate::model::git::CommitSha;
 use crate::model::history::Attribution;
 use crate::model::history::HistoryEntry;
@@ -174,9 +173,8 @@ impl Registry for LocalRegistry {
     async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         let version = VersionRef { group: change.group.clone(), number: change.number };
         let doing = format!("make {version} {}", change.to);
-        if change.to == Approval::PendingManualApproval {
-            // Nothing asks for it, and the history has no word for it.
-            return Err(PortError::because(PortErrorKind::Bug, doing, "a decision can be changed, not taken back"));
+        if let Some(why) = change.refusal() {
+            return Err(PortError::because(PortErrorKind::Bug, doing, why));
         }
         let (change, now) = (change.clone(), self.now());
         let work = move |connection: &Connection| write::set_approval(connection, &change, now);

@@ -40,9 +40,8 @@ impl Desk {
     pub(super) async fn set_approval(&self, change: &ApprovalChange) -> Result<Changed, PortError> {
         let version = VersionRef { group: change.group.clone(), number: change.number };
         let doing = format!("make {version} {}", change.to);
-        if change.to == Approval::PendingManualApproval && !change.reinstates {
-            // Nothing asks for it, and the history has no word for it.
-            return Err(PortError::because(PortErrorKind::Bug, doing, "a decision can be changed, not taken back"));
+        if let Some(why) = change.refusal() {
+            return Err(PortError::because(PortErrorKind::Bug, doing, why));
         }
         let lease = self.lease(&change.by, &doing).await?;
         lease.holding(Box::pin(self.set_approval_held(change, &doing))).await
