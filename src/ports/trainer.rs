@@ -72,10 +72,7 @@ pub trait Trainer: Send + Sync {
 
     /// Lists the trainings of a project that ended since a time, well or badly: the run that began them may have left
     /// before, and nobody has dealt with their end yet. A backend that keeps such a mark itself lists them as open.
-    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
-        let _ = (project, since);
-        Ok(Vec::new())
-    }
+    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError>;
 
     /// Finds the digest that an image has now, for a training of a stage. `Ok(Ok(None))`: this backend does not use
     /// the image. `Ok(Err(why))`: there is no such image.

@@ -28,9 +28,10 @@ use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
-use crate::adapters::local::home::write_atomically;
 use crate::adapters::local::joblog;
 use crate::adapters::local::prepare::remove_folder;
+use crate::adapters::local::records::read_json;
+use crate::adapters::local::records::write_json;
 use crate::adapters::system;
 use crate::model::artifact::Artifact;
 use crate::model::metric::MetricName;
@@ -53,7 +54,6 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::io;
-use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -502,51 +502,6 @@ impl TrainingFolder {
     fn write<T: Serialize>(&self, file: &str, value: &T) -> Result<(), PortError> {
         write_json(&self.path.join(file), value)
     }
-}
-
-/// Reads a record. `None`: there is none.
-fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, PortError> {
-    let corrupt = |why: &dyn std::fmt::Display| {
-        PortError::because(PortErrorKind::Corrupt, format!("read the training ({})", path.display()), why.to_string())
-            .hint(format!(
-                "Look at {} and move it away; the next run then begins the next attempt.",
-                path.parent().unwrap_or(path).display()
-            ))
-    };
-    let bytes = match bounded::read(path, bounded::RECORD_LIMIT) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if bounded::is_unusable(&error) => return Err(corrupt(&error)),
-        Err(error) => return Err(storage_error("read the training", path, error)),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| corrupt(&error))
-}
-
-/// Writes a record, whole or not at all, and durably.
-pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), PortError> {
-    write_json_by(write_atomically, path, value)
-}
-
-/// Writes the record of a folder that has no name yet. Whoever names it syncs the folder first.
-pub(super) fn write_json_aside<T: Serialize>(path: &Path, value: &T) -> Result<(), PortError> {
-    let durably = |path: &Path, text: &[u8]| {
-        let mut file = File::create_new(path)?;
-        file.write_all(text)?;
-        file.sync_all()
-    };
-    write_json_by(durably, path, value)
-}
-
-fn write_json_by<T: Serialize>(
-    write: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
-    path: &Path,
-    value: &T,
-) -> Result<(), PortError> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|error| {
-        PortError::because(PortErrorKind::Bug, format!("write the training ({})", path.display()), error)
-    })?;
-    text.push(b'\n');
-    write(path, &text).map_err(|error| storage_error("write the training", path, error))
 }
 
 /// Tells whether somebody holds a lock.

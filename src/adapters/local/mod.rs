@@ -35,6 +35,7 @@ mod process;
 mod process_tree;
 mod python_path;
 mod reach;
+mod records;
 mod workers;
 
 pub use artifacts::LocalArtifacts;

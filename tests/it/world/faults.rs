@@ -120,6 +120,9 @@ impl Trainer for Faulty<dyn Trainer> {
     async fn open(&self, project: &ProjectName) -> Result<Vec<Training>, PortError> {
         self.inner.open(project).await
     }
+    async fn ended_since(&self, project: &ProjectName, since: jiff::Timestamp) -> Result<Vec<Training>, PortError> {
+        self.inner.ended_since(project, since).await
+    }
     async fn image_digest(&self, stage: &StageName, image: &str) -> Result<Result<Option<String>, String>, PortError> {
         self.inner.image_digest(stage, image).await
     }
