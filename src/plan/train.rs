@@ -444,10 +444,6 @@ fn begin(
         let (commit, file) = (push.commit.commit.clone(), unusable.clone());
         return Err(settled(Verdict::Errored, Reason::CommandFileUnusable { commit, file }));
     }
-    if let Some(unusable) = &push.content.unusable_file {
-        let (commit, file) = (push.commit.commit.clone(), unusable.clone());
-        return Err(settled(Verdict::Errored, Reason::CommandFileUnusable { commit, file }));
-    }
     if let Some(reason) = cloud::refused(rules.cloud.as_ref(), &push.stage.name, push.content) {
         return Err(settled(Verdict::Blocked, reason));
     }

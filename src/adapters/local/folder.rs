@@ -51,6 +51,7 @@ use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
+use std::fs;
 use std::fs::File;
 use std::fs::TryLockError;
 use std::io;
@@ -264,6 +265,11 @@ impl TrainingFolder {
         self.path.is_dir()
     }
 
+    /// Tells whether what it was prepared with is there: a folder gets its name whole, and only its command takes away from it.
+    pub(super) fn is_whole(&self) -> bool {
+        ["training.json", "spec.json"].iter().all(|file| fs::symlink_metadata(self.path.join(file)).is_ok())
+    }
+
     /// Tells whether it ever was: its folder is there, or it vanished.
     pub(super) fn is_known(&self) -> bool {
         self.exists() || self.attempt.exists()
@@ -308,7 +314,7 @@ impl TrainingFolder {
     /// Keeps what has begun outside of the folder, before it begins.
     pub(super) fn write_attempt(&self) -> Result<(), PortError> {
         if let Some(folder) = self.attempt.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
+            fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
         }
         write_json(&self.attempt, &Attempt { card: self.card()?, at: system::now() })
     }
@@ -395,11 +401,7 @@ impl TrainingFolder {
             Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
             other => drop(other?),
         }
-        let Some(started) = self.began()? else {
-            // What runs has begun, although its command removed the record of it.
-            let begun = if supervised { self.attempt()? } else { None };
-            return Ok(Some(begun.map_or(Standing::Prepared, |attempt| Standing::Open { started: attempt.at })));
-        };
+        let Some(started) = self.began()? else { return self.not_begun(supervised) };
         if supervised || is_held(&self.lock)? {
             return Ok(Some(Standing::Open { started }));
         }
@@ -409,6 +411,18 @@ impl TrainingFolder {
         }
         // Unless the folder was removed between two looks.
         if self.exists() { Ok(Some(Standing::Lost { started })) } else { self.vanished() }
+    }
+
+    /// Tells where it stands without a record in its folder that it began: its command may have removed that, and more.
+    fn not_begun(&self, supervised: bool) -> Result<Option<Standing>, PortError> {
+        if !self.is_whole() {
+            return self.vanished();
+        }
+        let begun = match self.attempt()? {
+            Some(attempt) if supervised || is_held(&self.lock)? => Some(attempt.at),
+            _ => None,
+        };
+        Ok(Some(begun.map_or(Standing::Prepared, |started| Standing::Open { started })))
     }
 
     /// Tells where it stands without its folder.
@@ -426,16 +440,22 @@ impl TrainingFolder {
 
     /// Reads the whole training.
     pub(super) fn training(&self) -> Result<Option<Training>, PortError> {
-        let Some(standing) = self.standing()? else { return Ok(None) };
+        match self.standing()? {
+            Some(standing) => self.training_at(standing),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads what it is, where it stands as was seen just now. `None`: it was removed since.
+    pub(super) fn training_at(&self, standing: Standing) -> Result<Option<Training>, PortError> {
         match self.training_with(standing) {
-            // It was removed between two looks.
-            Err(_) if !self.exists() => self.vanished()?.map(|standing| self.training_with(standing)).transpose(),
+            Err(_) if !self.is_whole() => self.vanished()?.map(|standing| self.training_with(standing)).transpose(),
             result => result.map(Some),
         }
     }
 
     /// Reads what it is, and adds where it stands.
-    pub(super) fn training_with(&self, standing: Standing) -> Result<Training, PortError> {
+    fn training_with(&self, standing: Standing) -> Result<Training, PortError> {
         let card = self.card()?;
         let (started_at, ended_at, state) = match standing {
             Standing::Prepared => (None, None, TrainingState::Prepared),

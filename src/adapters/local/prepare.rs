@@ -7,6 +7,7 @@ use crate::adapters::local::files::files_of;
 use crate::adapters::local::files::refuse_pointer;
 use crate::adapters::local::folder::Card;
 use crate::adapters::local::folder::TrainingFolder;
+use crate::adapters::local::folder::take_lock;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
@@ -74,7 +75,14 @@ impl Preparation<'_> {
             .write(true)
             .open(folder.lock_path())
             .map_err(|error| storage_error("open the training", folder.lock_path(), error))?;
-        match fs::rename(temporary.path(), folder.path()) {
+        let mut named = fs::rename(temporary.path(), folder.path());
+        if named.is_err() && folder.exists() && !folder.is_whole() {
+            // What the command of an earlier one left of its folder.
+            remove_folder(folder.path())
+                .map_err(|error| storage_error("prepare the training", folder.path(), error))?;
+            named = fs::rename(temporary.path(), folder.path());
+        }
+        match named {
             Ok(()) => {
                 // Its name is another one now; there is nothing left to remove.
                 let _ = temporary.keep();
@@ -222,6 +230,16 @@ fn file_name(uri: &str) -> &str {
         .next()
         .filter(|name| !name.is_empty())
         .unwrap_or("data")
+}
+
+/// Removes what the command of an earlier training run left of its folder. Under its lock: whoever else prepares it must not
+/// lose the whole one that they put there meanwhile.
+fn clear_remains(folder: &TrainingFolder) -> Result<(), PortError> {
+    let Some(lock) = take_lock(folder.lock_path())? else { return Ok(()) };
+    if folder.exists() && !folder.is_whole() {
+        remove_folder(folder.path()).map_err(|error| storage_error("prepare the training", folder.path(), error))?;
+    }
+    lock.unlock().map_err(|error| storage_error("free the lock", folder.lock_path(), error))
 }
 
 /// Removes a folder whatever modes a training left in it.

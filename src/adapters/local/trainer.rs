@@ -412,7 +412,7 @@ impl Trainer for LocalTrainer {
             let changed = first.as_ref().is_some_and(|first| *first != standing);
             let left = patience.saturating_sub(waiting.elapsed());
             if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
-                let training = brief(move || folder.training_with(standing)).await?;
+                let Some(training) = brief(move || folder.training_at(standing)).await? else { return Ok(None) };
                 return Ok(Some(WatchedTraining {
                     training,
                     lines: reading.lines,

@@ -194,3 +194,25 @@ fn a_run_that_is_cancelled_while_data_are_identified_is_gone_in_time() {
     assert_eq!(output.status.code(), Some(143), "{out}");
     assert!(took < AT_MOST, "took {took:?}");
 }
+
+#[test]
+fn a_command_that_removes_records_of_its_training_run_ends_as_a_failed_one() {
+    let folder = "f=$(dirname \"$SM_MODULE_DIR\")\n";
+    for removes in [
+        "rm -f \"$f\"/*.json; exit 3",
+        "rm -f \"$f\"/*.json",
+        "rm -f \"$f\"/training.json \"$f\"/spec.json; exit 3",
+        "rm -f \"$f\"/started.json; sleep 1; exit 3",
+        "rm -rf \"$f\"; mkdir -p \"$f\"; exit 3",
+    ] {
+        let project = Project::with_script(&format!("{folder}{removes}\n"));
+        let said = project.run(&["run"]);
+        let all = format!("{}{}", said.out, said.err);
+        assert_eq!(said.exit, Some(40), "{removes}: {all}");
+        assert!(all.contains("failed"), "{removes}: {all}");
+        let again = project.run(&["run"]);
+        assert_eq!(again.exit, Some(40), "{removes}: {}{}", again.out, again.err);
+        project.run(&["status"]).expect(0, &[]);
+        project.run(&["prune"]).expect(0, &[]);
+    }
+}

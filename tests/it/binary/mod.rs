@@ -4,10 +4,12 @@
 //! sentence, what stands on which stream, and what is left behind.
 
 mod bad_input;
+mod bounds;
 mod by_hand;
 mod ci;
 mod cloud;
 mod cloud_input;
+mod data_behind;
 mod data_places;
 mod demo;
 mod doctor;
