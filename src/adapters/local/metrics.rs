@@ -261,7 +261,7 @@ mod tests {
             (r#"{"acc": true, "n": 1}"#, "true"),
             (r#"{"acc": null, "n": 1}"#, "null"),
             (r#"{"acc": [1, 2], "n": 1}"#, "a list of 2"),
-            (r#"{"acc": 1, "acc": 2, "n": 1}"#, "written more than once"),
+            (r#"{"acc": 1, "acc": 2, "n": 1}"#, "several values"),
         ] {
             assert_eq!(error(text, "acc"), format!("metric `acc` is {what}, not a finite number"));
             let (metrics, notes) = complete([file(text)], &[name("n")]).expect("no gate names acc");

@@ -24,7 +24,7 @@ pub(super) fn parse(content: &[u8]) -> Result<Measured, String> {
     let mut measured = Measured::default();
     let mut seen = std::collections::BTreeSet::new();
     flatten(String::new(), members, &mut |name, value| {
-        let value = if seen.insert(name.clone()) { number(&value) } else { Err("written more than once".to_owned()) };
+        let value = if seen.insert(name.clone()) { number(&value) } else { Err("several values".to_owned()) };
         match (MetricName::parse(&name), value) {
             (Some(key), value) => measured.set(&key, value),
             (None, _) => {
@@ -336,7 +336,7 @@ mod tests {
             others,
             [
                 ("", "a name that no metric can have (empty, longer than 128 characters, or with control characters)"),
-                ("a.b", "written more than once"),
+                ("a.b", "several values"),
                 ("empty", "an object of 0"),
                 ("labels", "a list of 2"),
                 ("lib", "the text \"xgboost\""),

@@ -77,9 +77,7 @@ impl Preparation<'_> {
             .map_err(|error| storage_error("open the training", folder.lock_path(), error))?;
         let mut named = fs::rename(temporary.path(), folder.path());
         if named.is_err() && folder.exists() && !folder.is_whole() {
-            // What the command of an earlier one left of its folder.
-            remove_folder(folder.path())
-                .map_err(|error| storage_error("prepare the training", folder.path(), error))?;
+            clear_remains(folder)?;
             named = fs::rename(temporary.path(), folder.path());
         }
         match named {

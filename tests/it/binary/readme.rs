@@ -63,17 +63,25 @@ fn every_command_in_the_readme_is_real() {
 }
 
 #[test]
-fn the_configuration_in_the_readme_is_valid() {
-    let text = readme();
-    let block = text.split("```yaml\n").nth(1).expect("README.md shows a branchline.yaml");
-    let yaml = block.split("```").next().expect("it ends");
-    let project = Project::empty();
-    project.git.write("branchline.yaml", yaml);
-    // What it names is there.
-    for file in ["train.py", "features/scale.py", "requirements.txt"] {
-        project.git.write(file, "");
+fn the_configurations_that_the_pages_show_are_valid() {
+    let sagemaker = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sagemaker.md")).expect("the page");
+    let blocks = |page: &str| -> Vec<String> {
+        let fenced = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        fenced.filter(|yaml| yaml.contains("\nmodels:\n")).map(str::to_owned).collect()
+    };
+    let shown = [blocks(&readme()), blocks(&sagemaker)];
+    assert!(shown[0].len() >= 2 && !shown[1].is_empty(), "{shown:?}");
+    for yaml in shown.concat() {
+        // The page shows only what the cloud adds to the first one.
+        let head = if yaml.contains("version: 1") { "" } else { "version: 1\nproject: churn\n" };
+        let project = Project::empty();
+        project.git.write("branchline.yaml", &format!("{head}{yaml}"));
+        // What it names is there.
+        for file in ["train.py", "features/scale.py", "src/__init__.py", "requirements.txt"] {
+            project.git.write(file, "");
+        }
+        project.run(&["check"]).expect(0, &["branchline.yaml is valid"]);
     }
-    project.run(&["check"]).expect(0, &["branchline.yaml is valid"]);
 }
 
 #[test]
