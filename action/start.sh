@@ -71,7 +71,7 @@ truth yes "$yes"
 truth build-from-source "$from_source"
 case $command in
   run | plan | reconcile | prune | check | status | fingerprint) ;;
-  *) refuse $CONFIGURATION "the input \`command\` is \`$(shown "$command")\`: write run, plan, reconcile, prune, check, status or fingerprint; what people do by hand comes from the workflow_dispatch event and needs \`run\`" ;;
+  *) refuse $CONFIGURATION "the input \`command\` is \`$(shown "$command")\`: write run, plan, reconcile, prune, check, status or fingerprint; what people do manually comes from the workflow_dispatch event and needs \`run\`" ;;
 esac
 if [[ -n $stage && $command != reconcile && $command != fingerprint ]]; then
   refuse $CONFIGURATION "the input \`stage\` is for \`reconcile\` and \`fingerprint\`; with \`$command\` leave it empty"

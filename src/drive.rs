@@ -291,7 +291,7 @@ impl<'a> ModelLoop<'a> {
             let applied = tokio::select! {
                 applied = work => applied,
                 () = self.too_late(grace) => {
-                    // Whatever it had begun is found again by its name, or taken away by whoever holds it.
+                    // Whatever it had begun is found again by its name, or removed by whoever holds it.
                     self.beginning = beginning.cloned();
                     self.record(step, StepResult::Failed, "stopped by a signal half-way".to_owned());
                     return Ok(true);

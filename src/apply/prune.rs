@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// What came of one thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pruned {
-    /// It is taken away.
+    /// It is removed.
     Done,
     /// It was gone already.
     Gone,

@@ -199,9 +199,9 @@ pub enum Command {
     },
     /// Approve a version: it becomes current.
     Approve(ApprovalArgs),
-    /// Reject a version: it never returns by itself.
+    /// Reject a version: it never comes back automatically.
     Reject(ApprovalArgs),
-    /// Bring back the version that was current before, put out the current one, and freeze the group.
+    /// Bring back the version that was current before, withdraw the current one, and freeze the group.
     Rollback {
         #[command(flatten)]
         freeze: FreezeArgs,
@@ -213,11 +213,11 @@ pub enum Command {
     Freeze(FreezeArgs),
     /// Allow automatic changes of a group again.
     Unfreeze(FreezeArgs),
-    /// Make a model that was trained elsewhere a version: judged and registered as one that was trained here.
+    /// Register an externally trained model as a version, judged by the same gates.
     Register(RegisterArgs),
     /// Take over the versions of another group, or of a group in another home, with what is known of them.
     Import(ImportArgs),
-    /// Train a commit by hand, also again.
+    /// Train a commit manually, also again.
     Train {
         #[command(flatten)]
         run: RunArgs,
@@ -333,7 +333,7 @@ pub struct GetArgs {
     pub format: Format,
 }
 
-/// What `prune` takes away.
+/// What `prune` removes.
 #[derive(Debug, Args)]
 pub struct PruneArgs {
     #[command(flatten)]
@@ -425,7 +425,7 @@ pub struct ApprovalArgs {
     pub by_hand: ByHandArgs,
 }
 
-/// What was trained elsewhere.
+/// An externally trained model.
 #[derive(Debug, Args)]
 pub struct RegisterArgs {
     /// The model.
@@ -447,16 +447,16 @@ pub struct RegisterArgs {
     pub by_hand: ByHandArgs,
 }
 
-/// What is taken over.
+/// What is imported.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The group to take over from, in full. It need not be configured.
+    /// The group to import from, in full. It need not be configured.
     #[arg(long, value_name = "SOURCE")]
     pub group: String,
     /// The model.
     #[arg(long)]
     pub model: String,
-    /// The group that takes over: in full, or by target.
+    /// The group to import into: in full, or by target.
     #[arg(long, value_name = "GROUP")]
     pub to: String,
     /// The Branchline home that holds the group; by default this one.
@@ -492,7 +492,7 @@ pub struct FreezeArgs {
 }
 
 impl FreezeArgs {
-    /// Returns what every command by hand takes.
+    /// Returns what every manual command takes.
     pub fn by_hand(&self) -> ByHandArgs {
         let caller = self.caller.clone();
         ByHandArgs { caller, reason: Some(self.reason.clone()), dry_run: self.dry_run, format: self.format }
@@ -513,7 +513,7 @@ pub struct CallerArgs {
     pub default_branch: Option<BranchName>,
 }
 
-/// What every command by hand takes.
+/// What every manual command takes.
 #[derive(Debug, Args)]
 pub struct ByHandArgs {
     #[command(flatten)]
@@ -567,7 +567,7 @@ pub struct DoctorArgs {
     /// Only what this stage needs: for the role that works for it.
     #[arg(long)]
     pub stage: Option<String>,
-    /// Write nothing, not even an object that is taken away again: for the role of pull requests.
+    /// Write nothing, not even an object that is removed again: for the role of pull requests.
     #[arg(long)]
     pub read_only: bool,
     /// How to answer.

@@ -114,7 +114,7 @@ impl Backend {
         match session.identity().await {
             Ok(identity) => Ok(session.place.lets_write(&identity.arn)),
             Err(refused) => {
-                let error = refused.into_port(format!("take on the role of the stage {}", stage.name));
+                let error = refused.into_port(format!("assume the role of the stage {}", stage.name));
                 if error.kind == PortErrorKind::Permission { Ok(false) } else { Err(error) }
             }
         }

@@ -1,4 +1,4 @@
-//! What a person does by hand: promote, approve, reject, roll back, freeze, unfreeze; from the command line or by
+//! What a person does manually: promote, approve, reject, roll back, freeze, unfreeze; from the command line or by
 //! dispatch. The same loop as for events, with another aim.
 //!
 //! Which version is meant is settled here, before the loop begins: "whatever waits" must not mean another version
@@ -190,7 +190,7 @@ async fn resolve_promotion(
     Ok(Resolved {
         model: target_model,
         aim: Aim::PromoteByHand { from: source, to: target, version, named },
-        text: format!("promote {source_group} {version} to {target_group} by hand"),
+        text: format!("promote {source_group} {version} to {target_group} manually"),
         event: "promote",
     })
 }
@@ -218,7 +218,7 @@ async fn resolve_approval(
         Verb::Approve => (Aim::Approve { target, version }, "approve"),
         Verb::Reject => (Aim::Reject { target, version }, "reject"),
     };
-    Ok(Resolved { model, aim, text: format!("{event} {group} {version} by hand"), event })
+    Ok(Resolved { model, aim, text: format!("{event} {group} {version} manually"), event })
 }
 
 async fn resolve_rollback(
@@ -237,7 +237,7 @@ async fn resolve_rollback(
         // It is current already: approving what is approved says so, and changes nothing.
         Err(reason) if reason.says_nothing_to_do() => {
             let version = facts.current_number().unwrap_or(VersionNumber(1));
-            let text = format!("rollback {group} by hand");
+            let text = format!("rollback {group} manually");
             return Ok(Resolved { model, aim: Aim::Approve { target, version }, text, event: "rollback" });
         }
         Err(reason) => {
@@ -255,7 +255,7 @@ async fn resolve_rollback(
     Ok(Resolved {
         model,
         aim: Aim::Rollback { target, replaces: way.replaces, to: way.to },
-        text: format!("rollback {group} from {} to {} by hand", way.replaces, way.to),
+        text: format!("rollback {group} from {} to {} manually", way.replaces, way.to),
         event: "rollback",
     })
 }
@@ -263,7 +263,7 @@ async fn resolve_rollback(
 fn resolve_freeze(composed: &Composed, group: &str, model: Option<&str>, frozen: bool) -> Result<Resolved, Failure> {
     let (model, target, group) = read::find_group(composed, group, model)?;
     let (aim, event) = if frozen { (Aim::Freeze { target }, "freeze") } else { (Aim::Unfreeze { target }, "unfreeze") };
-    Ok(Resolved { model, aim, text: format!("{event} {group} by hand"), event })
+    Ok(Resolved { model, aim, text: format!("{event} {group} manually"), event })
 }
 
 async fn look(composed: &Composed, group: &GroupName, asked: Option<VersionNumber>) -> Result<GroupFacts, Failure> {

@@ -136,7 +136,7 @@ impl Reaction<'_> {
     }
 }
 
-/// Says that a list of things to take away was dispatched.
+/// Says that a list of things to remove was dispatched.
 pub fn pruned(text: String, said: String) -> Outcome {
     Outcome { verdict: Verdict::Passed, ..Outcome::skipped(text, Reason::Pruned { what: said }) }
 }

@@ -1,4 +1,4 @@
-//! `register`: a model that was trained elsewhere becomes a version, through the same loop as a training's result.
+//! `register`: an externally trained model becomes a version, through the same loop as a training's result.
 //!
 //! What is meant (which bytes, which commit, which group) is settled here, before the loop begins.
 
@@ -43,7 +43,7 @@ use std::error::Error as _;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Registers a model that was trained elsewhere.
+/// Registers an externally trained model.
 pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Failure> {
     let place = Place::find(directory, false)?;
     let (caller, composed) = block_on(open(&place, &args.by_hand))??;
@@ -59,7 +59,7 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
     let brought =
         bring(&within(directory, &args.artifact), home.as_ref(), &mut |_, _| {}).map_err(|error| refused(&error))?;
     let Brought { source, artifact, .. } = &brought;
-    let text = format!("register {source} for commit {} in {group} by hand", origin.commit.short());
+    let text = format!("register {source} for commit {} in {group} manually", origin.commit.short());
     let result = TrainedElsewhere {
         source: source.clone(),
         artifact: artifact.clone(),
@@ -169,7 +169,7 @@ fn choose_group(
     let of_branch = reached.filter(|stage| matches!(stage.does, Does::Train { .. }));
     let stage = of_branch
         .or_else(|| config.training_stages().next())
-        .ok_or_else(|| Failure::configuration("no stage trains, so no group takes what was trained elsewhere"))?;
+        .ok_or_else(|| Failure::configuration("no stage trains, so no group takes an externally trained model"))?;
     let found = stage.groups.keys().find_map(|target| Some((target.clone(), config.group(model, target)?.clone())));
     let (target, group) =
         found.ok_or_else(|| Failure::configuration(format!("stage {} feeds no group of {model}", stage.name)))?;

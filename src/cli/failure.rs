@@ -23,7 +23,7 @@ pub const BLOCKED: u8 = 30;
 pub const FAILED: u8 = 40;
 /// Exit code of a state that could not be found out.
 pub const ERRORED: u8 = 50;
-/// Exit code of a fault of ours.
+/// Exit code of an internal error.
 pub const BUG: u8 = 1;
 
 /// A failure before any verdict.

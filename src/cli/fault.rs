@@ -1,4 +1,4 @@
-//! A fault of ours, as a user sees it: where the program noticed it and what to do, in place of Rust's own words.
+//! An internal error, as a user sees it: where the program noticed it and what to do, in place of Rust's own words.
 //!
 //! The program ends there and then, whichever thread it was. Nothing needs to be put in order first: every change is made
 //! so that it may be cut off at any moment, and the next run finishes it. Deliberately absent: catching a fault and going on.

@@ -1,4 +1,4 @@
-//! `import`: the versions of another group, or of a group in another home, are taken over, oldest first.
+//! `import`: the versions of another group, or of a group in another home, are imported, oldest first.
 //!
 //! Each goes through the same loop, one after the other, so that a killed import goes on where it ended.
 
@@ -60,7 +60,7 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
         let signals = Signals::listen(composed.drive.cancelled.clone());
         let (owner, versions) = read_source(&composed, other.as_deref(), &source).await?;
         let from = other.as_ref().map_or_else(String::new, |home| format!(" of {}", home.display()));
-        let text = format!("import {source}{from} into {group} by hand");
+        let text = format!("import {source}{from} into {group} manually");
         let by = caller.attribution(&place, "import", args.by_hand.reason.clone());
         let show =
             |outcome: &Outcome, exit| run::show_on(&caller.host, args.by_hand.format, outcome, exit, &About::default());
@@ -112,7 +112,7 @@ fn other_home(directory: Option<&Path>, named: &Path, place: &Place) -> Result<O
     Ok((own.as_ref() != Some(&found)).then_some(found))
 }
 
-/// Reads what is to be taken over, oldest first. What lost a race is nobody's version.
+/// Reads what is to be imported, oldest first. What lost a race is nobody's version.
 async fn read_source(
     composed: &Composed,
     other: Option<&Path>,
@@ -176,7 +176,7 @@ fn check_whole(version: &Version) -> Result<(), Failure> {
 }
 
 async fn nothing_in(registry: &dyn Registry, source: &GroupName) -> Failure {
-    let failure = Failure::usage(format!("{source} holds no version: there is nothing to take over"));
+    let failure = Failure::usage(format!("{source} holds no version: there is nothing to import"));
     let groups = registry.groups().await.unwrap_or_default();
     if groups.is_empty() {
         return failure;

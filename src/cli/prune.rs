@@ -99,7 +99,7 @@ pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> 
                 left: left(&holdings),
             })?,
         };
-        outcome.map_err(|error| Failure::port(&error).hint("what was not taken away yet: branchline prune --yes"))?;
+        outcome.map_err(|error| Failure::port(&error).hint("what was not removed yet: branchline prune --yes"))?;
         Ok(exit)
     })?
 }
@@ -128,7 +128,7 @@ pub async fn dispatched(
         Pruned::Gone | Pruned::Needed => {}
     };
     effect::prune(&list, by, ports, &mut note).await.map_err(|error| Failure::port(&error))?;
-    let mut said = format!("took away what nobody needs: {count} things, {} in all", human(freed));
+    let mut said = format!("removed what is unreferenced: {count} things, {} in all", human(freed));
     if left > 0 {
         said.push_str(&format!("; {left} more are left to a job that may change them"));
     }
@@ -204,7 +204,7 @@ fn text(composed: &Composed, holdings: &Holdings, list: &[Pruning], results: &[&
         let what = plain(&pruning.item.text());
         let line = match *result {
             "planned" if done => format!("not reached: {what}\n"),
-            "planned" => format!("would take away {what}: {}{size}\n", pruning.why.as_str()),
+            "planned" => format!("would remove {what}: {}{size}\n", pruning.why.as_str()),
             "done" => format!("took away {what}: {}{size}\n", pruning.why.as_str()),
             "gone" => format!("gone already: {what}\n"),
             "left" => format!("left to a job that may change it, this one only reads there: {what}\n"),
@@ -220,7 +220,7 @@ fn text(composed: &Composed, holdings: &Holdings, list: &[Pruning], results: &[&
     }
     let freed = human(bytes(list, results));
     match (list.is_empty(), done) {
-        (true, _) => text.push_str("nothing to take away\n"),
+        (true, _) => text.push_str("nothing to remove\n"),
         (false, false) => text.push_str(&format!("{freed} in all; nothing was done: branchline prune --yes\n")),
         (false, true) => text.push_str(&format!("{freed} freed\n")),
     }

@@ -1,5 +1,5 @@
 //! Open pull requests whose head has a new result: their prediction, check and comment are brought up to date by
-//! whichever run settled it. Also `repin`, by hand.
+//! whichever run settled it. Also `repin`, manually.
 
 use crate::adapters::git::Merged;
 use crate::cli::compose;
@@ -56,7 +56,7 @@ pub async fn repin(
 ) -> Result<Outcome, Failure> {
     let forge = host.forge().ok_or_else(|| {
         Failure::usage("`repin` is about a pull request, and there is no host to ask for it")
-            .hint("run it as a workflow by hand on GitHub, with the action `repin`")
+            .hint("run the workflow manually on GitHub, with the action `repin`")
     })?;
     let found = match (number, started_on) {
         (Some(number), _) => {

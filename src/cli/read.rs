@@ -129,7 +129,7 @@ pub fn status(directory: Option<&Path>, format: Format, models: &[String], limit
                     text.push_str(&report::terminal::reason(&Reason::DataBehind(data.clone())));
                 }
                 for training in &open {
-                    text.push_str(&format!("training {} goes on\n", training.name));
+                    text.push_str(&format!("training {} keeps running\n", training.name));
                 }
                 print(&text)
             }

@@ -96,7 +96,7 @@ pub async fn heads(
             if matches!(which, Heads::All(_)) {
                 let name = &stage.name;
                 host.warn(&format!(
-                    "this job may not take on the role of the stage {name}: what is open there is left to \
+                    "this job may not assume the role of the stage {name}: what is open there is left to \
                      `branchline reconcile --stage {name}` where it may"
                 ));
             }

@@ -114,7 +114,7 @@ async fn react(place: &Place, host: &Host, args: &RunArgs, mode: &Mode, event: &
     }
 }
 
-/// Trains a commit by hand.
+/// Trains a commit manually.
 pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Option<String>) -> Result<u8, Failure> {
     run(directory, args, &Mode::Train { again: reason.filter(|_| again) })
 }
@@ -492,7 +492,7 @@ fn describe(place: &Place, event: &Event, into: Option<&BranchName>) -> String {
         EventKind::BranchDeleted { branch, .. } => format!("{branch} was deleted"),
         EventKind::PullRequest(pull) => format!("pull request #{}", pull.number),
         EventKind::MergeGroup(_) => "merge queue".to_owned(),
-        EventKind::ByHand(command) => format!("{} by hand", command.action().as_str()),
+        EventKind::ByHand(command) => format!("{} manually", command.action().as_str()),
         EventKind::Hint(_) => "a hint from the cloud".to_owned(),
         EventKind::Tick { .. } => "schedule".to_owned(),
         EventKind::NotOurs(_) => event.name.clone(),

@@ -84,7 +84,7 @@ struct Lists {
     bases: Vec<String>,
     /// Stages, low to high.
     stages: Vec<String>,
-    /// Nothing is kept on the machine that runs the job: any runner does, and it takes on a role.
+    /// Nothing is kept on the machine that runs the job: any runner does, and it assumes a role.
     in_the_cloud: bool,
 }
 
@@ -134,7 +134,7 @@ fn adapted(text: &str, lists: &Lists, action: Option<&PinnedAction>) -> String {
         adapted.push_str(&list.or_else(pinned).or_else(elsewhere).unwrap_or_else(|| line.to_owned()));
         adapted.push('\n');
         if lists.in_the_cloud && line.contains(CHECKOUT_PERMISSION) {
-            adapted.push_str("      id-token: write # to take on the role of the stage in the cloud\n");
+            adapted.push_str("      id-token: write # to assume the role of the stage in the cloud\n");
         }
     }
     adapted

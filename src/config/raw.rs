@@ -104,7 +104,7 @@ pub struct RawFile {
     /// head, with write permission. Default false.
     #[schemars(extend("x-branchline" = "rule"))]
     pub require_review: Option<bool>,
-    /// The least role in the repository that a person needs for a command by hand, by action.
+    /// The least role in the repository that a person needs for a manual command, by action.
     #[schemars(extend("x-branchline" = "rule"))]
     pub permissions: Option<RawPermissions>,
     /// Who may decide which version is current, by login: approve, reject, rollback, and promote or import into a
@@ -163,7 +163,7 @@ pub enum RawTopology {
 #[schemars(transform = crate::config::schema::mark_rules)]
 pub struct RawStage {
     /// The branches, as names and patterns with the meaning of GitHub's workflow filters: `*` stops at `/`,
-    /// `**` does not, `!` takes away, the last pattern that matches decides.
+    /// `**` does not, `!` excludes, the last pattern that matches decides.
     #[schemars(extend("examples" = [["feature-*", "feature/**"]]))]
     pub branches: Option<Vec<String>>,
     /// What a push does: `train` and register, or `promote` what other stages hold.
@@ -177,7 +177,7 @@ pub struct RawStage {
     /// For `does: train`: what a newer push does to an older open training of its branch: `stop` it, or
     /// `keep` it going (the default outside the stage feature).
     pub on_newer_push: Option<RawOnNewerPush>,
-    /// For `does: train`: lower training stages whose trainings are taken over instead of training again.
+    /// For `does: train`: lower training stages whose training runs are reused instead of training again.
     /// Off by default: it trusts whoever may write there.
     #[schemars(extend("examples" = [["feature"]]))]
     pub reuse_from: Option<Vec<String>>,
@@ -341,7 +341,7 @@ pub struct RawTrain {
     pub network_isolation: Option<bool>,
     /// Whether traffic between the machines is encrypted. Default false.
     pub encrypt_between: Option<bool>,
-    /// Where the training leaves what it needs to go on after an interruption. Default: nowhere.
+    /// Where the training leaves what it needs to resume after an interruption. Default: nowhere.
     #[schemars(extend("examples" = [json!({"local_path": "/opt/ml/checkpoints"})]))]
     pub checkpoint: Option<RawCheckpoint>,
     /// How many times Amazon itself starts again after an internal error. Default: not at all.

@@ -52,7 +52,7 @@ pub struct Config {
     pub keep: BTreeMap<TargetName, Keep>,
     /// Whether a promotion needs an approved pull request.
     pub require_review: bool,
-    /// The least role for each command by hand. Every action has one.
+    /// The least role for each manual command. Every action has one.
     pub permissions: BTreeMap<Action, Role>,
     /// Who may approve and reject, by login without `@`. Empty: everybody with the role.
     pub approvers: Vec<String>,
@@ -170,7 +170,7 @@ pub enum KeepPer {
     Group,
 }
 
-/// A command by hand that needs a role.
+/// A manual command that needs a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {

@@ -172,7 +172,7 @@ pub(in crate::config) fn resolve(inquiry: &mut Inquiry<'_>, raw: &RawFile) -> Ru
         on_cancel: match raw.on_cancel {
             Some(RawOnCancel::Leave) => OnCancel::Leave,
             Some(RawOnCancel::Stop) => OnCancel::Stop,
-            // Here a training would go on without anybody who pays attention; there, a later run finishes it.
+            // Here a training would run without anybody who pays attention; there, a later run finishes it.
             None => match backend.backend.trainer {
                 BackendKind::Local => OnCancel::Stop,
                 BackendKind::Cloud => OnCancel::Leave,

@@ -213,7 +213,7 @@ fn branches(inquiry: &mut Inquiry<'_>, route: &Route, stage: &RawStage, known: &
         inquiry.say(
             &at,
             message,
-            "name a branch or a pattern, as in `[dev]`; `!` only takes away from what stands before it",
+            "name a branch or a pattern, as in `[dev]`; `!` only excludes from what stands before it",
         );
         sound = false;
     }

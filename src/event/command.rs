@@ -1,4 +1,4 @@
-//! What a person can ask for by hand, from whichever host or terminal.
+//! What a person can ask for manually, from whichever host or terminal.
 //!
 //! Names are checked for their form only. Whether a model, a group, a version or a commit exists is not known
 //! here: that takes the rules and the world.
@@ -100,7 +100,7 @@ pub enum Command {
         /// Which stage.
         stage: Option<StageName>,
     },
-    /// Take away what nobody needs any more.
+    /// Remove what is no longer referenced.
     Prune {
         /// Do it, rather than list it.
         yes: bool,

@@ -18,7 +18,7 @@ pub enum EventErrorKind {
 pub enum EventError {
     /// Nobody said which event it is.
     #[error(
-        "no event is named: GITHUB_EVENT_NAME is not set; run inside a CI job, pass `--event`, or leave both out to work on a checkout by hand"
+        "no event is named: GITHUB_EVENT_NAME is not set; run inside a CI job, pass `--event`, or leave both out to work on a checkout manually"
     )]
     NoName,
     /// The payload is not JSON.

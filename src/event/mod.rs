@@ -73,7 +73,7 @@ pub struct Event {
     pub actor: Option<String>,
     /// Who ran it again, where that is somebody else than the actor.
     pub rerun_by: Option<String>,
-    /// The branch and the commit that the run was started on. Only where a person chose them: by hand.
+    /// The branch and the commit that the run was started on. Only where a person chose them.
     pub started_on: Option<BranchHead>,
     /// The run on the CI host.
     pub run: Run,

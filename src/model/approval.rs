@@ -11,7 +11,7 @@ pub enum Approval {
     PendingManualApproval,
     /// The newest approved version of a group is its current one.
     Approved,
-    /// Said no to. It never returns by itself.
+    /// Said no to. It never comes back automatically.
     Rejected,
 }
 

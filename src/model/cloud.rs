@@ -16,7 +16,7 @@ pub struct Instance {
     pub count: u32,
     /// The volume of each, in gigabytes.
     pub volume_gb: u32,
-    /// Spare capacity at a lower price, that may be taken away: the training goes on from its checkpoint.
+    /// Spot capacity at a lower price, that may be interrupted: the training goes on from its checkpoint.
     pub spot: bool,
     /// For spot: the longest that waiting and training may take together. `None`: twice the longest run time.
     pub max_wait: Option<Duration>,
@@ -55,7 +55,7 @@ pub struct Vpc {
     pub security_groups: Vec<String>,
 }
 
-/// Where a training leaves what it needs to go on after an interruption.
+/// Where a training leaves what it needs to resume after an interruption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// An `s3://` prefix. `None`: one of ours, by fingerprint.
@@ -138,9 +138,9 @@ pub struct AccountPlace {
     pub bucket: String,
     /// Where ours begin in the bucket, without slashes around it.
     pub prefix: String,
-    /// The role that we take on for this account. `None`: the credentials as they are.
+    /// The role that we assume for this account. `None`: the credentials as they are.
     pub assume_role_arn: Option<String>,
-    /// The role that a job takes on which may not take on the other one: it reads, and changes nothing.
+    /// The role that a job assumes which may not assume the other one: it reads, and changes nothing.
     pub read_role_arn: Option<String>,
     /// The role that trainings run under.
     pub execution_role_arn: Option<String>,

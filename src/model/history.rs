@@ -25,13 +25,13 @@ pub enum HistoryAction {
     Superseded,
     /// A superseded version counts again: the head of its branch has its content.
     Reinstated,
-    /// What was current was put out and what was current before came back.
+    /// What was current was withdrawn and what was current before came back.
     RolledBack,
     /// Every automatic change was stopped.
     Frozen,
     /// Automatic changes were allowed again.
     Unfrozen,
-    /// An artifact or a version was taken away.
+    /// An artifact or a version was removed.
     Pruned,
 }
 

@@ -153,7 +153,7 @@ pub fn fingerprint(
     Fingerprint(fingerprint_fields(code_id, datasets, image_digest).digest())
 }
 
-/// Computes what identifies a model that was trained elsewhere: its code and the digest of its artifact.
+/// Computes what identifies an externally trained model: its code and the digest of its artifact.
 ///
 /// It never equals what a training of ours computes, so that no push takes such a model for its own result.
 pub fn fingerprint_elsewhere(code_id: &CodeId, artifact: &Sha256Digest) -> Fingerprint {

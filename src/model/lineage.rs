@@ -78,7 +78,7 @@ pub struct Lineage {
     /// When training ended, UTC.
     #[serde(default)]
     pub trained_at: Option<jiff::Timestamp>,
-    /// The name of the artifact's file or folder, where it was trained elsewhere and registered by hand.
+    /// The name of the artifact's file or folder, where it was trained externally and registered manually.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
     /// What it was before it was taken over from another group or another home.

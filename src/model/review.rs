@@ -49,7 +49,7 @@ impl ReviewRecord {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "review", rename_all = "kebab-case")]
 pub enum Review {
-    /// There is nobody to ask: on a laptop, or for a command by hand.
+    /// There is nobody to ask: on a laptop, or for a manual command.
     #[default]
     NotAsked,
     /// No pull request of the commit has a record of the model.

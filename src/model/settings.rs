@@ -24,7 +24,7 @@ pub enum Watched {
 pub struct DataSource {
     /// A path relative to the repository, an absolute path, or an `s3://` prefix.
     pub uri: String,
-    /// A version stated by hand. It is the digest, as it is.
+    /// A version stated in the configuration. It is the digest, as it is.
     pub version: Option<String>,
     /// A manifest whose content identifies the data.
     pub version_from: Option<String>,

@@ -41,7 +41,7 @@ pub enum OnNewerPush {
 pub struct Stage {
     /// Its name.
     pub name: StageName,
-    /// The branches whose pushes reach it. Later patterns win; `!` takes away.
+    /// The branches whose pushes reach it. Later patterns win; `!` excludes.
     pub branches: BranchPatterns,
     /// What it does.
     pub does: Does,
@@ -157,7 +157,7 @@ struct BranchPattern {
 
 impl BranchPattern {
     /// Translates one filter. The rules are GitHub's "Filter pattern cheat sheet": `*` stops at `/`, `**` does
-    /// not, `?` and `+` repeat the preceding character, `[]` is a set, `!` at the start takes away, and `\`
+    /// not, `?` and `+` repeat the preceding character, `[]` is a set, `!` at the start excludes, and `\`
     /// quotes.
     fn parse(text: &str) -> Result<Self, PatternError> {
         let error = |why: &str| PatternError { text: text.to_owned(), why: why.to_owned() };

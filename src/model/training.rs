@@ -95,14 +95,14 @@ impl StopCause {
             Self::Cancelled => "the run was cancelled",
             Self::NewerPush => "a newer push to its branch wants something else",
             Self::BranchDeleted => "its branch was deleted",
-            Self::Pruned => "what it made was taken away",
+            Self::Pruned => "what it made was removed",
         }
     }
 
     /// Says why a training that ended by this has left nothing, so that another one is needed.
     pub fn leaves(self, training: &TrainingName) -> String {
         match self {
-            Self::Pruned => format!("what {training} made was taken away by `prune`"),
+            Self::Pruned => format!("what {training} made was removed by `prune`"),
             Self::Cancelled | Self::NewerPush | Self::BranchDeleted => {
                 format!("{training} was stopped before it ended")
             }
@@ -225,7 +225,7 @@ pub struct Bill {
     pub count: u32,
     /// Seconds that it trained.
     pub training_seconds: u64,
-    /// Seconds that are charged: fewer where spare capacity was used.
+    /// Seconds that are charged: fewer where Spot capacity was used.
     pub billable_seconds: u64,
 }
 

@@ -45,9 +45,9 @@ impl fmt::Display for VersionRef {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rejection {
-    /// A person said no. It never returns by itself.
+    /// A person said no. It never comes back automatically.
     Person,
-    /// A rollback put it out. It never returns by itself.
+    /// A rollback withdrew it. It never comes back automatically.
     RolledBack,
     /// It lost a race against the same operation. This bans nothing.
     Duplicate,
@@ -137,7 +137,7 @@ impl Version {
         self.content.fingerprint == other.content.fingerprint && files(self) == files(other)
     }
 
-    /// Tells whether a person or a rollback put it out of its group.
+    /// Tells whether a person or a rollback withdrew it from its group.
     pub fn is_banned(&self) -> bool {
         self.approval == Approval::Rejected
             && matches!(self.rejection, Some(Rejection::Person | Rejection::RolledBack) | None)

@@ -142,7 +142,7 @@ impl Observer {
         Ok(data)
     }
 
-    /// Identifies one dataset: stated by hand, by the commit where Git tracks it or a pointer to it, else by
+    /// Identifies one dataset: stated in the configuration, by the commit where Git tracks it or a pointer to it, else by
     /// whoever keeps data outside Git.
     async fn dataset(
         &self,

@@ -1,4 +1,4 @@
-//! What a model trained elsewhere is judged by: the commit that it names, its group, and what its gates compare with.
+//! What an externally trained model is judged by: the commit that it names, its group, and what its gates compare with.
 
 use crate::facts::Facts;
 use crate::facts::group::GroupLook;

@@ -117,7 +117,7 @@ fn change(
     }
 }
 
-/// Says that a command by hand works on a frozen group.
+/// Says that a manual command works on a frozen group.
 pub(super) fn frozen(group: &GroupFacts) -> Option<Reason> {
     group.frozen.as_ref().map(|freeze| Reason::FrozenButByHand { group: group.name.clone(), freeze: freeze.clone() })
 }

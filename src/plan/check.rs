@@ -61,7 +61,7 @@ fn check_steps(goal: &Goal, rules: &ModelRules, facts: &Facts, steps: &[Step], b
                         broken.push(format!("`{}` writes to a group of another repository", step.kind()));
                     }
                     if seen.frozen.is_some() && !goal.aim.is_by_hand() {
-                        broken.push(format!("`{}` changes the frozen {group} by itself", step.kind()));
+                        broken.push(format!("`{}` changes the frozen {group} automatically", step.kind()));
                     }
                 }
             }
@@ -155,7 +155,7 @@ fn check_registration<'a>(
     if let Aim::RegisterElsewhere { target, .. } = &goal.aim
         && !rules.stage_of_target(target).is_some_and(|stage| matches!(stage.does, Does::Train { .. }))
     {
-        broken.push("a model trained elsewhere enters a group that only promotion feeds".to_owned());
+        broken.push("an externally trained model enters a group that only promotion feeds".to_owned());
     }
 }
 

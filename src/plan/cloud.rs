@@ -146,7 +146,7 @@ pub fn machines(bill: &Bill) -> String {
     format!("{} x {}", bill.count, bill.instance)
 }
 
-/// Writes what is charged: machines, seconds, and what spare capacity saved.
+/// Writes what is charged: machines, seconds, and what Spot capacity saved.
 pub fn charged(bill: &Bill) -> String {
     // Far below 2^52: no second is lost.
     let (ran, paid) = (bill.training_seconds as f64, bill.billable_seconds as f64);

@@ -1,4 +1,4 @@
-//! A model was trained elsewhere: may it become a version, and as what?
+//! A model was trained externally: may it become a version, and as what?
 //!
 //! It is judged as a training's result is. Deliberately absent: reading or packing what was handed over, which is
 //! done once, before the loop.
@@ -51,7 +51,7 @@ use crate::plan::train::broken;
 use crate::plan::train::content_at;
 use std::collections::BTreeMap;
 
-/// The identities of a model that was trained elsewhere.
+/// The identities of an externally trained model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identities {
     /// The commit's own code id, or one of its own where no commit is known.
@@ -83,7 +83,7 @@ pub(super) fn plan(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Answered {
 
 fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, Answered> {
     let Aim::RegisterElsewhere { target, branch, result, .. } = &goal.aim else {
-        return Err(broken("a model trained elsewhere was spoken of"));
+        return Err(broken("an externally trained model was spoken of"));
     };
     let (Some(stage), Some(commit)) = (rules.stage_of_target(target), facts.commit.as_ref()) else {
         return Err(broken("the stage or the commit was not observed"));
@@ -101,7 +101,7 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
     let results = gate::judge(&rules.gates, &result.metrics, &lineage, baseline(stage, rules, facts)?);
     if !gate::all_pass(&results) {
         let last_good = group.current.as_ref().map(known);
-        let candidate = format!("{}, trained elsewhere,", result.source);
+        let candidate = format!("{}, externally trained,", result.source);
         return Err(settled(Verdict::Blocked, Reason::GateFailed { candidate, results, last_good }));
     }
     let mut reasons = vec![if results.is_empty() { Reason::NoGates } else { Reason::GatesPassed { results } }];

@@ -50,7 +50,7 @@ impl GateResult {
     /// Says it in a line: `accuracy 0.62 < 0.85 (min)`.
     pub fn sentence(&self) -> String {
         let value = self.value.map_or_else(|| "missing".to_owned(), display_value);
-        let mut text = format!("{} {value}, wanted {}", self.metric, self.bound);
+        let mut text = format!("{} {value}, required {}", self.metric, self.bound);
         if let Some(note) = &self.note {
             text.push_str(&format!(" ({note})"));
         }

@@ -185,7 +185,7 @@ pub enum Aim {
     Rollback {
         /// The group's target.
         target: TargetName,
-        /// The version that is put out: current when the command began.
+        /// The version that is withdrawn: current when the command began.
         replaces: VersionNumber,
         /// The version that comes back.
         to: VersionNumber,
@@ -200,7 +200,7 @@ pub enum Aim {
         /// The group's target.
         target: TargetName,
     },
-    /// A group holds a model that a person trained elsewhere.
+    /// A group holds a model that a person trained externally.
     RegisterElsewhere {
         /// The group's target.
         target: TargetName,
@@ -226,7 +226,7 @@ pub enum Aim {
     },
 }
 
-/// A model that was trained elsewhere.
+/// An externally trained model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainedElsewhere {
     /// The name of the file or folder that it was taken from.
@@ -242,7 +242,7 @@ pub struct TrainedElsewhere {
 }
 
 impl Aim {
-    /// Tells whether a person asks by hand, and so may change a frozen group.
+    /// Tells whether a person asks manually, and so may change a frozen group.
     pub fn is_by_hand(&self) -> bool {
         match self {
             Self::Train { by_hand, .. } => *by_hand,

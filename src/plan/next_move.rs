@@ -151,16 +151,16 @@ impl Reason {
             }
             Self::ReviewMoved(ReviewMoved { reviewed, candidate, model, .. }) => Some(match candidate {
                 Some(candidate) => format!(
-                    "look at {candidate} and promote it by hand: branchline promote --model {model} --from {} --to TARGET --version {} --reason \"...\"",
+                    "look at {candidate} and promote it manually: branchline promote --model {model} --from {} --to TARGET --version {} --reason \"...\"",
                     candidate.version.group, candidate.version.number.0
                 ),
                 None => format!("see what became of it: branchline show {} {}", reviewed.group, reviewed.number),
             }),
             Self::ReviewRequired { model, .. } => Some(format!(
-                "merge through a pull request that names the version, or promote by hand: branchline promote --model {model} --from GROUP --to TARGET --reason \"...\""
+                "merge through a pull request that names the version, or promote manually: branchline promote --model {model} --from GROUP --to TARGET --reason \"...\""
             )),
             Self::NewerThanReview { .. } => {
-                Some("to take it: run the workflow by hand with the action `repin` before merging".to_owned())
+                Some("to take it: run the workflow manually with the action `repin` before merging".to_owned())
             }
             Self::NotPermitted { .. } => {
                 Some("ask somebody who may, or change `permissions:` on the default branch".to_owned())
@@ -208,7 +208,7 @@ impl Reason {
                 "its attempts are used up; free space on the disk, then: branchline train --model {model} --again --reason \"...\""
             )),
             Self::TrainingFailed { cause: Cause::StoppedElsewhere, model, exhausted: false, .. } => Some(format!(
-                "somebody stopped it by other means than ours, so it is not repeated by itself; to train it after all: branchline train --model {model} --again --reason \"...\""
+                "somebody stopped it by other means than ours, so it is not repeated automatically; to train it after all: branchline train --model {model} --again --reason \"...\""
             )),
             Self::TrainingFailed { cause: Cause::TimeLimit, .. } => {
                 Some("give it longer with `max_runtime` in branchline.yaml, or make it faster".to_owned())
@@ -220,7 +220,7 @@ impl Reason {
                 "the attempts are used up: change the code, the settings or the data".to_owned()
             } else {
                 format!(
-                    "the same commit gives the same answer; after a change outside Git: branchline train --model {model} --again --reason \"...\""
+                    "re-running this commit gives the same result. After a change outside Git: branchline train --model {model} --again --reason \"...\""
                 )
             }),
             Self::OlderThanCurrent { version, .. } => Some(format!(
@@ -302,7 +302,7 @@ impl Reason {
             | Self::NoRules { .. }
             | Self::Pruned { .. } => None,
             Self::RolledBack { version, .. } => Some(format!(
-                "when the cause is mended: branchline unfreeze --group {} --reason \"...\"",
+                "when the cause is fixed: branchline unfreeze --group {} --reason \"...\"",
                 version.version.group
             )),
             Self::NothingToRollBack { group } => Some(format!("branchline show {group}")),

@@ -1,4 +1,4 @@
-//! Which version goes forward, where to, and who says no? For a push to a promoting stage, and by hand.
+//! Which version goes forward, where to, and who says no? For a push to a promoting stage, and for `promote`.
 
 use crate::facts::CommitFacts;
 use crate::facts::ContentFacts;
@@ -54,7 +54,7 @@ pub(super) fn plan(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Answered {
     decide(goal, rules, facts).unwrap_or_else(|answer| answer)
 }
 
-/// Decides for `promote` by hand.
+/// Decides for `promote`.
 pub(super) fn plan_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Answered {
     decide_by_hand(goal, rules, facts).unwrap_or_else(|answer| answer)
 }
@@ -221,7 +221,7 @@ fn satisfying<'a>(group: &'a GroupFacts, wanted: &Wanted<'_>) -> Option<&'a Vers
     })
 }
 
-/// What a person or a rollback put out does not return by itself.
+/// What a person or a rollback withdrew does not come back automatically.
 fn refuse_banned(rules: &ModelRules, group: &GroupFacts, wanted: &Wanted<'_>) -> Result<(), Answered> {
     let last = group
         .matching
@@ -336,7 +336,7 @@ fn source_groups<'a>(
     Ok(groups)
 }
 
-/// Why a source version may not go forward by itself.
+/// Why a source version may not be promoted automatically.
 fn why_not(version: &Version) -> Option<String> {
     if version.superseded && version.approval != Approval::Approved {
         return Some("was superseded before it was approved".to_owned());
@@ -462,7 +462,7 @@ pub(super) fn semver_in(group: &GroupFacts, source: &Version) -> semver::Version
 
 fn decide_by_hand(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, Answered> {
     let Aim::PromoteByHand { from, to, version, named } = &goal.aim else {
-        return Err(broken("a promotion by hand was asked for"));
+        return Err(broken("a manual promotion was asked for"));
     };
     let source_group = group(facts, from)?;
     let target_group = group(facts, to)?;

@@ -212,7 +212,7 @@ fn kept_always(group: &HeldGroup) -> BTreeSet<VersionNumber> {
     let mut kept: BTreeSet<VersionNumber> = group
         .versions
         .iter()
-        // A no counts for as long as it stands there: without it the same content would return by itself.
+        // A no counts for as long as it stands there: without it the same content would come back automatically.
         .filter(|version| version.awaits_approval() || version.banned)
         .map(|version| version.number)
         .collect();

@@ -178,7 +178,7 @@ pub enum Reason {
         /// What was not done.
         stopped: String,
     },
-    /// A command by hand changes a frozen group.
+    /// A manual command changes a frozen group.
     FrozenButByHand {
         /// The group.
         group: GroupName,
@@ -396,7 +396,7 @@ pub enum Reason {
     },
     /// A person goes back.
     RollingBack {
-        /// The version that is put out.
+        /// The version that is withdrawn.
         from: Known,
         /// The version that comes back.
         to: Known,
@@ -405,7 +405,7 @@ pub enum Reason {
     RolledBack {
         /// The version that is current now.
         version: Known,
-        /// The version that was put out.
+        /// The version that was withdrawn.
         replaced: Known,
     },
     /// There is nothing to go back to.
@@ -461,7 +461,7 @@ pub enum Reason {
         /// The highest number that it has.
         newest: Option<VersionNumber>,
     },
-    /// A version by hand that is not approved at its source.
+    /// A manually named version that is not approved at its source.
     NotApproved {
         /// The version.
         version: Known,
@@ -511,7 +511,7 @@ pub enum Reason {
         /// Paths that conflict.
         paths: Vec<String>,
     },
-    /// What nobody needs was taken away, or listed.
+    /// What is unreferenced was removed, or listed.
     Pruned {
         /// What happened, in words.
         what: String,
@@ -565,9 +565,9 @@ pub enum Reason {
     HeldAlready(crate::plan::evidence::HeldAlready),
     /// Only promotion feeds the group.
     PromotedGroup(crate::plan::evidence::PromotedGroup),
-    /// A version is taken over.
+    /// A version is imported.
     Importing(crate::plan::evidence::Importing),
-    /// A version was taken over before.
+    /// A version was imported before.
     ImportedAlready {
         /// The version where it was.
         version: VersionRef,
@@ -586,7 +586,7 @@ pub enum Reason {
     KmsRequired(Protection),
     /// What a training took and costs, and where it is seen.
     TrainingDetails(TrainingDetails),
-    /// What is to be taken over belongs to another repository.
+    /// What is to be imported belongs to another repository.
     ForeignSource {
         /// The group.
         group: GroupName,

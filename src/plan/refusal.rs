@@ -14,7 +14,7 @@ pub enum BeforeVerdict {
     Configuration,
     /// Exit 60: the loop goes round in circles.
     DoesNotConverge,
-    /// Exit 1: a fault of ours.
+    /// Exit 1: an internal error.
     Bug,
 }
 

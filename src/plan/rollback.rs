@@ -1,4 +1,4 @@
-//! A person goes back: the current version is put out, an older one returns, and the group is frozen.
+//! A person goes back: the current version is withdrawn, an older one returns, and the group is frozen.
 //!
 //! One step in each turn, the freeze first, so that nothing automatic can come between. A rollback that was
 //! killed half-way, or that is done, is recognized by the history line that it wrote: whoever froze the group.
@@ -35,14 +35,14 @@ const EVENT: &str = "rollback";
 /// What a rollback does, settled before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way {
-    /// The version that is put out.
+    /// The version that is withdrawn.
     pub replaces: VersionNumber,
     /// The version that comes back.
     pub to: VersionNumber,
 }
 
 /// Chooses the way back from what the group holds now: the version that was named, or the last one that was
-/// current, is not rejected, and differs in content or data from the one that is put out.
+/// current, is not rejected, and differs in content or data from the one that is withdrawn.
 ///
 /// `history`: the group's whole record, oldest first. The same command again finishes what it says of an earlier
 /// rollback, or finds it done; it never goes back further. Whoever wants that names the version.

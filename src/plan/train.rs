@@ -59,7 +59,7 @@ pub(crate) struct Push<'a> {
     pub(crate) overtaken: Option<Option<CommitSha>>,
 }
 
-/// Decides for a push to a training stage, and for `train` by hand.
+/// Decides for a push to a training stage, and for `train`.
 pub(super) fn plan(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Answered {
     match decide(goal, rules, facts) {
         Ok((Decision::Act(mut steps), mut reasons)) => {
@@ -284,7 +284,7 @@ pub(super) fn satisfying<'a>(group: &'a GroupFacts, push: &Push<'_>) -> Option<&
         })
 }
 
-/// The newest version of the fingerprint, where a person or a rollback put it out.
+/// The newest version of the fingerprint, where a person or a rollback withdrew it.
 fn banned<'a>(group: &'a GroupFacts, fingerprint: &Fingerprint) -> Option<&'a Version> {
     group
         .matching
@@ -454,7 +454,7 @@ fn begin(
     let reason = match (because, push.again) {
         (Some(because), _) => Reason::TrainingRetried { training: name.clone(), attempt, because },
         (None, Some(again)) => {
-            let because = format!("asked for by hand: \"{again}\"");
+            let because = format!("requested manually: \"{again}\"");
             Reason::TrainingRetried { training: name.clone(), attempt, because }
         }
         (None, None) => Reason::TrainingNeeded {

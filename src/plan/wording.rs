@@ -137,7 +137,7 @@ impl Reason {
                 let took =
                     last_took.map_or_else(String::new, |s| format!("; the last training took {}{on}", seconds(s)));
                 format!(
-                    "nothing was trained yet for the code, settings and data of commit {}: training {training}{took}",
+                    "training {training}: no earlier run has this code, configuration and data (commit {}){took}",
                     commit.short()
                 )
             }
@@ -152,7 +152,9 @@ impl Reason {
                 format!("not trained again: training {training} of stage {stage} had the same code, settings and data")
             }
             Self::TrainingLeft { training, wanted_by } => {
-                format!("training {training} goes on: the head of {wanted_by} wants the same code, settings and data")
+                format!(
+                    "training {training} keeps running: the head of {wanted_by} has the same code, settings and data"
+                )
             }
             Self::TrainingStopped { training, cause } => {
                 format!("training {training} is stopped: {}", cause.as_str())
@@ -172,7 +174,7 @@ impl Reason {
             Self::GateFailed { candidate, results, last_good } => {
                 let bad: Vec<GateResult> =
                     results.iter().filter(|result| result.answer != Answer::Pass).cloned().collect();
-                let mut text = format!("{candidate} missed its gates: {}", bounds(&bad));
+                let mut text = format!("{candidate} failed its gates: {}", bounds(&bad));
                 if let Some(good) = last_good {
                     text.push_str(&format!("; last good: {good}"));
                 }
@@ -230,14 +232,14 @@ impl Reason {
                 quoted(freeze.by.reason.as_deref())
             ),
             Self::FrozenButByHand { group, freeze } => format!(
-                "{group} stays frozen (since {}{}{}): this command by hand works all the same",
+                "{group} stays frozen (since {}{}{}): this manual command works all the same",
                 time(freeze.since),
                 by(freeze.by.actor.as_deref()),
                 quoted(freeze.by.reason.as_deref())
             ),
             Self::LastRejected { version, rejection, .. } => {
                 let how = withdrawn(*rejection);
-                format!("{version} with this very content {how}: it does not return by itself")
+                format!("{version} with this very content {how}: it does not come back automatically")
             }
             Self::NotRestorable { version } => format!(
                 "{version} was registered outside Branchline and names no model in S3: Branchline cannot register it again"
@@ -340,7 +342,7 @@ impl Reason {
                 None => format!("{version} becomes current: the first of its group"),
             },
             Self::Rejecting { version, leaves, was_current } => {
-                let mut text = format!("{version} is rejected and does not return by itself");
+                let mut text = format!("{version} is rejected and does not come back automatically");
                 if *was_current {
                     match leaves {
                         Some(left) => text.push_str(&format!("; it was current, {left} is current again")),
@@ -350,10 +352,10 @@ impl Reason {
                 text
             }
             Self::Freezing { group } => {
-                format!("{group} is frozen: nothing changes it by itself until it is unfrozen")
+                format!("{group} is frozen: nothing changes it automatically until it is unfrozen")
             }
             Self::Unfreezing { group, freeze } => format!(
-                "{group} may change by itself again; it was frozen since {}{}{}",
+                "{group} may change automatically again; it was frozen since {}{}{}",
                 time(freeze.since),
                 by(freeze.by.actor.as_deref()),
                 quoted(freeze.by.reason.as_deref())
@@ -366,10 +368,10 @@ impl Reason {
             ),
             Self::NotFrozen { group } => format!("nothing to do: {group} is not frozen"),
             Self::RollingBack { from, to } => {
-                format!("rollback: {to} comes back, {from} is put out, and the group is frozen")
+                format!("rollback: {to} comes back, {from} is withdrawn, and the group is frozen")
             }
             Self::RolledBack { version, replaced } => format!(
-                "{version} is current; {replaced} stands as rolled back and does not return by itself; the group is frozen"
+                "{version} is current; {replaced} is marked as rolled back and does not come back automatically; the group is frozen"
             ),
             Self::NothingToRollBack { group } => {
                 format!("{group} has nothing to go back to: no other version was ever current and still may be")
@@ -436,7 +438,7 @@ impl Reason {
                     }
                 }
             }
-            Self::Left { training } => format!("training {training} goes on without this run"),
+            Self::Left { training } => format!("training {training} continues after this command exits"),
             Self::UnknownTree { why } => format!("this version is not promotable: {why}"),
             Self::HeldAlready(HeldAlready { version, approval, other_metrics }) => {
                 let metrics = if *other_metrics { "; it keeps the metrics that it was registered with" } else { "" };
@@ -444,13 +446,13 @@ impl Reason {
                 format!("nothing to do: {version} is this very artifact for commit {commit} ({approval}){metrics}")
             }
             Self::PromotedGroup(PromotedGroup { group, .. }) => {
-                format!("{group} is fed by promotion only: what was trained elsewhere enters a training stage first")
+                format!("{group} is fed by promotion only: an externally trained model enters a training stage first")
             }
             Self::Importing(Importing { version, group, approval, overtaken }) => {
                 let mark = if *overtaken { ", superseded: the group stands for a version of its own" } else { "" };
-                format!("{version} is taken over into {group} as {approval}{mark}")
+                format!("{version} is imported into {group} as {approval}{mark}")
             }
-            Self::ImportedAlready { version, here } => format!("nothing to do: {version} was taken over as {here}"),
+            Self::ImportedAlready { version, here } => format!("nothing to do: {version} was imported as {here}"),
             Self::MissingImage(image) => image.message(),
             Self::InstanceNotAllowed(instance) => instance.message(),
             Self::TagsRequired(tags) => tags.message(),
@@ -458,7 +460,7 @@ impl Reason {
             Self::KmsRequired(protection) => protection.message("require_kms", "keys of your own"),
             Self::TrainingDetails(details) => details.message(),
             Self::ForeignSource { group, owner, ours } => {
-                format!("{group} belongs to {owner}, and this is {ours}: nothing is taken over from it")
+                format!("{group} belongs to {owner}, and this is {ours}: nothing is imported from it")
             }
         }
     }

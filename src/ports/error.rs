@@ -27,7 +27,7 @@ pub enum PortErrorKind {
     NewerRegistry,
     /// Something named does not exist.
     NotFound,
-    /// A fault of ours.
+    /// An internal error.
     Bug,
 }
 

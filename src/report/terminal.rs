@@ -66,7 +66,7 @@ fn push_model(text: &mut String, model: &ModelOutcome) {
     let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
     // What a limit of the whole event stops would not go on, whatever its steps.
     let goes_on = planned && model.verdict != Verdict::Blocked;
-    let word = if goes_on { "would go on".to_owned() } else { verdict(model.verdict) };
+    let word = if goes_on { "would run".to_owned() } else { verdict(model.verdict) };
     let at = model.at.as_ref().map_or_else(String::new, |at| format!(" ({})", plain(at)));
     text.push_str(&format!("\n{}{}{}{at}  {word}\n", BOLD.render(), model.model, BOLD.render_reset()));
     for reason in &model.reasons {
@@ -268,7 +268,7 @@ pub fn version(
         row("attempt", plain(&format!("{} {how}", earlier.attempt)));
     }
     if let Some(source) = &lineage.elsewhere {
-        row("trained elsewhere", plain(source));
+        row("externally trained", plain(source));
     }
     if let Some(imported) = &lineage.imported {
         row("imported from", format!("{}, registered {}", imported.version, time(imported.registered_at)));

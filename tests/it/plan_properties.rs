@@ -419,7 +419,7 @@ proptest! {
         known_data in proptest::bool::weighted(0.9),
         run_attempt in 1u32..3,
     ) {
-        // Commands by hand name the groups of the baseline.
+        // Manual commands name the groups of the baseline.
         let by_hand = !matches!(aim, Aim::Train { .. } | Aim::Promote { .. });
         let rules = rules(gated, manual_dev, reuse, advanced && !by_hand);
         let promotes = matches!(aim, Aim::Promote { .. });

@@ -148,7 +148,7 @@ fn history_tells_what_was_current_and_who_approved_it() {
 #[test]
 fn history_tells_of_a_rollback() {
     let (desk, _) = Desk::released();
-    desk.ok(&["approve", "--group", "prod", "--version", "2", "--reason", "false alarms are mended"]);
+    desk.ok(&["approve", "--group", "prod", "--version", "2", "--reason", "false alarms are fixed"]);
     desk.ok(&["rollback", "--group", "prod", "--reason", "they were not"]);
     let history = desk.ok(&["history", "prod", "--format", "json"]).json();
     let periods = history["periods"].as_array().expect("periods");
@@ -387,15 +387,15 @@ fn the_page_of_commands_shows_real_ones() {
 #[test]
 fn show_has_the_attempts_and_where_a_version_comes_from() {
     let desk = Desk::new();
-    desk.repository.write("train.sh", &format!("test -e \"$HOME/mended\" || exit 3\n{SCRIPT}"));
+    desk.repository.write("train.sh", &format!("test -e \"$HOME/fixed\" || exit 3\n{SCRIPT}"));
     desk.repository.commit("Need something outside");
     assert_eq!(desk.say(&["run"]).exit, 40);
     let version = desk.say(&["show", "dev", "1"]);
     assert_eq!(version.exit, 2, "nothing was registered");
-    std::fs::write(desk.folder.path().join("mended"), "").expect("a written file");
-    let again = desk.say(&["train", "--model", "churn", "--again", "--reason", "the disk is mended"]);
+    std::fs::write(desk.folder.path().join("fixed"), "").expect("a written file");
+    let again = desk.say(&["train", "--model", "churn", "--again", "--reason", "the disk is fixed"]);
     assert_eq!(again.exit, 0, "{}{}", again.out, again.err);
     let text = desk.ok(&["show", "dev", "1"]).out;
     assert!(text.contains("attempt 2") && text.contains("1 failed, cause code"), "{text}");
-    assert!(text.contains("the disk is mended") && text.contains("trained in"), "{text}");
+    assert!(text.contains("the disk is fixed") && text.contains("trained in"), "{text}");
 }

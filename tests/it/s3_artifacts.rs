@@ -229,7 +229,7 @@ async fn what_was_replaced_after_registration_is_noticed() {
     let made = world.file("model.tar.gz", b"the model");
     let (dev, _) = world.copy(&made, "churn-dev").await.expect("it can be stored");
     world.store.verify(&dev).await.expect("it is what it was");
-    // Somebody replaces it by hand: with the same size, and a checksum that we did not ask for.
+    // Somebody replaces it manually: with the same size, and a checksum that we did not ask for.
     world.aws.put(DEV_BUCKET, key(&dev), b"the m0del".to_vec());
     let failed = world.store.verify(&dev).await.expect_err("it was replaced");
     assert_eq!(failed.kind, PortErrorKind::Corrupt, "{}", failed.chain());

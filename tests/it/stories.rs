@@ -118,7 +118,7 @@ enum Act {
     Rerun(Rerun),
     /// A pull request, or a merge queue's group, asks what merging would do.
     Predict(Prediction),
-    /// A person registers a model that was trained elsewhere.
+    /// A person registers an externally trained model.
     Register(Register),
     /// A person takes over a version of another group of this registry.
     Import(Import),

@@ -170,7 +170,7 @@ pub const ACTIONS: &[Action] = &[
     implied("cloudwatch:PutMetricData", &[(Execution, Any)]),
 ];
 
-/// Actions that need no right in a policy of a role: everybody may ask who they are, and a role is taken on by the
+/// Actions that need no right in a policy of a role: everybody may ask who they are, and a role is assumed by the
 /// trust that it has in whoever asks.
 pub const FREE: &[&str] = &["sts:GetCallerIdentity", "sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"];
 

@@ -1,7 +1,7 @@
-//! Where credentials come from: the role of a place, taken on with a GitHub identity token or with what the usual
+//! Where credentials come from: the role of a place, assumed with a GitHub identity token or with what the usual
 //! chain finds; else that chain alone. Who may not take that role on is given the one that only reads, where there is one.
 //!
-//! A session of a role lasts an hour and a training may last a day. So a role is taken on again before its session
+//! A session of a role lasts an hour and a training may last a day. So a role is assumed again before its session
 //! ends, each time with a new identity token, and so does every further try.
 
 use crate::adapters::aws::oidc::Claims;
@@ -162,7 +162,7 @@ impl RoleProvider {
         }
     }
 
-    /// Takes on the role that was taken on before; the first time, the one that may write, or else the one that reads.
+    /// Assumes the role that was assumed before; the first time, the one that may write, or else the one that reads.
     async fn take_on(&self, before: Option<&str>) -> Result<Kept, Refused> {
         if let Some(role) = before {
             return self.take_on_role(role).await;
@@ -270,7 +270,7 @@ fn explain(mut refused: Refused, role: &str, claims: Option<&Claims>) -> Refused
         (None, _) => String::new(),
     };
     if matches!(refused.class, Class::Denied | Class::Expired | Class::Credentials | Class::NotFound) {
-        refused.message = format!("{role} may not be taken on{who}: {}", refused.message);
+        refused.message = format!("{role} may not be assumed{who}: {}", refused.message);
     }
     refused
 }

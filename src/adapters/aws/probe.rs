@@ -1,7 +1,7 @@
 //! Looks at a place without spending anything: `branchline doctor`. And the one thing that must exist before the first
 //! version: its group, made by `branchline bootstrap`.
 //!
-//! What is written is one small object under our own prefix, which is taken away again. Deliberately absent: starting
+//! What is written is one small object under our own prefix, which is removed again. Deliberately absent: starting
 //! anything to see whether it would start.
 
 use crate::adapters::aws::pace::Kind;

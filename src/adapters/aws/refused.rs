@@ -173,7 +173,7 @@ impl Refused {
             }
             Class::Denied if self.action == "sts:AssumeRole" => {
                 "Let the role's trust policy name who asks, and allow that user or role sts:AssumeRole on it. For a job \
-                 that only reads here, name a role that it may take on as `read_role_arn`."
+                 that only reads here, name a role that it may assume as `read_role_arn`."
                     .to_owned()
             }
             Class::Denied if self.action.starts_with("sts:AssumeRole") => {

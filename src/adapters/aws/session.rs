@@ -192,7 +192,7 @@ impl Session {
         }
         if !self.place.lets_write(&identity.arn) {
             let message = format!(
-                "this job may not take on `assume_role_arn`, and {} only reads: nothing was written",
+                "this job may not assume `assume_role_arn`, and {} only reads: nothing was written",
                 identity.arn
             );
             return Err(refused(READING_ROLE, message));

@@ -445,7 +445,7 @@ fn walk_below(
     Ok(())
 }
 
-/// Refuses names that would read as a path: they exist only in trees made by hand.
+/// Refuses names that would read as a path: they exist only in trees made manually.
 pub(super) fn checked_name<'a>(name: &'a [u8], folder: &[u8]) -> Result<&'a [u8], GitError> {
     if name.is_empty() || name.contains(&b'/') || name.contains(&0) {
         let path = String::from_utf8_lossy(&[folder, name].concat()).into_owned();

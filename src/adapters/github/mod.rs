@@ -99,7 +99,7 @@ impl GitHub {
         let Some((owner, name)) = repository.split_once('/').filter(|(owner, name)| legal(owner) && legal(name)) else {
             return Err(configuration(
                 "the repository is not written as `owner/name`",
-                "The runner says it in GITHUB_REPOSITORY; elsewhere give it by hand.",
+                "The runner says it in GITHUB_REPOSITORY; elsewhere give it manually.",
             ));
         };
         let (owner, name) = (owner.to_owned(), name.to_owned());

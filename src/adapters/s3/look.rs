@@ -29,7 +29,7 @@ pub(super) struct Found {
     pub(super) etag: String,
     pub(super) sha256: Option<Sha256Digest>,
     pub(super) crc64: Option<String>,
-    /// Everything else that was said: what a copy by parts must carry by hand.
+    /// Everything else that was said: what a copy by parts must carry explicitly.
     pub(super) about: HeadObjectOutput,
 }
 

@@ -1,7 +1,7 @@
 //! What ended trainings left in the bucket, for `prune`: their output, their model, what they were given.
 //!
-//! The name of a job is taken for ever, so a training that is taken away stays as two small records: what it was, and
-//! that it was taken away. The same content then trains again, as the next attempt. Deliberately absent: trainings
+//! The name of a job is taken for ever, so a training run that is removed stays as two small records: what it was, and
+//! that it was removed. The same content then trains again, as the next attempt. Deliberately absent: trainings
 //! whose end is not written down, sources and data, which several trainings share and none of them owns, and the jobs
 //! and logs in SageMaker.
 

@@ -36,7 +36,7 @@ pub(super) const BASE: &[File] = sample![
 pub(super) const SCALE_FEATURES: &[File] = edit!("scale-features", "features/scale.py");
 /// A change that hurts.
 pub(super) const TRAIN_FASTER: &[File] = edit!("train-faster", "branchline.yaml");
-/// The change that mends it.
+/// The change that fixes it.
 pub(super) const TRAIN_LONG_ENOUGH: &[File] = edit!("train-long-enough", "branchline.yaml");
 /// A change that the model does not watch.
 pub(super) const DOCS_ONLY: &[File] = edit!("docs-only", "docs/notes.md");

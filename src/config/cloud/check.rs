@@ -14,7 +14,7 @@ use crate::model::name::StageName;
 use crate::model::settings::TrainingSettings;
 use std::time::Duration;
 
-/// The longest that SageMaker trains, and that it waits and trains on spare capacity.
+/// The longest that SageMaker trains, and that it waits and trains on Spot capacity.
 const LONGEST_RUN: Duration = Duration::from_secs(28 * 86_400);
 const LONGEST_WAIT: Duration = Duration::from_secs(30 * 86_400);
 /// How long a training may run where nobody says: Amazon's default.
@@ -117,7 +117,7 @@ fn machines(inquiry: &mut Inquiry<'_>, at: &Written<'_>, settings: &TrainingSett
                 inquiry,
                 &keys,
                 |route| {
-                    format!("{} has no meaning without `spot: true`: only spare capacity is waited for", name(route))
+                    format!("{} has no meaning without `spot: true`: only Spot capacity is waited for", name(route))
                 },
                 "add `spot: true`, or take it away",
             );
@@ -140,7 +140,7 @@ fn machines(inquiry: &mut Inquiry<'_>, at: &Written<'_>, settings: &TrainingSett
         at.say(
             inquiry,
             &["instance", "keep_alive"],
-            |route| format!("{} does not go with `spot: true`: spare capacity does not stay warm", name(route)),
+            |route| format!("{} does not go with `spot: true`: Spot capacity does not stay warm", name(route)),
             "keep one of the two",
         );
     }

@@ -68,10 +68,10 @@ pub struct RawPlace {
     /// The account, twelve digits: nothing is written into any other. Default: the one that the roles belong to.
     #[schemars(extend("examples" = ["111122223333"]), with = "Option<Text>")]
     pub account_id: Option<String>,
-    /// A role to take on for every request. Default: the credentials as they are.
+    /// A role to assume for every request. Default: the credentials as they are.
     #[schemars(extend("examples" = ["arn:aws:iam::111122223333:role/branchline"]))]
     pub assume_role_arn: Option<String>,
-    /// A role that only reads, for jobs that may not take on `assume_role_arn`, such as those of pull requests.
+    /// A role that only reads, for jobs that may not assume `assume_role_arn`, such as those of pull requests.
     /// Default: such a job stops.
     #[schemars(extend("examples" = ["arn:aws:iam::111122223333:role/branchline-churn-pull-request"]))]
     pub read_role_arn: Option<String>,
@@ -81,7 +81,7 @@ pub struct RawPlace {
 }
 
 /// A stage that lives in an account of its own. What is absent is as in the backend, but for the account and the
-/// role that is taken on.
+/// role that is assumed.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::config::schema::mark_rules)]
@@ -89,10 +89,10 @@ pub struct RawAccount {
     /// The account, twelve digits. Default: the one that `assume_role_arn` belongs to.
     #[schemars(extend("examples" = ["222222222222"]), with = "Option<Text>")]
     pub id: Option<String>,
-    /// The role to take on for requests to this account. Default: the credentials as they are.
+    /// The role to assume for requests to this account. Default: the credentials as they are.
     #[schemars(extend("examples" = ["arn:aws:iam::222222222222:role/branchline-prod"]))]
     pub assume_role_arn: Option<String>,
-    /// A role that only reads, for jobs that may not take on `assume_role_arn`: pull requests, and stages that compare
+    /// A role that only reads, for jobs that may not assume `assume_role_arn`: pull requests, and stages that compare
     /// with this one. Default: such a job stops.
     #[schemars(extend("examples" = ["arn:aws:iam::222222222222:role/branchline-churn-pull-request"]))]
     pub read_role_arn: Option<String>,
@@ -128,7 +128,7 @@ pub struct RawInstance {
     /// The volume of each machine in gigabytes. Default 30.
     #[schemars(extend("examples" = [30]), range(min = 1, max = 16_384))]
     pub volume_gb: Option<u32>,
-    /// Whether to train on spare capacity: cheaper, but it may be taken away. Default false.
+    /// Whether to train on Spot capacity: cheaper, but it may be interrupted. Default false.
     pub spot: Option<bool>,
     /// For `spot`: the longest that waiting and training may take together. Default: twice `max_runtime`.
     #[schemars(extend("examples" = ["4h"]), with = "Option<Text>")]
@@ -182,7 +182,7 @@ pub struct RawVpc {
     pub security_groups: Option<Vec<String>>,
 }
 
-/// Where a training leaves what it needs to go on after an interruption.
+/// Where a training leaves what it needs to resume after an interruption.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::config::schema::mark_settings)]

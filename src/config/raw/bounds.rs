@@ -75,9 +75,9 @@ pub enum RawKeepPer {
 #[serde(deny_unknown_fields)]
 #[schemars(transform = crate::config::schema::mark_rules)]
 pub struct RawPermissions {
-    /// To train by hand, again or elsewhere. Default `write`.
+    /// To train manually, again or elsewhere. Default `write`.
     pub train: Option<RawRole>,
-    /// To promote by hand. Default `maintain`.
+    /// To promote manually. Default `maintain`.
     pub promote: Option<RawRole>,
     /// To approve a version. Default `maintain`.
     pub approve: Option<RawRole>,
@@ -91,9 +91,9 @@ pub struct RawPermissions {
     pub unfreeze: Option<RawRole>,
     /// To take a newer version into a pull request that was reviewed. Default `write`.
     pub repin: Option<RawRole>,
-    /// To reconcile by hand. Default `write`.
+    /// To reconcile manually. Default `write`.
     pub reconcile: Option<RawRole>,
-    /// To take away what is no longer kept. Default `maintain`.
+    /// To remove what is no longer kept. Default `maintain`.
     pub prune: Option<RawRole>,
 }
 

@@ -16,7 +16,7 @@ pub(super) const VERDICTS: &[[&str; 4]] = &[
     ],
     [
         "waiting",
-        "something goes on elsewhere, and a later event finishes it",
+        "something is still in progress, and a later event finishes it",
         "a training runs, or a version that is to be promoted awaits approval",
         "nothing, or run the same again when it has ended; `branchline status` shows what is open",
     ],
@@ -30,13 +30,13 @@ pub(super) const VERDICTS: &[[&str; 4]] = &[
         "failed",
         "a training ended badly",
         "the command ended with an error, wrote no model, or its metrics are missing or no numbers",
-        "read the last lines of its log, mend the cause and commit",
+        "read the last lines of its log, fix the cause and commit",
     ],
     [
         "errored",
         "it could not be found out or done",
         "the registry, the disk, the network or a service did not answer; nothing half-done is left to repair",
-        "follow the hint, then run the same again: it goes on where this one ended",
+        "follow the hint, then run the same again: it continues where this one ended",
     ],
     [
         "cancelled",
@@ -79,7 +79,7 @@ pub(super) const EXITS: &[[&str; 4]] = &[
         "hand over the payload as the CI host wrote it",
     ],
     ["30", "blocked", "a rule said no", "read the reason: it names the rule, the evidence and the next move"],
-    ["40", "failed", "a training ended badly", "read the last lines of its log, mend the cause and commit"],
+    ["40", "failed", "a training ended badly", "read the last lines of its log, fix the cause and commit"],
     ["50", "errored", "it could not be found out or done", "follow the hint, then run the same again"],
     [
         "60",

@@ -18,13 +18,13 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "training-open",
-        "a training goes on",
+        "a training run is in progress",
         "it takes longer than this run waits",
         "nothing: a later run of the same event, or `branchline reconcile`, finishes it",
     ],
     [
         "training-adopted",
-        "a training is taken over instead of paid for twice",
+        "a training run is reused instead of paid for twice",
         "the same code, settings and data were trained before, or are being trained now",
         "to train anyway: `branchline train --model MODEL --again --reason \"...\"`",
     ],
@@ -119,7 +119,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "source-training-open",
         "a promotion waits for a training",
         "the content of the branch is still being trained in the source stage",
-        "nothing: a later run, or `branchline reconcile`, goes on when it has ended",
+        "nothing: a later run, or `branchline reconcile`, continues when it has ended",
     ],
     [
         "nothing-to-promote-yet",
@@ -130,8 +130,8 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     [
         "no-promotable-version",
         "the branch has content that no promotable version was trained from",
-        "the branches have diverged, the version is not approved, missed its gates, or its data moved",
-        "merge the branch into the source branch, so that exactly this is trained; or promote another version by hand",
+        "the branches have diverged, the version is not approved, failed its gates, or its data moved",
+        "merge the branch into the source branch, so that exactly this is trained; or promote another version manually",
     ],
     [
         "frozen",
@@ -141,15 +141,15 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "frozen-but-by-hand",
-        "a frozen group was changed by hand",
+        "a frozen group was changed manually",
         "a freeze stops automatic changes only; a person may",
         "nothing, or `branchline unfreeze` when automatic changes shall come back",
     ],
     [
         "last-rejected",
-        "what was put out of a group does not return by itself",
-        "a person rejected this content here, or a rollback put it out",
-        "change something, or approve the rejected version by hand",
+        "what was withdrawn from a group does not come back automatically",
+        "a person rejected this content here, or a rollback withdrew it",
+        "change something, or approve the rejected version manually",
     ],
     [
         "foreign-group",
@@ -161,7 +161,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "review-moved",
         "what a pull request showed cannot go forward as it was shown; nothing was promoted",
         "the version was rejected since, its bytes differ, or something else was merged meanwhile",
-        "open another pull request, or promote by hand: `branchline promote --version N --reason \"...\"`",
+        "open another pull request, or promote manually: `branchline promote --version N --reason \"...\"`",
     ],
     [
         "review-required",
@@ -179,7 +179,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "newer-than-review",
         "there is a newer version of the same content than the pull request pinned",
         "the training stage trained again after the first report",
-        "to take the newer one: the action `repin` by hand, before merging",
+        "to take the newer one: run the action `repin` manually, before merging",
     ],
     [
         "unchanged",
@@ -189,7 +189,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "not-permitted",
-        "a command by hand was refused",
+        "a manual command was refused",
         "the rules ask for more than the person has: a role, a place in `approvers`, or not to be the author",
         "ask somebody who may, or change `permissions:` on the default branch",
     ],
@@ -300,7 +300,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "training-failed",
         "a training ended badly",
         "its code, data or settings; the cause and the last lines of the log stand with it",
-        "mend the cause and commit; after a change outside Git: `branchline train --again --reason \"...\"`",
+        "fix the cause and commit; after a change outside Git: `branchline train --again --reason \"...\"`",
     ],
     [
         "not-started",
@@ -329,13 +329,18 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     [
         "rejecting",
         "a version is rejected",
-        "a person asked for it; its content does not return to the group by itself",
+        "a person asked for it; its content does not come back to the group automatically",
         NOTHING,
     ],
-    ["freezing", "a group is frozen", "a person asked for it: nothing changes the group by itself any more", NOTHING],
+    [
+        "freezing",
+        "a group is frozen",
+        "a person asked for it: nothing changes the group automatically any more",
+        NOTHING,
+    ],
     [
         "unfreezing",
-        "a group may change by itself again",
+        "a group may change automatically again",
         "a person lifted the freeze",
         "run again what the freeze stopped",
     ],
@@ -350,14 +355,14 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     [
         "rolled-back",
         "a group went back",
-        "a person asked for it; what was put out does not return by itself",
-        "when the cause is mended: `branchline unfreeze --group GROUP --reason \"...\"`",
+        "a person asked for it; what was withdrawn does not come back automatically",
+        "when the cause is fixed: `branchline unfreeze --group GROUP --reason \"...\"`",
     ],
     [
         "nothing-to-roll-back",
         "there is no version to go back to",
         "no other version was ever current, or those that were are rejected or hold the same",
-        "`branchline show GROUP`; promote or approve another version by hand",
+        "`branchline show GROUP`; promote or approve another version manually",
     ],
     [
         "not-restorable",
@@ -406,7 +411,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "not-promotable",
         "a version must not go forward by default",
         "its data moved, or where it comes from is not known",
-        "train again, or name the version when promoting by hand",
+        "train again, or name the version when promoting manually",
     ],
     [
         "no-stage",
@@ -436,9 +441,9 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "pruned",
-        "what nobody needs was taken away, or listed",
-        "`prune` was asked for by hand or by a schedule",
-        "to take away what is listed: the same with `yes`",
+        "what is unreferenced was removed, or listed",
+        "`prune` was requested manually or by a schedule",
+        "to remove what is listed: the same with `yes`",
     ],
     [
         "port-failed",
@@ -478,7 +483,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     ],
     [
         "left",
-        "a training goes on without this run",
+        "a training run continues after this command exits",
         "the run waited as long as `wait:` says",
         "nothing: a later run of the same event, or `branchline reconcile`, finishes it",
     ],
@@ -500,11 +505,11 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "the group belongs to a promoting stage, which takes only what a training stage holds",
         "register into a training stage's group, then `branchline promote --from THERE --to HERE`",
     ],
-    ["importing", "a version is taken over", "a person asked for it: `branchline import`", NOTHING],
+    ["importing", "a version is imported", "a person asked for it: `branchline import`", NOTHING],
     ["imported-already", "a version was taken over before", "the command was run again", NOTHING],
     [
         "foreign-source",
-        "nothing was taken over",
+        "nothing was imported",
         "the group to import from belongs to another repository",
         "if that is meant: `branchline import ... --foreign --reason \"...\"`",
     ],

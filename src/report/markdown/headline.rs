@@ -160,7 +160,11 @@ fn short(model: &ModelOutcome, reason: &Reason) -> String {
                 .filter(|result| result.answer != Answer::Pass)
                 .map(|result| {
                     let value = result.value.map_or_else(|| "is missing".to_owned(), display_value);
-                    format!("{} {value}, wanted {}", result.metric, result.bound.replace(">=", "≥").replace("<=", "≤"))
+                    format!(
+                        "{} {value}, required {}",
+                        result.metric,
+                        result.bound.replace(">=", "≥").replace("<=", "≤")
+                    )
                 })
                 .collect();
             let more = missed.len().saturating_sub(1);
@@ -293,7 +297,7 @@ fn done(model: &ModelOutcome) -> String {
     let planned = model.steps.iter().any(|record| record.result == StepResult::Planned);
     let first = model.reasons.first().map_or_else(|| "nothing to do".to_owned(), Reason::message);
     if planned && model.verdict != Verdict::Blocked {
-        return format!("{name} would go on: {first}");
+        return format!("{name} would run: {first}");
     }
     let by_hand = model.reasons.iter().find(|reason| {
         matches!(

@@ -64,7 +64,7 @@ fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String
                 StopCause::Cancelled => "the run was cancelled",
                 StopCause::NewerPush => "a newer push wants something else",
                 StopCause::BranchDeleted => "its branch was deleted",
-                StopCause::Pruned => "what it made was taken away",
+                StopCause::Pruned => "what it made was removed",
             };
             format!("Stop training {}: {why}", code_span(step.training.as_str()))
         }
@@ -85,7 +85,7 @@ fn words(model: &ModelOutcome, context: &Context, record: &StepRecord) -> String
         }
         Step::Approve(step) => format!("Approve {} {}", code_span(step.change.group.as_str()), step.change.number),
         Step::Reject(step) => format!("Reject {} {}", code_span(step.change.group.as_str()), step.change.number),
-        Step::Freeze(step) => format!("Freeze {}: nothing changes it by itself", code_span(step.group.as_str())),
+        Step::Freeze(step) => format!("Freeze {}: nothing changes it automatically", code_span(step.group.as_str())),
         Step::Unfreeze(step) => format!("Unfreeze {}", code_span(step.group.as_str())),
     }
 }

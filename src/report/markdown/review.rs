@@ -26,7 +26,7 @@ pub(super) fn review(model: &ModelOutcome, context: &Context) -> Option<String> 
         .filter(|known| known.version.group == pinned.version.group && known.version.number > pinned.version.number);
     if let (Some(newer), false) = (newer, told) {
         text.push_str(&format!(
-            "\n\nNewer, not in this review: {}. **Next:** to take it, run the workflow by hand with the action `repin` \
+            "\n\nNewer, not in this review: {}. **Next:** to take it, run the workflow manually with the action `repin` \
              before merging.",
             known_name(model, newer)
         ));

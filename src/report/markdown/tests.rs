@@ -225,7 +225,7 @@ fn a_merge_that_trains() {
 #[test]
 fn a_merge_that_a_gate_blocks() {
     let outcome = one(INTO_DEV, blocked("churn"), vec![predicted("dev", true)]);
-    assert_eq!(headline(&outcome), "Merging is blocked: accuracy 0.79, wanted ≥ 0.8");
+    assert_eq!(headline(&outcome), "Merging is blocked: accuracy 0.79, required ≥ 0.8");
     shows("blocked-by-a-gate", &comment(&outcome, &context()));
 }
 
@@ -270,7 +270,7 @@ fn several_models_are_counted_and_the_worst_is_named() {
     let models = vec![promotes(), blocked("fraud"), quiet("age"), quiet("lapse")];
     let outcome =
         Outcome { reasons: vec![predicted("prod", false)], ..Outcome::of_models(INTO_PROD.to_owned(), models) };
-    assert_eq!(headline(&outcome), "Merging is blocked by 1 of 4 models: fraud: accuracy 0.79, wanted ≥ 0.8");
+    assert_eq!(headline(&outcome), "Merging is blocked by 1 of 4 models: fraud: accuracy 0.79, required ≥ 0.8");
     let text = comment(&outcome, &context());
     assert!(text.contains("Nothing to do for age, lapse."), "{text}");
     shows("several-models", &text);
@@ -400,7 +400,7 @@ fn a_run_that_was_stopped() {
 fn a_check_says_why_before_the_rest() {
     let outcome = one(INTO_DEV, blocked("churn"), vec![predicted("dev", true)]);
     let check = check(&outcome, &context());
-    assert_eq!(check.title, "Merging is blocked: accuracy 0.79, wanted ≥ 0.8");
+    assert_eq!(check.title, "Merging is blocked: accuracy 0.79, required ≥ 0.8");
     assert_eq!(check.description, check.title);
     assert!(check.summary.contains("> **Why:**") && check.summary.contains("| accuracy |"), "{}", check.summary);
     assert!(check.text.contains("xychart-beta") && !check.summary.contains("xychart-beta"));

@@ -112,7 +112,7 @@ fn a_limit_of_an_event_counts_over_all_heads_that_reconcile_looks_at() {
     };
     let started = std::time::Instant::now();
     // Both are lost by now, or soon.
-    while project.run(&["status"]).expect(0, &[]).out.contains("goes on") {
+    while project.run(&["status"]).expect(0, &[]).out.contains("keeps running") {
         assert!(started.elapsed() < std::time::Duration::from_secs(30), "they never end");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }

@@ -1,4 +1,4 @@
-//! What a person does by hand, from the command line to the registry: each decision with its reason.
+//! What a person does manually, from the command line to the registry: each decision with its reason.
 
 use super::harness::Project;
 use super::harness::TRAINS;
@@ -39,11 +39,11 @@ fn a_rollback_brings_back_freezes_and_is_lifted_again() {
     project.git.switch("prod");
     project.git.git(&["merge", "--quiet", "dev"]);
     project.run(&["run"]).expect(30, &["churn-prod is frozen since", "\"false alarms\"", "branchline unfreeze"]);
-    project.run(&["unfreeze", "--group", "prod", "--reason", "mended"]).expect(0, &["may change by itself again"]);
+    project.run(&["unfreeze", "--group", "prod", "--reason", "fixed"]).expect(0, &["may change automatically again"]);
     project.run(&["run"]).expect(0, &["churn-prod v4 is PendingManualApproval"]);
-    // The one that was rolled back never returns by itself.
+    // The one that was rolled back never comes back automatically.
     project.git.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
-    project.run(&["run"]).expect(30, &["was rolled back: it does not return by itself"]);
+    project.run(&["run"]).expect(30, &["was rolled back: it does not come back automatically"]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn training_again_and_reconciling_by_hand() {
     project.run(&["train", "--model", "churn", "--again"]).expect(2, &["reason"]);
     project
         .run(&["train", "--model", "churn", "--again", "--reason", "new Python"])
-        .expect(0, &["asked for by hand: \"new Python\"", "churn-dev v2 is Approved"]);
+        .expect(0, &["requested manually: \"new Python\"", "churn-dev v2 is Approved"]);
     project.run(&["reconcile"]).expect(0, &["churn (dev at ", "not trained"]);
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
     let versions = group(&status, "churn-dev")["versions"].as_array().expect("versions").len();

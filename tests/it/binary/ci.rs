@@ -52,7 +52,7 @@ fn a_push_event_trains_under_the_rules_of_the_default_branch() {
     let payload = push_payload(&project, "dev").display().to_string();
     project
         .run(&["run", "--event", "push", "--payload", &payload])
-        .expect(30, &["missed its gates: accuracy 0.9, wanted >= 0.95"]);
+        .expect(30, &["failed its gates: accuracy 0.9, required >= 0.95"]);
 }
 
 #[test]

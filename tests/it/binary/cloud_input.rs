@@ -107,7 +107,7 @@ fn a_region_that_is_newer_than_the_program_works() {
     project.run(&["bootstrap"]).expect(0, &["group churn-dev made"]);
     let advice = ["advice     region eu-alpine-1: is not known", "bucket acme-ml-alps: is there, in eu-alpine-1"];
     project.run(&["doctor", "--read-only"]).expect(0, &advice);
-    project.run(&["plan"]).expect(0, &["would go on"]);
+    project.run(&["plan"]).expect(0, &["would run"]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn limits_of_a_whole_event_cost_nothing() {
         // One model alone is within it.
         if limits.starts_with("max_hours") {
             project.git.switch("dev");
-            project.run(&["plan", "--model", "churn"]).expect(0, &["would go on"]);
+            project.run(&["plan", "--model", "churn"]).expect(0, &["would run"]);
         }
     }
 }
@@ -157,7 +157,7 @@ fn a_role_that_does_not_trust_the_job_is_named_with_its_subject() {
             &[
                 "sts:AssumeRoleWithWebIdentity was refused: AccessDenied",
                 DEV_WRITER,
-                "may not be taken on by `repo:acme/churn:environment:prod`",
+                "may not be assumed by `repo:acme/churn:environment:prod`",
                 "(the other form of the same: `repo:acme@7/churn@42:environment:prod`)",
                 "-> Let the role's trust policy name this subject, and nothing wider: `branchline iam` prints it.",
             ],

@@ -1,4 +1,4 @@
-//! Data that change without a push: everything that looks says so, and nothing trains by itself.
+//! Data that change without a push: everything that looks says so, and nothing trains automatically.
 
 use super::harness::Project;
 use super::harness::TRAINS;
@@ -32,7 +32,7 @@ fn status_and_reconcile_say_that_a_branch_is_behind_and_how_to_train() {
     let said = project.run(&["reconcile", "--format", "json"]).expect(0, &[]).json();
     let model = &said["models"][0];
     assert_eq!(codes(model), ["data-behind"], "{said:#}");
-    assert_eq!(model["steps"], Value::Array(Vec::new()), "nothing trains by itself: {said:#}");
+    assert_eq!(model["steps"], Value::Array(Vec::new()), "nothing trains automatically: {said:#}");
     project.run(&["reconcile"]).expect(0, &[SENTENCE, "branchline run --branch dev --model churn"]);
 
     project.run(&["run", "--branch", "dev", "--model", "churn"]).expect(0, &["churn-dev v2 is Approved"]);

@@ -11,7 +11,7 @@ use std::fs;
 const STORY: &[&str] = &[
     "== The first release",
     "training tumours-dev-",
-    "gates passed: accuracy 0.923077, wanted >= 0.85",
+    "gates passed: accuracy 0.923077, required >= 0.85",
     "register  tumours-dev  done  tumours-dev v1 is Approved",
     "0.1.0 (tumours-dev v1) goes to tumours-prod as PendingManualApproval: copied, not trained",
     "becomes current: the first of its group",
@@ -19,7 +19,7 @@ const STORY: &[&str] = &[
     "register  tumours-feature  done  tumours-feature v1 is PendingManualApproval",
     "== A change that makes it worse",
     "tumours  blocked",
-    "missed its gates: accuracy 0.657343, wanted >= 0.85",
+    "failed its gates: accuracy 0.657343, required >= 0.85",
     "== Mended",
     "tumours-feature v2 is PendingManualApproval",
     "== A squash merge to dev",

@@ -1,4 +1,4 @@
-//! Models that were trained elsewhere, and versions that exist already: `register` and `import` as they are typed.
+//! Models that were trained externally, and versions that exist already: `register` and `import` as they are typed.
 
 use super::harness::Project;
 use super::harness::Said;
@@ -58,7 +58,7 @@ fn a_model_from_elsewhere_is_judged_registered_and_promoted_like_any_other() {
     assert_eq!((&version["not_promotable"], &version["lineage"]["elsewhere"]), (&().into(), &"churn.pkl".into()));
     assert_eq!(version["artifacts"][0]["name"], "churn.pkl");
     assert_eq!(version["lineage"]["datasets"], serde_json::json!({}));
-    project.run(&["show", "dev", "1"]).expect(0, &["trained elsewhere  churn.pkl"]);
+    project.run(&["show", "dev", "1"]).expect(0, &["externally trained  churn.pkl"]);
     let changes = project.run(&["history", "dev", "--changes", "--format", "json"]).expect(0, &[]).out;
     assert!(changes.contains("registered") && changes.contains("trained on the cluster"), "{changes}");
 
@@ -176,9 +176,9 @@ fn bad_input_is_named_and_changes_nothing() {
             [good[0], "low.json"],
             &[],
             30,
-            &["churn.pkl, trained elsewhere, missed its gates: accuracy 0.5, wanted >= 0.8"],
+            &["churn.pkl, externally trained, failed its gates: accuracy 0.5, required >= 0.8"],
         ),
-        ([good[0], "other.json"], &[], 30, &["accuracy missing, wanted >= 0.8"]),
+        ([good[0], "other.json"], &[], 30, &["accuracy missing, required >= 0.8"]),
         (good, &["--model", "chrun"], 2, &["there is no model `chrun`", "the models are: churn"]),
         (good, &["--model", "churn", "--commit", "nosuch"], 2, &["nosuch"]),
         (good, &["--model", "churn", "--group", "churn-nowhere"], 2, &["there is no group or target"]),
@@ -212,7 +212,7 @@ fn a_frozen_group_says_so_and_a_foreign_one_refuses() {
     register(&stranger, "churn.pkl", &[]).expect(30, &["churn-dev belongs to", "nothing is written to it"]);
     stranger
         .run(&["import", "--group", "churn-dev", "--model", "churn", "--to", "feature"])
-        .expect(30, &["churn-dev belongs to", "nothing is taken over from it", "--foreign --reason"]);
+        .expect(30, &["churn-dev belongs to", "nothing is imported from it", "--foreign --reason"]);
     stranger
         .run(&["import", "--group", "churn-dev", "--model", "churn", "--to", "feature", "--foreign"])
         .expect(2, &["--reason"]);
@@ -255,11 +255,11 @@ fn a_renamed_project_takes_its_versions_along_and_trains_nothing_again() {
     let args = ["import", "--group", "churn-dev", "--model", "churn", "--to", "dev"];
     let mut dry = args.to_vec();
     dry.push("--dry-run");
-    project.run(&dry).expect(0, &["is taken over into retention-churn-dev"]);
+    project.run(&dry).expect(0, &["is imported into retention-churn-dev"]);
     assert_eq!(versions(&project, "retention-churn-dev"), Vec::<serde_json::Value>::new());
     project.run(&args).expect(
         0,
-        &["(churn-dev v2) is taken over into retention-churn-dev as Approved", "retention-churn-dev v2 is Approved"],
+        &["(churn-dev v2) is imported into retention-churn-dev as Approved", "retention-churn-dev v2 is Approved"],
     );
     let after = versions(&project, "retention-churn-dev");
     for (old, new) in before.iter().zip(&after) {
@@ -274,7 +274,7 @@ fn a_renamed_project_takes_its_versions_along_and_trains_nothing_again() {
     let changes = project.run(&["history", "dev", "--changes", "--format", "json"]).expect(0, &[]).out;
     assert!(changes.contains("imported"), "{changes}");
     // Again: nothing, also not for the one that was rejected.
-    project.run(&args).expect(0, &["nothing to do: churn-dev v1 was taken over as"]);
+    project.run(&args).expect(0, &["nothing to do: churn-dev v1 was imported as"]);
     assert_eq!(versions(&project, "retention-churn-dev"), after);
     // What was trained before is not trained again.
     let run = project.run(&["run", "--format", "json"]).expect(0, &[]).json();

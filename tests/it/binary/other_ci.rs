@@ -103,7 +103,7 @@ fn markdown_goes_to_standard_output_alone_and_keeps_the_exit_code() {
     let asked = ["plan", "--branch", "dev", "--into", "prod", "--format", "md"];
     let said = project.run(&asked).expect(0, &[]);
     assert!(said.out.contains("Merging promotes churn 0.1.0"), "{}", said.out);
-    // Commands by hand have it, commands that answer otherwise do not.
+    // Manual commands have it, commands that answer otherwise do not.
     project.run(&["freeze", "--group", "dev", "--reason", "audit", "--format", "md"]).expect(0, &["### "]);
     project.run(&["status", "--format", "md"]).expect(2, &["invalid value 'md'"]);
 }

@@ -115,7 +115,7 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
     project
         .run(&["rollback", "--group", "prod", "--reason", "false alarms"])
         .expect(0, &["(churn-prod v1) comes back", "churn-prod v3 is Approved"]);
-    project.run(&["unfreeze", "--group", "prod", "--reason", "mended"]).expect(0, &["may change by itself again"]);
+    project.run(&["unfreeze", "--group", "prod", "--reason", "fixed"]).expect(0, &["may change automatically again"]);
     project.run(&["freeze", "--group", "prod", "--reason", "holidays"]).expect(0, &["churn-prod"]);
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
     let prod = group(&status, "churn-prod");
@@ -178,7 +178,7 @@ fn a_job_that_may_only_read_compares_with_production_and_leaves_it_alone() {
     project.git.switch("dev");
     project.git.write("train.sh", &format!("# 2\n{}", TRAINS.replace("0.9", "0.6")));
     project.git.commit("worse");
-    project.run(&["plan"]).expect(50, &[WRITER, "may not be taken on", "read_role_arn"]);
+    project.run(&["plan"]).expect(50, &[WRITER, "may not be assumed", "read_role_arn"]);
     world.trust_account(READER, DEV);
     project.run(&["run"]).expect(30, &["accuracy 0.6", "churn-prod"]);
     let named =
@@ -188,7 +188,7 @@ fn a_job_that_may_only_read_compares_with_production_and_leaves_it_alone() {
     // What waits there is left to a job that may.
     let prod = world.versions(PROD, "churn-prod").len();
     let left = project.run(&["reconcile"]);
-    left.expect(0, &["may not take on the role of the stage prod", "branchline reconcile --stage prod"]);
+    left.expect(0, &["may not assume the role of the stage prod", "branchline reconcile --stage prod"]);
     let refused = project.run(&["freeze", "--group", "prod", "--reason", "no right to"]);
     refused.expect(50, &["ReadingRole", "only reads: nothing was written", "in a job of the stage's own branch"]);
     assert_eq!(world.versions(PROD, "churn-prod").len(), prod);
@@ -218,18 +218,18 @@ fn prune_leaves_what_this_job_only_reads_to_one_that_may_change_it() {
     }
     distrust(&world, WRITER);
     // Without a look at production nobody knows what it needs of dev.
-    project.run(&["prune", "--yes"]).expect(50, &["may not be taken on", "read_role_arn"]);
+    project.run(&["prune", "--yes"]).expect(50, &["may not be assumed", "read_role_arn"]);
     world.trust_account(READER, DEV);
     let before = world.versions(PROD, "churn-prod").len();
     // What production has come from, dev keeps for it.
     let said = project.run(&["prune", "--yes"]);
-    said.expect(0, &["left: group churn-prod: this job only reads it", "nothing to take away"]);
+    said.expect(0, &["left: group churn-prod: this job only reads it", "nothing to remove"]);
     assert_eq!((world.versions(PROD, "churn-prod").len(), world.versions(DEV, "churn-dev").len()), (before, before));
     // A job of production may take its own away, and what only those needed.
     world.trust_account(WRITER, DEV);
     project.run(&["prune", "--yes"]).expect(0, &["took away version churn-prod v1", "took away version churn-dev v1"]);
     assert!(world.versions(PROD, "churn-prod").len() < before);
-    project.run(&["prune"]).expect(0, &["nothing to take away"]);
+    project.run(&["prune"]).expect(0, &["nothing to remove"]);
     world.assert_clean();
 }
 
@@ -258,6 +258,6 @@ fn a_job_on_github_takes_its_roles_on_with_its_own_token() {
     project.run(&["bootstrap"]).expect(0, &["group churn-dev made", "group churn-prod made"]);
     let seen = project.run(&doctor).expect(0, &["arn:aws:sts::111111111111:assumed-role/branchline-dev/branchline"]);
     assert!(seen.out.contains("owner of churn-dev: nobody yet"), "{}", seen.out);
-    project.run(&["plan"]).expect(0, &["would go on"]);
+    project.run(&["plan"]).expect(0, &["would run"]);
     world.assert_clean();
 }

@@ -7,7 +7,7 @@ use super::harness::codes;
 const BAD: &str =
     "echo model > \"$SM_MODEL_DIR/model.txt\"\necho '{\"accuracy\": 0.3}' > \"$SM_OUTPUT_DATA_DIR/metrics.json\"\n";
 
-/// Two models on `dev`; `fraud` misses its gate there.
+/// Two models on `dev`; `fraud` fails its gate there.
 fn with_a_bad_model() -> Project {
     let mut project = Project::empty();
     project.keep_state_outside();
@@ -19,7 +19,7 @@ fn with_a_bad_model() -> Project {
     project.git.write("fraud.sh", BAD);
     project.git.commit("first");
     project.git.git(&["branch", "main"]);
-    project.run(&["run"]).expect(30, &["missed its gates"]);
+    project.run(&["run"]).expect(30, &["failed its gates"]);
     project
 }
 
@@ -39,7 +39,7 @@ fn a_model_that_a_pull_request_leaves_alone_does_not_hold_it_up() {
     let fraud = model(&said, "fraud");
     assert_eq!((&fraud["verdict"], codes(fraud)[0]), (&"skipped".into(), "unchanged"), "{said:#}");
     assert!(codes(fraud).contains(&"gate-failed"), "what dev suffers from is listed: {said:#}");
-    project.run(&asked).expect(0, &["unchanged by this merge: dev already has", "missed its gates"]);
+    project.run(&asked).expect(0, &["unchanged by this merge: dev already has", "failed its gates"]);
     project.run(&[&asked[..], &["--format", "md"]].concat()).expect(0, &["unchanged by this merge"]);
 }
 
@@ -49,7 +49,7 @@ fn its_own_change_of_a_model_is_red_and_the_other_models_are_not() {
     project.git.switch("feature-churn");
     project.git.write("churn.sh", &format!("# worse\n{BAD}"));
     project.git.commit("worse");
-    project.run(&["run"]).expect(30, &["missed its gates"]);
+    project.run(&["run"]).expect(30, &["failed its gates"]);
     let asked = ["plan", "--branch", "feature-churn", "--into", "dev", "--format", "json"];
     let said = project.run(&asked).expect(30, &[]).json();
     assert_eq!(model(&said, "churn")["verdict"], "blocked", "{said:#}");

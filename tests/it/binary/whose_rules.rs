@@ -67,7 +67,7 @@ fn rules_that_were_fetched_too_long_ago_are_not_the_rules() {
     project.git.git(&["-C", &other, "push", "--quiet", "origin", "HEAD:main"]);
     project.run(&["run", "--branch", "dev"]).expect(20, &["older main than origin", "git fetch origin"]);
     project.git.git(&["fetch", "--quiet", "origin"]);
-    project.run(&["run", "--branch", "dev"]).expect(30, &["missed its gates"]);
+    project.run(&["run", "--branch", "dev"]).expect(30, &["failed its gates"]);
 }
 
 /// A repository where dev v1 awaits a decision in `prod`, under these rules.

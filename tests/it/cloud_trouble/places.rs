@@ -121,7 +121,7 @@ async fn an_execution_role_that_cannot_be_assumed() {
         "-> The execution role must exist and trust sagemaker.amazonaws.com: `branchline iam`",
     ]);
     assert_eq!((team.world().count("CreateTrainingJob"), team.jobs().len()), (1, 0));
-    // Once it is mended the same push trains.
+    // Once it is fixed the same push trains.
     team.push("dev").await.ends(Verdict::Passed, &["registering"]);
     assert_eq!((team.jobs().len(), team.versions(DEV)), (1, 1));
 }

@@ -56,7 +56,7 @@ async fn a_quota_of_zero_is_named_and_asked_once() {
     assert_eq!((team.world().count("CreateTrainingJob"), team.jobs().len()), (1, 0));
     assert!(
         team.world().keys(DEV_BUCKET, "branchline/churn/stages/dev/open/").is_empty(),
-        "nobody tries it again by itself"
+        "nobody retries it automatically"
     );
 }
 

@@ -127,7 +127,7 @@ impl Kind {
             Self::Reject => "reject",
             Self::Restore => "restore",
             Self::StopOlder => "stop an older training",
-            Self::Elsewhere => "register by hand",
+            Self::Elsewhere => "register manually",
             Self::Import => "import",
         }
     }
@@ -148,7 +148,7 @@ impl Kind {
             Self::Reject => "reject",
             Self::Restore => "restore",
             Self::StopOlder => "stop an older training",
-            Self::Elsewhere => "register by hand",
+            Self::Elsewhere => "register manually",
             Self::Import => "import",
         }
     }

@@ -253,7 +253,7 @@ fn in_order(mut rows: Vec<Row>) -> Vec<Row> {
         "approve",
         "reject",
         "restore",
-        "register by hand",
+        "register manually",
         "import",
     ];
     const FAULTS: [&str; 6] =

@@ -1,4 +1,4 @@
-//! Workflows started by hand: every action, and who may.
+//! Workflows started manually: every action, and who may.
 
 use super::team::Done;
 use super::team::Team;
@@ -48,7 +48,7 @@ fn every_action_does_what_the_command_line_does() {
         .expect(0, &[]);
     by(&team, "mia", &[("action", "reconcile")]).expect(0, &[]);
     by(&team, "mia", &[("action", "prune")]).expect(0, &["with `yes` they do"]);
-    // What a person rejected does not come back by itself; something new does.
+    // What a person rejected does not come back automatically; something new does.
     team.dispatch("ada", "dev", &json!({ "action": "run" })).expect(30, &["was rejected"]);
     let head = team.change("dev", "three");
     team.dispatch("ada", "dev", &json!({ "action": "run" })).expect(0, &["churn-dev v3"]);

@@ -49,7 +49,7 @@ fn into_a_promoting_stage_the_check_holds_the_review_record() {
 fn a_gate_that_says_no_is_a_failure_with_the_line_of_the_gate() {
     let team = Team::with(&configuration("    gates:\n      accuracy: { min: 0.95 }\n"), TRAINS);
     let head = team.change("feature-a", "one");
-    team.push("feature-a").expect(30, &["missed its gates"]);
+    team.push("feature-a").expect(30, &["failed its gates"]);
     assert_eq!(team.state(&head), "failure");
     team.open(7, "feature-a", "dev");
     let done = team.pull_job(7).expect(30, &["accuracy"]);

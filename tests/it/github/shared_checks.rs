@@ -16,7 +16,7 @@ fn with_a_decoy() -> (Team, String) {
     team.commit("feature-decoy", "branchline.yaml", &configuration("    gates: { accuracy: { min: 0.0 } }\n"));
     team.origin.switch("main");
     let head = team.change("feature-x", "bad");
-    team.push("feature-x").expect(30, &["missed its gates"]);
+    team.push("feature-x").expect(30, &["failed its gates"]);
     (team, head)
 }
 
@@ -50,7 +50,7 @@ fn statuses_show_the_worst_of_the_pull_requests_of_a_head_too() {
     team.commit("feature-decoy", "branchline.yaml", &rules("0.0"));
     team.origin.switch("main");
     let head = team.change("feature-x", "bad");
-    team.push("feature-x").expect(30, &["missed its gates"]);
+    team.push("feature-x").expect(30, &["failed its gates"]);
     team.open(7, "feature-x", "dev");
     team.pull_job(7).expect(30, &[]);
     team.open(8, "feature-x", "feature-decoy");

@@ -222,7 +222,7 @@ impl Team {
         merged
     }
 
-    /// The job of a workflow that somebody started by hand.
+    /// The job of a workflow that somebody started manually.
     pub fn dispatch(&self, who: &str, branch: &str, inputs: &Value) -> Done {
         let payload = json!({
             "inputs": inputs, "ref": format!("refs/heads/{branch}"), "workflow": ".github/workflows/by-hand.yml",
@@ -419,7 +419,7 @@ impl Team {
         root
     }
 
-    /// Runs the program by hand against the same home, on the checkout of the last job.
+    /// Runs the program manually against the same home, on the checkout of the last job.
     pub fn by_hand(&self, args: &[&str]) -> Said {
         let mut command = Command::new(PROGRAM);
         command.args(args).current_dir(self.outside().join("work")).env_clear().stdin(Stdio::null());

@@ -81,7 +81,7 @@ fn rules_come_through_the_host_where_the_checkout_has_them_not() {
     let team = Team::with(&configuration("    gates: { accuracy: { min: 0.95 } }\n"), TRAINS);
     let head = team.commit("dev", "branchline.yaml", &configuration("    gates: { accuracy: { min: 0.1 } }\n"));
     team.depth_one.set(true);
-    let done = team.push("dev").expect(30, &["missed its gates: accuracy 0.9, wanted >= 0.95"]);
+    let done = team.push("dev").expect(30, &["failed its gates: accuracy 0.9, required >= 0.95"]);
     assert!(done.sent.iter().any(|sent| sent.contains("/contents/branchline.yaml?ref=")), "{:#?}", done.sent);
     assert_eq!(team.state(&head), "failure");
     team.world.finish();

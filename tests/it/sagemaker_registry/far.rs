@@ -61,7 +61,7 @@ async fn a_newer_version_that_a_person_approves_is_current_at_the_next_look() {
     assert_eq!(facts, true_of(&home, &look).await);
     assert_eq!(facts.current_number(), Some(VersionNumber(304)));
 
-    // One that was made by hand as well.
+    // One that was made manually as well.
     made_by_hand(&home, ModelApprovalStatus::Approved).await;
     let (facts, _) = seen(&home, &look).await;
     assert_eq!(facts, true_of(&home, &look).await);

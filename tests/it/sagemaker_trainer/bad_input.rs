@@ -54,7 +54,7 @@ async fn a_foreign_job_of_the_same_name_is_left_alone() {
         let text = said(&error);
         assert!(text.contains(&format!("SageMaker has a training job {} that is not ours", spec.name)), "{text}");
         assert!(text.contains("aws sagemaker delete-training-job"), "{text}");
-        assert!(lab.open_marks().is_empty(), "nobody tries it again by itself");
+        assert!(lab.open_marks().is_empty(), "nobody retries it automatically");
     }
     assert_eq!(seen(&lab.trainer().await, &spec.name).await.state, TrainingState::Prepared);
 }

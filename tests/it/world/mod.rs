@@ -1,5 +1,5 @@
 //! A laptop to tell stories on: a real Git repository, the real local backend in a temporary home, a clock that
-//! is moved by hand, scripted training, and one decorator that injects faults into every write.
+//! is moved manually, scripted training, and one decorator that injects faults into every write.
 
 #[allow(dead_code, reason = "a world offers more than its tests need today")]
 pub mod aws;

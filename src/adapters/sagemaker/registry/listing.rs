@@ -36,7 +36,7 @@ pub(super) enum Progress {
     Making,
     /// It is there.
     Made,
-    /// It came to nothing, or is being taken away.
+    /// It came to nothing, or is being removed.
     Failed,
 }
 

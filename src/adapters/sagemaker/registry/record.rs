@@ -80,7 +80,7 @@ impl Manifest {
 pub(super) struct Record {
     pub(super) schema: u32,
     pub(super) number: VersionNumber,
-    /// As SageMaker said it: never built by hand, for its group is spelled in small letters there.
+    /// As SageMaker said it: never built manually, for its group is spelled in small letters there.
     pub(super) arn: String,
     /// The key of its manifest below the prefix; `None`: Branchline did not make it.
     pub(super) manifest: Option<String>,

@@ -1,4 +1,4 @@
-//! Outcomes as they come about, built by hand: what the tests render, and what the pictures in the docs show.
+//! Outcomes as they come about, built manually: what the tests render, and what the pictures in the docs show.
 
 use crate::facts::Nearest;
 use crate::facts::PathDifference;

@@ -1,5 +1,5 @@
 //! Trainings and their logs. moto runs nothing: a job is complete at once, whatever it says. So what a job would leave
-//! behind is put there first, and its log is written by hand.
+//! behind is put there first, and its log is written manually.
 //!
 //! Not leaned on: moto keeps no environment, no number of retries and no patterns of metrics; it lets a name be taken
 //! twice, and cannot stop a job.
