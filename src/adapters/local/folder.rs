@@ -307,6 +307,11 @@ impl TrainingFolder {
         self.read("result.json")
     }
 
+    /// Takes back that it began, where nothing of it ran yet.
+    pub(super) fn forget_started(&self) {
+        let _ = fs::remove_file(self.path.join("started.json"));
+    }
+
     pub(super) fn write_started(&self, started: &Started) -> Result<(), PortError> {
         self.write("started.json", started)
     }
@@ -401,7 +406,7 @@ impl TrainingFolder {
             Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
             other => drop(other?),
         }
-        let Some(started) = self.began()? else { return self.not_begun(supervised) };
+        let Some(started) = self.began()? else { return self.not_begun() };
         if supervised || is_held(&self.lock)? {
             return Ok(Some(Standing::Open { started }));
         }
@@ -414,15 +419,8 @@ impl TrainingFolder {
     }
 
     /// Tells where it stands without a record in its folder that it began: its command may have removed that, and more.
-    fn not_begun(&self, supervised: bool) -> Result<Option<Standing>, PortError> {
-        if !self.is_whole() {
-            return self.vanished();
-        }
-        let begun = match self.attempt()? {
-            Some(attempt) if supervised || is_held(&self.lock)? => Some(attempt.at),
-            _ => None,
-        };
-        Ok(Some(begun.map_or(Standing::Prepared, |started| Standing::Open { started })))
+    fn not_begun(&self) -> Result<Option<Standing>, PortError> {
+        if self.attempt()?.is_none() && self.is_whole() { Ok(Some(Standing::Prepared)) } else { self.vanished() }
     }
 
     /// Tells where it stands without its folder.

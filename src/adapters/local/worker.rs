@@ -121,9 +121,12 @@ fn supervise(folder: &TrainingFolder) -> Result<(), PortError> {
     let end = match folder.stop_request()? {
         Some(request) => End::Stopped { cause: request.cause },
         None => {
-            // First where the command cannot take it along when it removes its folder: it counts as an attempt.
-            folder.write_attempt()?;
             folder.write_started(&Started { at: system::now() })?;
+            // And where the command cannot take it along when it removes its folder: it counts as an attempt.
+            if let Err(error) = folder.write_attempt() {
+                folder.forget_started();
+                return Err(error);
+            }
             // Whoever started us may be gone.
             let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
             let paths = MlPaths::new(folder.ml(), folder.code());

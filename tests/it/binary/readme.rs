@@ -64,7 +64,8 @@ fn every_command_in_the_readme_is_real() {
 
 #[test]
 fn the_configurations_that_the_pages_show_are_valid() {
-    let sagemaker = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sagemaker.md")).expect("the page");
+    let sagemaker =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sagemaker.md")).expect("the page");
     let blocks = |page: &str| -> Vec<String> {
         let fenced = page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
         fenced.filter(|yaml| yaml.contains("\nmodels:\n")).map(str::to_owned).collect()
