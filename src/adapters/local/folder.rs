@@ -307,17 +307,19 @@ impl TrainingFolder {
         self.read("result.json")
     }
 
-    /// Takes back that it began, where nothing of it ran yet.
-    pub(super) fn forget_started(&self) {
-        let _ = fs::remove_file(self.path.join("started.json"));
-    }
-
-    pub(super) fn write_started(&self, started: &Started) -> Result<(), PortError> {
-        self.write("started.json", started)
+    /// Writes down that it begins: in its folder, and then where its command cannot take it along when it removes that.
+    pub(super) fn record_beginning(&self) -> Result<(), PortError> {
+        self.write("started.json", &Started { at: system::now() })?;
+        let recorded = self.write_attempt();
+        if recorded.is_err() {
+            // Nothing of it ran yet.
+            let _ = fs::remove_file(self.path.join("started.json"));
+        }
+        recorded
     }
 
     /// Keeps what has begun outside of the folder, before it begins.
-    pub(super) fn write_attempt(&self) -> Result<(), PortError> {
+    fn write_attempt(&self) -> Result<(), PortError> {
         if let Some(folder) = self.attempt.parent() {
             fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
         }
