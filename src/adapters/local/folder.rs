@@ -307,12 +307,19 @@ impl TrainingFolder {
         self.read("result.json")
     }
 
-    pub(super) fn write_started(&self, started: &Started) -> Result<(), PortError> {
-        self.write("started.json", started)
+    /// Writes down that it begins: in its folder, and then where its command cannot take it along when it removes that.
+    pub(super) fn record_beginning(&self) -> Result<(), PortError> {
+        self.write("started.json", &Started { at: system::now() })?;
+        let recorded = self.write_attempt();
+        if recorded.is_err() {
+            // Nothing of it ran yet.
+            let _ = fs::remove_file(self.path.join("started.json"));
+        }
+        recorded
     }
 
     /// Keeps what has begun outside of the folder, before it begins.
-    pub(super) fn write_attempt(&self) -> Result<(), PortError> {
+    fn write_attempt(&self) -> Result<(), PortError> {
         if let Some(folder) = self.attempt.parent() {
             fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
         }
@@ -401,7 +408,7 @@ impl TrainingFolder {
             Err(error) if error.kind == PortErrorKind::Corrupt && is_held(&self.lock)? => {}
             other => drop(other?),
         }
-        let Some(started) = self.began()? else { return self.not_begun(supervised) };
+        let Some(started) = self.began()? else { return self.not_begun() };
         if supervised || is_held(&self.lock)? {
             return Ok(Some(Standing::Open { started }));
         }
@@ -414,15 +421,8 @@ impl TrainingFolder {
     }
 
     /// Tells where it stands without a record in its folder that it began: its command may have removed that, and more.
-    fn not_begun(&self, supervised: bool) -> Result<Option<Standing>, PortError> {
-        if !self.is_whole() {
-            return self.vanished();
-        }
-        let begun = match self.attempt()? {
-            Some(attempt) if supervised || is_held(&self.lock)? => Some(attempt.at),
-            _ => None,
-        };
-        Ok(Some(begun.map_or(Standing::Prepared, |started| Standing::Open { started })))
+    fn not_begun(&self) -> Result<Option<Standing>, PortError> {
+        if self.attempt()?.is_none() && self.is_whole() { Ok(Some(Standing::Prepared)) } else { self.vanished() }
     }
 
     /// Tells where it stands without its folder.

@@ -411,7 +411,9 @@ impl Trainer for LocalTrainer {
             let Some((standing, reading, packing)) = brief(look).await? else { return Ok(None) };
             let changed = first.as_ref().is_some_and(|first| *first != standing);
             let left = patience.saturating_sub(waiting.elapsed());
-            if standing.is_final() || changed || !reading.lines.is_empty() || left.is_zero() {
+            // What nobody has begun does not change by waiting.
+            let rests = standing.is_final() || standing == Standing::Prepared;
+            if rests || changed || !reading.lines.is_empty() || left.is_zero() {
                 let Some(training) = brief(move || folder.training_at(standing)).await? else { return Ok(None) };
                 return Ok(Some(WatchedTraining {
                     training,

@@ -16,7 +16,6 @@ use crate::adapters::local::ending::Exit;
 use crate::adapters::local::ending::Failure;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
-use crate::adapters::local::folder::Started;
 use crate::adapters::local::folder::TrainingFolder;
 use crate::adapters::local::folder::take_lock;
 use crate::adapters::local::home::is_disk_full;
@@ -121,9 +120,7 @@ fn supervise(folder: &TrainingFolder) -> Result<(), PortError> {
     let end = match folder.stop_request()? {
         Some(request) => End::Stopped { cause: request.cause },
         None => {
-            // First where the command cannot take it along when it removes its folder: it counts as an attempt.
-            folder.write_attempt()?;
-            folder.write_started(&Started { at: system::now() })?;
+            folder.record_beginning()?;
             // Whoever started us may be gone.
             let _ = io::stdout().write_all(BEGUN).and_then(|()| io::stdout().flush());
             let paths = MlPaths::new(folder.ml(), folder.code());
