@@ -91,7 +91,7 @@ pub enum StepResult {
     Planned,
     /// Done now.
     Done,
-    /// It had been done before, and is taken over.
+    /// It had been done before, and is reused.
     Found,
     /// The world had moved: nothing was done, and the world is looked at again.
     Stale,

@@ -154,7 +154,7 @@ async fn read_source(
 }
 
 /// Refuses a version whose file is no model: the same rule as for what is trained or registered. One that was rejected
-/// is taken over as rejected. A file that is missing is reported by the copy.
+/// is imported as rejected. A file that is missing is reported by the copy.
 fn check_whole(version: &Version) -> Result<(), Failure> {
     if version.approval == Approval::Rejected {
         return Ok(());
@@ -187,7 +187,7 @@ async fn nothing_in(registry: &dyn Registry, source: &GroupName) -> Failure {
     failure.hint(format!("the groups there are: {}{rest}", names.join(", ")))
 }
 
-/// Joins what came of each version into what came of the model. What had been taken over before is only worth a
+/// Joins what came of each version into what came of the model. What had been imported before is only worth a
 /// line where nothing else happened.
 fn joined(outcomes: Vec<ModelOutcome>) -> Option<ModelOutcome> {
     let acted = outcomes.iter().any(|outcome| !outcome.steps.is_empty());

@@ -205,7 +205,7 @@ fn text(composed: &Composed, holdings: &Holdings, list: &[Pruning], results: &[&
         let line = match *result {
             "planned" if done => format!("not reached: {what}\n"),
             "planned" => format!("would remove {what}: {}{size}\n", pruning.why.as_str()),
-            "done" => format!("took away {what}: {}{size}\n", pruning.why.as_str()),
+            "done" => format!("removed {what}: {}{size}\n", pruning.why.as_str()),
             "gone" => format!("gone already: {what}\n"),
             "left" => format!("left to a job that may change it, this one only reads there: {what}\n"),
             _ => format!("stays, it is needed now: {what}\n"),

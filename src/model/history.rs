@@ -15,7 +15,7 @@ pub enum HistoryAction {
     Promoted,
     /// An older version's artifacts were registered again.
     Restored,
-    /// A version that existed before was taken over.
+    /// A version that existed before was imported.
     Imported,
     /// A version was approved.
     Approved,

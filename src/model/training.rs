@@ -84,7 +84,7 @@ pub enum StopCause {
     NewerPush,
     /// Its branch was deleted.
     BranchDeleted,
-    /// It had ended, and `prune` took away what it made. Its name stays taken.
+    /// It had ended, and `prune` removed what it made. Its name stays taken.
     Pruned,
 }
 

@@ -135,7 +135,7 @@ fn check_registration<'a>(
         broken.push(format!("{} gets two versions in one plan", registration.group));
     }
     let by_rollback = matches!(goal.aim, Aim::Rollback { .. });
-    // What is taken over may stay approved where it was, and nowhere else.
+    // What is imported may stay approved where it was, and nowhere else.
     let stays_approved = matches!(&goal.aim, Aim::Import { version, .. } if version.approval == Approval::Approved);
     let may_enter_approved = enters_approved(rules, &registration.group) || by_rollback;
     let may_enter_approved = if matches!(goal.aim, Aim::Import { .. }) { stays_approved } else { may_enter_approved };

@@ -33,7 +33,7 @@ pub struct Excluded {
     pub why: String,
 }
 
-/// A version taken over: what [`Reason::Importing`](crate::plan::reason::Reason::Importing) says.
+/// An imported version: what [`Reason::Importing`](crate::plan::reason::Reason::Importing) says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Importing {
     /// The version where it is.

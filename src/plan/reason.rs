@@ -43,7 +43,7 @@ pub enum Reason {
         /// Since when.
         since: Option<jiff::Timestamp>,
     },
-    /// A training of the same code, settings and data is taken over.
+    /// A training of the same code, settings and data is reused.
     TrainingAdopted {
         /// Which.
         training: TrainingName,

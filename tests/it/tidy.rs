@@ -304,6 +304,55 @@ fn large_files_do_not_grow_silently() {
     assert!(sizes.iter().all(|(lines, _)| *lines <= 600), "a file above 600 lines has two subjects");
 }
 
+/// Words that the field does not use, each with the one that it does use.
+const WORDS: [(&str, &str); 14] = [
+    ("by hand", "manually"),
+    ("fault of ours", "internal error"),
+    ("missed its gate", "failed its gate"),
+    ("takes away", "removes"),
+    ("take away", "remove"),
+    ("taken away", "removed"),
+    ("took away", "removed"),
+    ("take on the role", "assume the role"),
+    ("takes on the role", "assumes the role"),
+    ("spare capacity", "Spot capacity"),
+    ("trained elsewhere", "externally trained"),
+    ("mended", "fixed"),
+    ("would go on", "would run"),
+    ("return by itself", "come back automatically"),
+];
+
+fn words_in(name: &str, text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        // The name of a workflow that repositories have installed.
+        let line = line.replace("branchline by hand", "");
+        for (word, instead) in WORDS.iter().filter(|(word, _)| line.contains(word)) {
+            found.push(format!("{name}:{}: `{word}`; say `{instead}`", number + 1));
+        }
+    }
+    found
+}
+
+/// What people read, and the names and comments of the code, use the terms that GitHub, SageMaker and MLflow document.
+#[test]
+fn texts_use_the_words_of_the_field() {
+    let folders = ["src", "docs", "workflows", "action", "fixtures/cases", "fixtures/reports"];
+    let singles = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "action.yml"].map(|name| root().join(name));
+    let within = folders.iter().flat_map(|folder| walkdir::WalkDir::new(root().join(folder)).into_iter().flatten());
+    let files = within.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path).chain(singles);
+    let mut found = Vec::new();
+    let mut read = 0;
+    for path in files {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        read += 1;
+        found.extend(words_in(&path.strip_prefix(root()).unwrap_or(&path).display().to_string(), &text));
+    }
+    assert!(read > 300, "only {read} files were read");
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(words_in("planted", "it was mended\nby hand").len(), 2);
+}
+
 /// Every path in backticks that a document names exists.
 #[test]
 fn documents_name_paths_that_exist() {

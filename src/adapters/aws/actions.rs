@@ -1,7 +1,7 @@
 //! Every action that we send to Amazon, or that one of them needs on the way: who needs it, and on what.
 //!
 //! `branchline iam` is made of this table alone. A test holds it against the sources, both ways: an action that is
-//! sent and not here would be refused, one that is here and not sent would be a right that nobody needs.
+//! sent and not here would be refused, one that is here and not sent would be a right that nothing needs.
 
 /// Who needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

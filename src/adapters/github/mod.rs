@@ -1,7 +1,7 @@
 //! The forge on GitHub: github.com and Enterprise Server, over REST.
 //!
 //! octocrab carries the requests. Its models, its retries, its redirects and its error texts are not used: models
-//! broke on answers that lacked a field nobody needs, a retry sent a POST four times, and an error printed as
+//! broke on answers that lacked a field that nothing needs, a retry sent a POST four times, and an error printed as
 //! "GitHub". Deliberately absent: reading the environment (`cli`), and cutting reports to size (`report`).
 
 mod checks;

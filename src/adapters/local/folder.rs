@@ -265,7 +265,7 @@ impl TrainingFolder {
         self.path.is_dir()
     }
 
-    /// Tells whether what it was prepared with is there: a folder gets its name whole, and only its command takes away from it.
+    /// Tells whether what it was prepared with is there: a folder gets its name whole, and only its command removes from it.
     pub(super) fn is_whole(&self) -> bool {
         ["training.json", "spec.json"].iter().all(|file| fs::symlink_metadata(self.path.join(file)).is_ok())
     }

@@ -506,7 +506,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "register into a training stage's group, then `branchline promote --from THERE --to HERE`",
     ],
     ["importing", "a version is imported", "a person asked for it: `branchline import`", NOTHING],
-    ["imported-already", "a version was taken over before", "the command was run again", NOTHING],
+    ["imported-already", "a version was imported before", "the command was run again", NOTHING],
     [
         "foreign-source",
         "nothing was imported",

@@ -199,7 +199,7 @@ impl Held<'_> {
         Ok(versions.into_iter().next().map(|version| (entry, version)))
     }
 
-    /// Takes note of an approval that SageMaker has taken on.
+    /// Takes note of an approval that SageMaker has accepted.
     pub(super) async fn finish_approval(
         &mut self,
         entry: &Entry,
