@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 /// How the page begins.
 const HEAD: &str = "\
-# Reference of `branchline.yaml`
+# `branchline.yaml` reference
 
 Every key. The page is generated from the JSON Schema, which `branchline schema` prints and editors read.
 ";
