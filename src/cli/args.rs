@@ -215,7 +215,7 @@ pub enum Command {
     Unfreeze(FreezeArgs),
     /// Register an externally trained model as a version, judged by the same gates.
     Register(RegisterArgs),
-    /// Take over the versions of another group, or of a group in another home, with what is known of them.
+    /// Import the versions of another group, or of a group in another state directory, with their lineage, metrics and approval.
     Import(ImportArgs),
     /// Train a commit manually, also again.
     Train {
@@ -459,7 +459,7 @@ pub struct ImportArgs {
     /// The group to import into: in full, or by target.
     #[arg(long, value_name = "GROUP")]
     pub to: String,
-    /// The Branchline home that holds the group; by default this one.
+    /// The state directory that holds the group; by default this one.
     #[arg(long, value_name = "DIR")]
     pub home: Option<PathBuf>,
     /// Also from a group of another repository.

@@ -1,4 +1,4 @@
-//! `import`: the versions of another group, or of a group in another home, are imported, oldest first.
+//! `import`: the versions of another group, or of a group in another state directory, are imported, oldest first.
 //!
 //! Each goes through the same loop, one after the other, so that a killed import goes on where it ended.
 
@@ -98,13 +98,16 @@ pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure
     })?
 }
 
-/// Finds the home that was named, also by the folder around it. `None`: it is this very home.
+/// Finds the state directory that was named, also by the folder around it. `None`: it is this very one.
 fn other_home(directory: Option<&Path>, named: &Path, place: &Place) -> Result<Option<PathBuf>, Failure> {
     let path = within(directory, named);
     let candidates = [path.clone(), path.join(".git").join("branchline"), path.join(".branchline")];
     let found = candidates.into_iter().find(|home| Home::at(home.clone()).database().is_file()).ok_or_else(|| {
-        Failure::usage(format!("{} is no Branchline home: there is no branchline.db in it", path.display()))
-            .hint("name the folder that BRANCHLINE_HOME named there, or the `.branchline` of its repository")
+        Failure::usage(format!(
+            "{} is not a state directory of Branchline: branchline.db not found in it",
+            path.display()
+        ))
+        .hint("name the folder that BRANCHLINE_HOME named there, or the `.branchline` of its repository")
     })?;
     let found = std::fs::canonicalize(&found)
         .map_err(|error| Failure::usage(format!("could not enter {}: {error}", found.display())))?;

@@ -81,7 +81,7 @@ pub struct Lineage {
     /// The name of the artifact's file or folder, where it was trained externally and registered manually.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<String>,
-    /// What it was before it was imported from another group or another home.
+    /// What it was before it was imported from another group or another state directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
     /// What stood beside the metrics and is not a number, such as a text or a list.

@@ -211,7 +211,7 @@ pub enum Aim {
         /// What was trained.
         result: Box<TrainedElsewhere>,
     },
-    /// A group holds a version that another group, or another home, holds.
+    /// A group holds a version that another group, or another state directory, holds.
     Import {
         /// The target of the group that takes it over.
         to: TargetName,

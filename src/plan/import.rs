@@ -1,4 +1,4 @@
-//! A version of another group, or of another home, is to be imported: as what?
+//! A version of another group, or of another state directory, is to be imported: as what?
 //!
 //! It stays what it was: metrics, lineage, approval. Nothing is judged again. Deliberately absent: reading the
 //! other group, which is done once, before the loop.

@@ -19,7 +19,7 @@ pub enum PortErrorKind {
     Network,
     /// The disk is full.
     DiskFull,
-    /// The disk or the home cannot be written or read.
+    /// The disk or the state directory cannot be written or read.
     Storage,
     /// What was read is not what was written.
     Corrupt,

@@ -55,7 +55,7 @@ impl Home {
 
     /// Creates what is missing of the layout. Safe to repeat.
     pub fn ensure(&self) -> Result<(), PortError> {
-        let failed = |path: &Path, error: io::Error| storage_error("prepare the local home", path, error);
+        let failed = |path: &Path, error: io::Error| storage_error("prepare the state directory", path, error);
         private_folder(&self.root).map_err(|error| failed(&self.root, error))?;
         self.ignore_in_git().map_err(|error| failed(&self.root, error))?;
         let folders =
@@ -238,7 +238,7 @@ where
 {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(PortError::because(PortErrorKind::Bug, "finish work on the local home", error)),
+        Err(error) => Err(PortError::because(PortErrorKind::Bug, "finish work on the state directory", error)),
     }
 }
 

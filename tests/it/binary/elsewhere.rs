@@ -332,7 +332,8 @@ fn a_bad_import_is_named() {
     import(&["--group", "churn-dev", "--to", "staging"]).expect(2, &["there is no group or target `staging`"]);
     import(&["--group", "churn dev", "--to", "dev"]).expect(2, &["churn dev"]);
     let nowhere = path(&project, "nowhere");
-    import(&["--group", "churn-dev", "--to", "dev", "--home", &nowhere]).expect(2, &["is no Branchline home"]);
+    import(&["--group", "churn-dev", "--to", "dev", "--home", &nowhere])
+        .expect(2, &["is not a state directory of Branchline"]);
     // A damaged artifact is not taken over.
     for entry in walkdir::WalkDir::new(project.home().join("artifacts")) {
         let entry = entry.expect("readable");
