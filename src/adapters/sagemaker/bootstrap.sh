@@ -83,6 +83,13 @@ while kill -0 "$child" 2>/dev/null; do
 done
 if [ "$code" != 0 ] || [ "$is_first" != true ]; then exit "$code"; fi
 
+# For people: what the command wrote in its working folder. The images that lack these tools only miss the list.
+written() {
+    if command -v find >/dev/null 2>&1 && command -v head >/dev/null 2>&1 && [ -e "$ml/.branchline-began" ]; then
+        find . -type f -newer "$ml/.branchline-began" ! -path '*/__pycache__/*' | head -n 10 | sed 's#^\./##' | tr '\n' ' '
+    fi
+}
+
 # What the command left in its working folder and `outputs` declares. A pattern is expanded, and never split.
 tab=$(printf '\t')
 if [ -r "$run/outputs" ]; then
@@ -109,17 +116,17 @@ if [ -r "$run/outputs" ]; then
             cp -R "$found" "$ml/model/$name" || fail "$found cannot be collected" 1
         done
         IFS=$before
-        [ -n "$any" ] || fail "wrote nothing that \`outputs.model\` names: $pattern" 1
+        if [ -z "$any" ]; then
+            new=$(written)
+            fail "wrote nothing that \`outputs.model\` names: $pattern${new:+; in its working folder it wrote ${new% }}" 1
+        fi
     done <"$run/outputs"
 fi
 
-# For people: what there is where no model is. The images that lack these tools only miss the list.
-if command -v find >/dev/null 2>&1 && command -v head >/dev/null 2>&1 && [ -e "$ml/.branchline-began" ]; then
-    if [ -z "$(find "$ml/model" -type f | head -n 1)" ]; then
-        new=$(find . -type f -newer "$ml/.branchline-began" ! -path '*/__pycache__/*' | head -n 10 | sed 's#^\./##' | tr '\n' ' ')
-        if [ -n "$new" ]; then
-            printf 'branchline: no model; the command wrote in its working folder: %s\n' "$new" >&2
-        fi
+if command -v find >/dev/null 2>&1 && [ -e "$ml/.branchline-began" ] && [ -z "$(find "$ml/model" -type f | sed -n 1p)" ]; then
+    new=$(written)
+    if [ -n "$new" ]; then
+        printf 'branchline: no model; the command wrote in its working folder: %s\n' "$new" >&2
     fi
 fi
 exit 0
