@@ -169,7 +169,7 @@ fn history_in_a_document_is_only_text() {
     let (desk, _) = Desk::released();
     let csv = desk.ok(&["history", "prod", "--changes", "--format", "csv"]).out;
     let lines: Vec<&str> = csv.split("\r\n").collect();
-    assert_eq!(lines[0], "when,change,version,current_after,who,event,pull_request,run,reason");
+    assert_eq!(lines[0], "when,change,version,current_after,who,event,pull_request,reviewed_by,run,reason");
     assert!(lines[1].ends_with(",\"'=HYPERLINK(\"\"x\"\")\""), "{csv}");
     assert!(lines[2].ends_with(",'=1+1 | @all <b>"), "{csv}");
     let periods = desk.ok(&["history", "prod", "--format", "csv"]).out;

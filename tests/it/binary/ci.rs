@@ -173,7 +173,7 @@ fn a_pull_request_that_changes_rules_shows_both_results() {
             "candidate: 0.1.0 (churn-feature v1), PendingManualApproval",
             "under the rules of this pull request, which hold after the merge: blocked",
             "models.churn.gates.accuracy.min: 0.5 -> 0.95",
-            "wanted >= 0.95",
+            "required >= 0.95",
         ],
     );
     let said = project.run(&[&asked[..], &["--format", "json"]].concat()).expect(0, &[]).json();

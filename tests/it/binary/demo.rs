@@ -122,5 +122,8 @@ fn the_readme_shows_this_demo(out: &str) {
 fn without_chance(line: &str) -> Vec<String> {
     let line = line.split("; the last training took").next().unwrap_or(line);
     let is_commit = |word: &str| word.len() == 7 && word.bytes().all(|b| b.is_ascii_hexdigit());
-    line.split_whitespace().map(|word| word.trim_end_matches(':').to_owned()).filter(|word| !is_commit(word)).collect()
+    line.split_whitespace()
+        .map(|word| word.trim_end_matches([':', ')']).to_owned())
+        .filter(|word| !is_commit(word))
+        .collect()
 }

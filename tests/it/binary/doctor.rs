@@ -61,7 +61,7 @@ fn bootstrap_makes_the_groups_once_and_then_nothing_is_missing() {
         "0 missing, 1 advice",
     ];
     project.run(&["doctor"]).expect(0, &green);
-    assert!(world.keys(DEV_BUCKET, "").is_empty(), "what it tried, it took away again");
+    assert!(world.keys(DEV_BUCKET, "").is_empty(), "what it tried, it removed again");
     let json = project.run(&["doctor", "--format", "json", "--read-only"]).expect(0, &[]).json();
     assert_eq!((&json["findings"][0]["standing"], &json["findings"][1]["standing"]), (&"advice".into(), &"ok".into()));
     world.assert_clean();

@@ -73,7 +73,9 @@ fn only_an_approved_version_is_promoted() {
     let project = Project::with_script(TRAINS);
     project.run(&["run"]).expect(0, &[]);
     let promote = ["promote", "--from", "dev", "--to", "prod", "--version", "1"];
-    project.run(&["reject", "--group", "dev", "--version", "1", "--reason", "biased"]).expect(0, &["does not return"]);
+    project
+        .run(&["reject", "--group", "dev", "--version", "1", "--reason", "biased"])
+        .expect(0, &["does not come back automatically"]);
     project.run(&promote).expect(30, &["0.1.0 (churn-dev v1) is Rejected: only an approved version is promoted"]);
 
     project.git.switch("feature-x");

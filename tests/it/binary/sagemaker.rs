@@ -227,7 +227,7 @@ fn prune_leaves_what_this_job_only_reads_to_one_that_may_change_it() {
     assert_eq!((world.versions(PROD, "churn-prod").len(), world.versions(DEV, "churn-dev").len()), (before, before));
     // A job of production may take its own away, and what only those needed.
     world.trust_account(WRITER, DEV);
-    project.run(&["prune", "--yes"]).expect(0, &["took away version churn-prod v1", "took away version churn-dev v1"]);
+    project.run(&["prune", "--yes"]).expect(0, &["removed version churn-prod v1", "removed version churn-dev v1"]);
     assert!(world.versions(PROD, "churn-prod").len() < before);
     project.run(&["prune"]).expect(0, &["nothing to remove"]);
     world.assert_clean();
