@@ -75,7 +75,7 @@ pub enum Command {
     },
     /// Look whether everything that a run needs in the cloud is there and allowed, without spending anything.
     Doctor(DoctorArgs),
-    /// Print the least permissions that this configuration needs in the cloud, and who may take them on.
+    /// Print the least permissions that this configuration needs in the cloud, and who may assume them.
     Iam(IamArgs),
     /// Make the model groups that do not exist yet in the cloud. Doing it again changes nothing.
     Bootstrap(BootstrapArgs),
@@ -552,7 +552,7 @@ pub struct IamArgs {
     /// Only this account.
     #[arg(long, value_name = "ID")]
     pub account: Option<String>,
-    /// The repository on GitHub whose jobs take the roles on; by default that of `origin`.
+    /// The repository on GitHub whose jobs assume the roles; by default that of `origin`.
     #[arg(long, value_name = "OWNER/NAME")]
     pub repository: Option<String>,
     /// How the subject of GitHub's identity tokens begins, where it is not `repo:OWNER/NAME`:

@@ -81,7 +81,7 @@ fn trust(place: &Place, args: &IamArgs) -> Result<Trust, Failure> {
         }
         Some(name) => Err(Failure::usage(format!("{} is not the name of a repository", plain(&name)))
             .hint("write it as --repository OWNER/NAME")),
-        None => Err(Failure::usage("which repository may take the roles on is not known: there is no `origin`")
+        None => Err(Failure::usage("which repository may assume the roles is not known: there is no `origin`")
             .hint("name it: branchline iam --repository OWNER/NAME")),
     }
 }

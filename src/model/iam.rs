@@ -1,4 +1,4 @@
-//! Permissions in Amazon's words, as plain values: statements, roles, who may take them on.
+//! Permissions in Amazon's words, as plain values: statements, roles, who may assume them.
 
 use crate::model::name::StageName;
 use serde_json::Value;
@@ -47,14 +47,14 @@ pub struct Statement {
     pub conditions: Vec<(&'static str, String, Vec<String>)>,
 }
 
-/// A role, who may take it on, and what it may do.
+/// A role, who may assume it, and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
     /// Its name.
     pub name: String,
     /// What it is for, in one sentence.
     pub purpose: String,
-    /// Who may take it on.
+    /// Who may assume it.
     pub trust: Vec<Statement>,
     /// What it may do.
     pub policy: Vec<Statement>,

@@ -1,5 +1,5 @@
 //! Where credentials come from: the role of a place, assumed with a GitHub identity token or with what the usual
-//! chain finds; else that chain alone. Who may not take that role on is given the one that only reads, where there is one.
+//! chain finds; else that chain alone. Who may not assume that role is given the one that only reads, where there is one.
 //!
 //! A session of a role lasts an hour and a training may last a day. So a role is assumed again before its session
 //! ends, each time with a new identity token, and so does every further try.

@@ -58,7 +58,7 @@ pub(super) const REASONS: &[[&str; 4]] = &[
         "gate-failed",
         "a metric is out of its bounds, or cannot be told",
         "a bound does not hold, the metric is missing, or what it is compared with lacks it: unknown counts as no",
-        "improve the model, or change the gate on the default branch; the same commit gives the same answer",
+        "improve the model, or change the gate on the default branch; re-running this commit gives the same result",
     ],
     ["registering", "a version is added to a group", "its training ended well and its gates hold", NOTHING],
     [
