@@ -189,7 +189,7 @@ impl Reason {
             Self::Restoring { version, replaces, approval } => {
                 let instead = replaces.as_ref().map_or_else(String::new, |known| format!(" in place of {known}"));
                 format!(
-                    "{version} held exactly this content before: it is restored{instead} as {approval}, nothing trained, nothing copied"
+                    "restoring {version}{instead} as {approval}: the group held exactly this content before; nothing is trained or copied"
                 )
             }
             Self::Reinstating { version, approval } => {
@@ -222,8 +222,8 @@ impl Reason {
                 let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
                 format!("nothing to promote yet: {} holds no version at all", names.join(" and "))
             }
-            Self::NoPromotableVersion(NoPromotableVersion { stage, sources, excluded, training, nearest, .. }) => {
-                no_promotable(stage.as_str(), sources, excluded, training.as_deref(), nearest)
+            Self::NoPromotableVersion(NoPromotableVersion { sources, excluded, training, nearest, .. }) => {
+                no_promotable(sources, excluded, training.as_deref(), nearest)
             }
             Self::Frozen { group, freeze, stopped } => format!(
                 "{group} is frozen since {}{}{}. {stopped}",
@@ -507,14 +507,13 @@ fn bounds(results: &[GateResult]) -> String {
 }
 
 fn no_promotable(
-    stage: &str,
     sources: &[crate::model::name::GroupName],
     excluded: &[crate::plan::reason::Excluded],
     training: Option<&str>,
     nearest: &[Nearest],
 ) -> String {
     let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
-    let mut text = format!("{stage} can take no version of this content from {}", names.join(" or "));
+    let mut text = format!("no version in {} matches this commit's content", names.join(" or "));
     if !excluded.is_empty() {
         let list: Vec<String> = excluded.iter().map(|e| format!("{} {}", e.version, e.why)).collect();
         text.push_str(&format!(": {}", list.join("; ")));

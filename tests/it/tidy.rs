@@ -4,6 +4,7 @@
 //! item a line, in `crate::` paths, is what makes that honest.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
@@ -351,6 +352,52 @@ fn texts_use_the_words_of_the_field() {
     assert!(read > 300, "only {read} files were read");
     assert!(found.is_empty(), "{}", found.join("\n"));
     assert_eq!(words_in("planted", "it was mended\nby hand").len(), 2);
+}
+
+/// The anchors that GitHub gives to the headings of a page.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut fenced = false;
+    let mut found = BTreeSet::new();
+    for line in page.lines() {
+        fenced ^= line.starts_with("```");
+        let Some(heading) = line.strip_prefix('#').filter(|_| !fenced) else { continue };
+        let kept = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        let text: String = heading.trim_start_matches('#').trim().to_lowercase().chars().filter(|c| kept(*c)).collect();
+        found.insert(text.replace(' ', "-"));
+    }
+    found
+}
+
+/// Every link from page to page leads to a file that exists, and to a heading that it has.
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let entries = fs::read_dir(root().join("docs")).expect("docs");
+    let docs = entries.map(|entry| entry.expect("an entry").path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let singles = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name));
+    let mut broken = Vec::new();
+    let mut followed = 0;
+    for page in pages.chain(singles) {
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.starts_with("mailto:") {
+                continue;
+            }
+            followed += 1;
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.with_file_name("").join(file) };
+            let leads = match fs::read_to_string(&target) {
+                Ok(found) => anchor.is_empty() || anchors(&found).contains(anchor),
+                Err(_) => target.exists() && anchor.is_empty(),
+            };
+            if !leads {
+                broken.push(format!("{}: {link}", page.strip_prefix(root()).unwrap_or(&page).display()));
+            }
+        }
+    }
+    assert!(followed > 40, "only {followed} links were found");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert_eq!(anchors("# `run`, and A_b!\n```\n# no\n```\n## Two"), ["run-and-a_b", "two"].map(str::to_owned).into());
 }
 
 /// Every path in backticks that a document names exists.

@@ -32,7 +32,7 @@ const STORY: &[&str] = &[
     "== A push that changes only documentation",
     "has the same code, settings and data as 0.2.0 (tumours-dev v2)",
     "== git revert on prod",
-    "it is restored in place of 0.2.0 (tumours-prod v2) as PendingManualApproval, nothing trained, nothing copied",
+    "restoring 0.1.0 (tumours-prod v1) in place of 0.2.0 (tumours-prod v2) as PendingManualApproval: the group held",
     "== Where everything stands now",
     "== Yours to try",
 ];

@@ -123,7 +123,7 @@ async fn a_rejection_in_studio_blocks_a_promotion() {
     team.trained().await;
     in_studio(&team, DEV, "Rejected");
     team.push("prod").await.ends(Verdict::Blocked, &["no-promotable-version"]).says(&[
-        "prod can take no version of this content from churn-dev: 0.1.0 (churn-dev v1) is Rejected\n",
+        "no version in churn-dev matches this commit's content: 0.1.0 (churn-dev v1) is Rejected\n",
         "-> commit something better; or, to take the rejection back: branchline approve --group churn-dev --version 1",
     ]);
     assert_eq!((team.versions(PROD), team.jobs().len()), (0, 1));
