@@ -116,9 +116,9 @@ fn one_run_begins_no_more_than_max_attempts() {
     let forged = "echo '{\"cause\": \"cancelled\"}' > ../stop.json; sleep 60";
     for (spoil, sentence) in [
         (forged, "begins no further one"),
-        ("rm -rf \"$(dirname \"$SM_MODULE_DIR\")\"", "was removed"),
+        ("rm -rf \"$(dirname \"$SM_MODULE_DIR\")\"", "lost worker"),
         ("D=$(dirname \"$SM_MODULE_DIR\"); rm -rf \"$D/../../attempts\" \"$D\"", "begins no further one"),
-        ("D=$(dirname \"$SM_MODULE_DIR\"); rm -rf \"$D/../../open\" \"$D\"", "was removed"),
+        ("D=$(dirname \"$SM_MODULE_DIR\"); rm -rf \"$D/../../open\" \"$D\"", "lost worker"),
     ] {
         let project = Project::empty();
         let count = project.outside().join("count");
