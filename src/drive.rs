@@ -375,7 +375,7 @@ impl<'a> ModelLoop<'a> {
                         self.drive.ports.progress.tick(&self.task.rules.model, Tick::LogLine(line));
                     }
                     self.cursors.insert(training.clone(), seen.cursor);
-                    if !seen.training.is_open() {
+                    if !seen.training.is_running() {
                         return None;
                     }
                     let elapsed = seen

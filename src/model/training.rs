@@ -235,6 +235,11 @@ impl Training {
         matches!(self.state, TrainingState::Open | TrainingState::Prepared)
     }
 
+    /// Tells whether it has begun and has not ended: its end comes by waiting. One that was only prepared may never begin.
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, TrainingState::Open)
+    }
+
     /// Returns how long it ran, in seconds, where both ends are known.
     pub fn seconds(&self) -> Option<f64> {
         let (start, end) = (self.started_at?, self.ended_at?);

@@ -26,8 +26,8 @@ pub fn check(goal: &Goal, rules: &ModelRules, facts: &Facts, plan: &ModelPlan) -
     match &plan.decision {
         Decision::Act(steps) => check_steps(goal, rules, facts, steps, &mut broken),
         Decision::Wait(training) => {
-            if !facts.trainings.iter().any(|t| &t.name == training && t.is_open()) {
-                broken.push(format!("{training} is waited for, but not open"));
+            if !facts.trainings.iter().any(|t| &t.name == training && t.is_running()) {
+                broken.push(format!("{training} is waited for, but does not run"));
             }
         }
         Decision::Settled(Verdict::Cancelled) => broken.push("a plan does not cancel".to_owned()),

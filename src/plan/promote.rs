@@ -348,7 +348,7 @@ fn why_not(version: &Version) -> Option<String> {
 }
 
 fn open_training<'a>(facts: &'a Facts, wanted: &Wanted<'_>) -> Option<&'a Training> {
-    facts.trainings.iter().find(|training| training.is_open() && wanted.has_content(&training.origin.content))
+    facts.trainings.iter().find(|training| training.is_running() && wanted.has_content(&training.origin.content))
 }
 
 /// Says what became of the content's training. `held`: it has a version, which says more than that it ended well.
@@ -380,7 +380,8 @@ fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>, held:
             }
         }
         TrainingState::Stopped { .. } => Some(format!("Its training {} was stopped", training.name)),
-        TrainingState::Open | TrainingState::Prepared => None,
+        TrainingState::Prepared => Some(format!("Its training {} was prepared, but never begun", training.name)),
+        TrainingState::Open => None,
     }
 }
 

@@ -310,7 +310,7 @@ fn own_attempts<'a>(push: &Push<'_>, facts: &'a Facts) -> Vec<&'a Training> {
 }
 
 /// A training of another stage that this one may take over: of a stage above for free, of one below where the
-/// rules say so.
+/// rules say so. One that never began is begun by its own stage alone, and perhaps by nobody: nothing waits for it.
 fn adoptable<'a>(push: &Push<'_>, rules: &ModelRules, facts: &'a Facts) -> Option<&'a Training> {
     let reuse: &[StageName] = match &push.stage.does {
         Does::Train { reuse_from } => reuse_from,
@@ -323,7 +323,7 @@ fn adoptable<'a>(push: &Push<'_>, rules: &ModelRules, facts: &'a Facts) -> Optio
         .trainings
         .iter()
         .filter(|t| &t.origin.fingerprint == push.fingerprint && allowed(&t.origin.stage))
-        .filter(|t| t.is_open() || matches!(t.state, TrainingState::Succeeded { .. }))
+        .filter(|t| t.is_running() || matches!(t.state, TrainingState::Succeeded { .. }))
         .max_by_key(|t| (matches!(t.state, TrainingState::Succeeded { .. }), t.attempt))
 }
 
@@ -353,7 +353,7 @@ fn after(
         reasons.push(Reason::TrainingAdopted { training: training.name.clone(), stage: training.origin.stage.clone() });
     }
     match &training.state {
-        TrainingState::Prepared if training.origin.stage == push.stage.name => {
+        TrainingState::Prepared => {
             let step = Step::Train(TrainStep {
                 name: training.name.clone(),
                 attempt: training.attempt,
@@ -363,7 +363,7 @@ fn after(
             reasons.push(Reason::TrainingOpen { training: training.name.clone(), since: None });
             Ok((Decision::Act(vec![step]), reasons))
         }
-        TrainingState::Prepared | TrainingState::Open => {
+        TrainingState::Open => {
             reasons.push(Reason::TrainingOpen { training: training.name.clone(), since: training.started_at });
             reasons.extend(left_out(push.content));
             reasons.extend(cloud::details(training));

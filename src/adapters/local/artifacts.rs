@@ -7,11 +7,12 @@ use crate::adapters::local::blob::Blobs;
 use crate::adapters::local::blob::check_file;
 use crate::adapters::local::blob::copy_hashed;
 use crate::adapters::local::blob::corrupt;
-use crate::adapters::local::bounded;
 use crate::adapters::local::home::Home;
 use crate::adapters::local::home::blocking;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
@@ -121,7 +122,7 @@ impl LocalArtifacts {
         let (digest, location) = self.parse(artifact)?;
         let path = self.file(location);
         // A missing or unreadable source is told apart from a full disk on the other side.
-        let mut source = bounded::open(&path).map_err(|error| {
+        let (mut source, _) = regular::open(&path, Links::Follow).map_err(|error| {
             PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
                 .hint("The artifact was removed from outside; train again to make it anew.")
         })?;

@@ -1,8 +1,9 @@
 //! Files known by the digest of their content. They appear whole, are read-only, and are never overwritten.
 
-use crate::adapters::local::bounded;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::model::digest::Sha256Digest;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
@@ -75,7 +76,8 @@ impl Blobs {
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<Stored, PortError> {
         let copying = |error| storage_error(&format!("copy {}", from.display()), &self.folder, error);
-        let mut source = bounded::open(from).map_err(|error| storage_error("read the file", from, error))?;
+        let (mut source, _) =
+            regular::open(from, Links::Follow).map_err(|error| storage_error("read the file", from, error))?;
         let mut temporary = tempfile::Builder::new().prefix("blob-").tempfile_in(&self.temporary).map_err(copying)?;
         // Dropping the temporary file removes it, whatever fails from here on.
         let (digest, size) = copy_hashed(&mut source, temporary.as_file_mut(), on_bytes).map_err(copying)?;
@@ -141,7 +143,7 @@ impl Blobs {
     /// with the stored file but, where the file system can, blocks that a write to either of them parts.
     pub(super) fn copy_out(&self, digest: &Sha256Digest, to: &Path) -> Result<(), PortError> {
         let stored = self.path(digest);
-        let mut from = bounded::open(&stored).map_err(|error| unreadable(&stored, error))?;
+        let (mut from, _) = regular::open(&stored, Links::Follow).map_err(|error| unreadable(&stored, error.into()))?;
         let copying = |error| storage_error("copy a stored file", to, error);
         let mut copy = File::options().read(true).write(true).create_new(true).open(to).map_err(copying)?;
         let (found, _) = copy_hashed(&mut from, &mut copy, &mut |_| {}).map_err(copying)?;
@@ -161,7 +163,7 @@ impl Blobs {
         }
         let mut found = Vec::new();
         for entry in walkdir::WalkDir::new(&root).sort_by_file_name() {
-            let entry = entry.map_err(|error| storage_error("list the files", &root, error.into()))?;
+            let entry = entry.map_err(|error| storage_error("list the files", &root, error))?;
             if entry.file_type().is_dir() {
                 continue;
             }
@@ -176,7 +178,7 @@ impl Blobs {
                 Ok(about) => about,
                 // Gone since it was listed.
                 Err(error) if error.io_error().is_some_and(|e| e.kind() == io::ErrorKind::NotFound) => continue,
-                Err(error) => return Err(storage_error("look at the file", entry.path(), error.into())),
+                Err(error) => return Err(storage_error("look at the file", entry.path(), error)),
             };
             found.push(BlobFile::Known { digest, size: about.len(), stored_at: stored_at(&about) });
         }
@@ -260,7 +262,7 @@ fn unreadable(path: &Path, error: io::Error) -> PortError {
 
 /// Hashes a file's content.
 pub(super) fn hash_file(path: &Path, on_bytes: &mut dyn FnMut(u64)) -> io::Result<(Sha256Digest, u64)> {
-    let mut file = bounded::open(path)?;
+    let (mut file, _) = regular::open(path, Links::Follow)?;
     let mut hasher = sha2::Sha256::new();
     let size = hash_rest(&mut file, u64::MAX, &mut hasher, on_bytes)?;
     Ok((Sha256Digest::finish(hasher), size))

@@ -22,7 +22,6 @@
 //! regular file; and `attempts/<name>` beside the folders keeps what has begun, so that an attempt whose folder vanished
 //! still counts as one.
 
-use crate::adapters::local::bounded;
 use crate::adapters::local::contract::MlPaths;
 use crate::adapters::local::ending::EVIDENCE_LINES;
 use crate::adapters::local::ending::EVIDENCE_WIDTH;
@@ -32,6 +31,8 @@ use crate::adapters::local::joblog;
 use crate::adapters::local::prepare::remove_folder;
 use crate::adapters::local::records::read_json;
 use crate::adapters::local::records::write_json;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::adapters::system;
 use crate::model::artifact::Artifact;
 use crate::model::metric::MetricName;
@@ -238,7 +239,7 @@ impl TrainingFolder {
 
     /// Reads how far packing is: bytes done and in all.
     pub(super) fn packed_so_far(&self) -> Option<(u64, u64)> {
-        let text = String::from_utf8(bounded::read(&self.packing(), 64).ok()?).ok()?;
+        let text = String::from_utf8(regular::read(&self.packing(), Links::Follow, 64).ok()?).ok()?;
         let (done, total) = text.split_once(' ')?;
         Some((done.parse().ok()?, total.parse().ok()?))
     }
@@ -307,19 +308,14 @@ impl TrainingFolder {
         self.read("result.json")
     }
 
-    /// Writes down that it begins: in its folder, and then where its command cannot take it along when it removes that.
+    /// Writes down that it begins. Whoever sees that waits for its end, so it is never taken back.
     pub(super) fn record_beginning(&self) -> Result<(), PortError> {
-        self.write("started.json", &Started { at: system::now() })?;
-        let recorded = self.write_attempt();
-        if recorded.is_err() {
-            // Nothing of it ran yet.
-            let _ = fs::remove_file(self.path.join("started.json"));
-        }
-        recorded
+        self.write("started.json", &Started { at: system::now() })
     }
 
-    /// Keeps what has begun outside of the folder, before it begins.
-    fn write_attempt(&self) -> Result<(), PortError> {
+    /// Keeps that it began where its command does not take it along when it removes the folder: after the record inside, so
+    /// that one that never began is not taken for one that vanished, and before the command runs.
+    pub(super) fn record_attempt(&self) -> Result<(), PortError> {
         if let Some(folder) = self.attempt.parent() {
             fs::create_dir_all(folder).map_err(|error| storage_error("record the attempt", folder, error))?;
         }
@@ -528,11 +524,11 @@ impl TrainingFolder {
 ///
 /// Asking takes the lock for an instant, shared; so whoever wants it for good tries more than once.
 fn is_held(lock: &Path) -> Result<bool, PortError> {
-    let file = match bounded::open(lock) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+    let file = match regular::open(lock, Links::Follow) {
+        Ok((file, _)) => file,
+        Err(error) if error.is_absent() => return Ok(false),
         // No lock of ours: nobody can hold it.
-        Err(error) if bounded::is_unusable(&error) => return Ok(false),
+        Err(error) if error.is_unusable() => return Ok(false),
         Err(error) => return Err(storage_error("look at the lock", lock, error)),
     };
     match file.try_lock_shared() {
@@ -544,8 +540,8 @@ fn is_held(lock: &Path) -> Result<bool, PortError> {
 
 /// Takes a lock for good, creating its file. `None`: somebody else holds it.
 pub(super) fn take_lock(lock: &Path) -> Result<Option<File>, PortError> {
-    let failed = |error| storage_error("take the lock", lock, error);
-    let file = bounded::open_to_write(lock).map_err(failed)?;
+    let failed = |error: io::Error| storage_error("take the lock", lock, error);
+    let file = regular::open_to_write(lock).map_err(|error| failed(error.into()))?;
     for round in 0..40_u64 {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),

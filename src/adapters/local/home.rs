@@ -206,7 +206,8 @@ pub(super) fn is_disk_full(error: &io::Error) -> bool {
 }
 
 /// Tells that the disk failed: what was being done, where, and what to do.
-pub(super) fn storage_error(doing: &str, path: &Path, error: io::Error) -> PortError {
+pub(super) fn storage_error(doing: &str, path: &Path, error: impl Into<io::Error>) -> PortError {
+    let error = error.into();
     let shown = path.display();
     let (kind, hint) = if is_disk_full(&error) {
         (

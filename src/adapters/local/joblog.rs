@@ -5,7 +5,8 @@
 //! Every file holds whole lines of valid UTF-8. What a line overwrote by carriage returns (progress bars) is
 //! dropped, as a terminal would show it, and a line is cut at 64 KiB.
 
-use crate::adapters::local::bounded;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use std::collections::VecDeque;
 use std::fs;
 use std::fs::File;
@@ -265,10 +266,10 @@ pub(super) fn last_change(folder: &Path) -> Option<jiff::Timestamp> {
 
 /// Opens a file of the log. `None`: something else has its name, so that there is nothing to read.
 fn open(path: &Path) -> io::Result<Option<File>> {
-    match bounded::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if bounded::is_unusable(&error) => Ok(None),
-        Err(error) => Err(error),
+    match regular::open(path, Links::Follow) {
+        Ok((file, _)) => Ok(Some(file)),
+        Err(error) if error.is_unusable() => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

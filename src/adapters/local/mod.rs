@@ -21,7 +21,6 @@ pub mod trainer;
 pub mod worker;
 
 mod blob;
-mod bounded;
 mod contract;
 mod data_store;
 mod devices;

@@ -4,7 +4,8 @@
 //! is the "child subreaper" of all that its command starts (`prctl(2)`): whatever loses its parent becomes its child, and
 //! nothing can leave the tree below it. Where the system has no `/proc`, the answer is `None`, and only the group is known.
 
-use crate::adapters::local::bounded;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use std::fs;
 use std::path::Path;
 
@@ -23,8 +24,10 @@ pub(super) struct Process {
 
 impl Process {
     fn read(pid: u32) -> Option<Self> {
-        let text = String::from_utf8_lossy(&bounded::read_start(Path::new(&format!("/proc/{pid}/stat")), 4096).ok()?)
-            .into_owned();
+        let text = String::from_utf8_lossy(
+            &regular::read_start(Path::new(&format!("/proc/{pid}/stat")), Links::Follow, 4096).ok()?,
+        )
+        .into_owned();
         Self::parse(pid, &text)
     }
 
@@ -100,7 +103,7 @@ pub(super) fn marked(marks: &[String]) -> Vec<Process> {
     let own = std::process::id();
     let is_marked = |process: &Process| {
         let path = format!("/proc/{}/environ", process.pid);
-        bounded::read_start(Path::new(&path), ENVIRONMENT_LIMIT).is_ok_and(|bytes| {
+        regular::read_start(Path::new(&path), Links::Follow, ENVIRONMENT_LIMIT).is_ok_and(|bytes| {
             bytes.split(|byte| *byte == 0).any(|entry| marks.iter().any(|mark| mark.as_bytes() == entry))
         })
     };

@@ -3,9 +3,10 @@
 //! A command may replace what stands in its own folder, so reading trusts nothing but a regular file of our shape.
 //! Deliberately absent: what each record means (`folder`).
 
-use crate::adapters::local::bounded;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use serde::Serialize;
@@ -14,6 +15,9 @@ use std::fs::File;
 use std::io;
 use std::io::Write as _;
 use std::path::Path;
+
+/// The most that a record of ours takes, in bytes. A specification lists what is watched, so it may be long.
+pub(super) const RECORD_LIMIT: u64 = 64 << 20;
 
 /// Reads a record. `None`: there is none.
 pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, PortError> {
@@ -24,10 +28,10 @@ pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, P
                 path.parent().unwrap_or(path).display()
             ))
     };
-    let bytes = match bounded::read(path, bounded::RECORD_LIMIT) {
+    let bytes = match regular::read(path, Links::Follow, RECORD_LIMIT) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) if bounded::is_unusable(&error) => return Err(corrupt(&error)),
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) if error.is_unusable() => return Err(corrupt(&error)),
         Err(error) => return Err(storage_error("read the training", path, error)),
     };
     serde_json::from_slice(&bytes).map(Some).map_err(|error| corrupt(&error))

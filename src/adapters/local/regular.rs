@@ -1,11 +1,12 @@
-//! Reading files that another program wrote: regular files only, within bounds, and never a call that waits.
+//! Reading files that another program wrote or replaced: regular files only, within bounds, and never a call that waits.
 //!
-//! A training command may leave anything behind under the name of a file: a pipe, a socket, a device, a link, or a
-//! file without end. Opening a pipe waits for its writer, so the kind is checked before the open, the open itself does
+//! A training command may leave anything behind under the name of a file, also in its own folder: a pipe, a socket, a
+//! device, a link, or a file without end. Opening a pipe waits for its writer, so the kind is checked before the open, the open itself does
 //! not block, and the kind is checked again on what was opened. Deliberately absent: what the bytes mean.
 
 use std::fs;
 use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::io::Read as _;
 use std::path::Path;
@@ -49,17 +50,66 @@ impl RegularError {
             Self::Kind { .. } | Self::TooLarge { .. } => false,
         }
     }
+
+    /// Tells whether it is about what stands there, and not about the disk: no other try would read it.
+    pub(super) fn is_unusable(&self) -> bool {
+        match self {
+            Self::Kind { .. } | Self::TooLarge { .. } => true,
+            Self::Io(error) => is_loop(error),
+        }
+    }
+}
+
+impl From<RegularError> for io::Error {
+    fn from(error: RegularError) -> Self {
+        match error {
+            RegularError::Io(error) => error,
+            RegularError::Kind { .. } => Self::new(io::ErrorKind::InvalidInput, error),
+            RegularError::TooLarge { .. } => Self::new(io::ErrorKind::InvalidData, error),
+        }
+    }
+}
+
+/// Links that lead to each other.
+fn is_loop(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
 }
 
 /// Opens a regular file for reading, and returns its size in bytes at that moment. It never waits for another process.
 pub fn open(path: &Path, links: Links) -> Result<(File, u64), RegularError> {
+    open_with(File::options().read(true), path, links)
+}
+
+/// Opens a regular file for writing, and creates it where there is none. A link is followed.
+pub(super) fn open_to_write(path: &Path) -> Result<File, RegularError> {
+    let mut options = File::options();
+    options.write(true);
+    match open_with(&mut options, path, Links::Follow) {
+        Err(error) if error.is_absent() => {
+            open_checked(options.create(true).truncate(false), path, Links::Follow).map(|(file, _)| file)
+        }
+        other => other.map(|(file, _)| file),
+    }
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path, links: Links) -> Result<(File, u64), RegularError> {
     let about = match links {
         Links::Follow => fs::metadata(path)?,
         Links::Refuse => fs::symlink_metadata(path)?,
     };
     check(&about)?;
-    let mut options = File::options();
-    options.read(true);
+    open_checked(options, path, links)
+}
+
+fn open_checked(options: &mut OpenOptions, path: &Path, links: Links) -> Result<(File, u64), RegularError> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
@@ -167,6 +217,15 @@ mod tests {
         let to_pipe = place.path().join("to-pipe");
         std::os::unix::fs::symlink("pipe", &to_pipe).expect("it can be made");
         assert_eq!(error(&to_pipe, Links::Follow), "it is a pipe, not a regular file");
+
+        std::os::unix::fs::symlink("loop", place.path().join("loop")).expect("it can be made");
+        for name in ["pipe", "s", "to-pipe", "loop", "."] {
+            let path = place.path().join(name);
+            assert!(read(&path, Links::Follow, 8).expect_err("it is refused").is_unusable(), "{name}");
+            assert!(open_to_write(&path).expect_err("it is refused").is_unusable(), "{name}");
+        }
+        open_to_write(&place.path().join("new")).expect("it is made");
+        open_to_write(&place.path().join("new")).expect("it is there");
     }
 
     /// The system says that such a file has no bytes, whatever it holds.

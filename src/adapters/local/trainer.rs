@@ -3,7 +3,6 @@
 //! A training outlives the run that began it; any later run finds it by its name and goes on from there. What runs is
 //! told by the state of its folder (`folder`), the supervising itself is the worker's (`worker`).
 
-use crate::adapters::local::bounded;
 use crate::adapters::local::folder::End;
 use crate::adapters::local::folder::EndRecord;
 use crate::adapters::local::folder::Standing;
@@ -22,6 +21,9 @@ use crate::adapters::local::process;
 use crate::adapters::local::process::Firmness;
 use crate::adapters::local::reach::DataPlaces;
 use crate::adapters::local::reach::DataReach;
+use crate::adapters::local::records::RECORD_LIMIT;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::adapters::local::workers::Heard;
 use crate::adapters::local::workers::Workers;
 use crate::adapters::system;
@@ -217,7 +219,7 @@ impl LocalTrainer {
                 return Ok(());
             }
             if failed || waiting.elapsed() > BEGIN {
-                let said = bounded::read(&folder.worker_log(), bounded::RECORD_LIMIT).unwrap_or_default();
+                let said = regular::read(&folder.worker_log(), Links::Follow, RECORD_LIMIT).unwrap_or_default();
                 let said = String::from_utf8_lossy(&said);
                 let why = said.lines().last().unwrap_or("it did not say why").to_owned();
                 let doing = format!("begin training {}", folder.name());

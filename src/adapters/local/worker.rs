@@ -210,6 +210,10 @@ impl Run {
     /// The error, too, is an end.
     fn try_to_the_end(&self, lock: &File, still_running: &mut usize) -> Result<End, End> {
         let disk = |what: &str, error: io::Error| self.disk_failed(what, &error);
+        self.folder.record_attempt().map_err(|error| {
+            let cause = if error.kind == PortErrorKind::DiskFull { Cause::DiskFull } else { Cause::LostWorker };
+            self.failed(cause, error.chain())
+        })?;
         fs::write(self.folder.reserve(), vec![b'.'; RESERVE]).map_err(|error| disk("prepare the training", error))?;
         let mut log = LogWriter::create(self.folder.path()).map_err(|error| disk("begin the log", error))?;
         for note in self.folder.notes().unwrap_or_default() {

@@ -7,6 +7,7 @@ use rustix::process::Pid;
 use rustix::process::Signal;
 use std::fs;
 use std::path::Path;
+use std::process::Child;
 use std::process::Stdio;
 use std::time::Duration;
 use std::time::Instant;
@@ -29,24 +30,12 @@ fn sigint_and_sigterm_end_a_run_and_its_training_and_the_next_run_goes_on() {
         project.git.write("train.sh", &script);
         project.git.commit("long");
 
-        let run = project
-            .command(project.git.root(), PROGRAM)
-            .arg("run")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
+        let run = begin(&project);
         until("training has begun", || marks.join("child").exists());
         let child = number(&marks.join("child"));
         assert!(alive(child));
-        let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
-        let sent = now();
-        rustix::process::kill_process(pid, signal).expect("a running process");
-        let output = run.wait_with_output().expect("it ended");
-        let took = sent.elapsed();
-        let out = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(exit), "{out}");
-        assert!(took < AT_MOST, "took {took:?}");
+        let (code, out) = interrupt(run, signal);
+        assert_eq!(code, Some(exit), "{out}");
         for sentence in ["churn  cancelled", "stopped by a signal", "run the same again"] {
             assert!(out.contains(sentence), "not said: {sentence}\n{out}");
         }
@@ -81,6 +70,22 @@ fn until(what: &str, holds: impl Fn() -> bool) {
 #[expect(clippy::disallowed_methods, reason = "the promise is about real time")]
 fn now() -> Instant {
     Instant::now()
+}
+
+fn begin(project: &Project) -> Child {
+    let mut command = project.command(project.git.root(), PROGRAM);
+    command.arg("run").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started")
+}
+
+/// Sends a signal, and returns the exit code and standard output of a run that is gone in time.
+fn interrupt(run: Child, signal: Signal) -> (Option<i32>, String) {
+    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
+    let sent = now();
+    rustix::process::kill_process(pid, signal).expect("a running process");
+    let output = run.wait_with_output().expect("it ended");
+    let (took, out) = (sent.elapsed(), String::from_utf8_lossy(&output.stdout).into_owned());
+    assert!(took < AT_MOST, "took {took:?}: {out}");
+    (output.status.code(), out)
 }
 
 /// A run that does not wait leaves its training; the branch moves on; `reconcile` finishes the one that was left.
@@ -140,27 +145,15 @@ fn a_run_that_is_cancelled_while_a_model_is_packed_is_gone_in_time() {
         "truncate -s 20G $SM_MODEL_DIR/w.bin\necho '{\"accuracy\": 0.9}' > $SM_OUTPUT_DATA_DIR/metrics.json\n",
     );
     project.git.commit("large");
-    let run = project
-        .command(project.git.root(), PROGRAM)
-        .arg("run")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let run = begin(&project);
     let trainings = project.home().join("trainings");
     let packs = || {
         fs::read_dir(&trainings)
             .is_ok_and(|mut list| list.any(|one| one.is_ok_and(|one| one.path().join("packing").exists())))
     };
     until("it packs", packs);
-    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
-    let sent = now();
-    rustix::process::kill_process(pid, Signal::INT).expect("a running process");
-    let output = run.wait_with_output().expect("it ended");
-    let took = sent.elapsed();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(130), "{out}");
-    assert!(took < AT_MOST, "took {took:?}");
+    let (code, out) = interrupt(run, Signal::INT);
+    assert_eq!(code, Some(130), "{out}");
     assert!(out.contains("ended with it") && out.contains("the next attempt begins anew"), "{out}");
 }
 
@@ -176,23 +169,11 @@ fn a_run_that_is_cancelled_while_data_are_identified_is_gone_in_time() {
     project.git.write("branchline.yaml", &configuration);
     project.git.write("train.sh", TRAINS);
     project.git.commit("large data");
-    let run = project
-        .command(project.git.root(), PROGRAM)
-        .arg("run")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let run = begin(&project);
     let parts = project.home().join("tmp");
     until("it begins to read the data", || parts.is_dir());
-    let pid = Pid::from_raw(i32::try_from(run.id()).expect("a process id")).expect("not zero");
-    let sent = now();
-    rustix::process::kill_process(pid, Signal::TERM).expect("a running process");
-    let output = run.wait_with_output().expect("it ended");
-    let took = sent.elapsed();
-    let out = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(143), "{out}");
-    assert!(took < AT_MOST, "took {took:?}");
+    let (code, out) = interrupt(run, Signal::TERM);
+    assert_eq!(code, Some(143), "{out}");
 }
 
 #[test]
