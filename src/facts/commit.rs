@@ -102,16 +102,35 @@ pub enum DataProblem {
     NotHere,
 }
 
+/// What is known of a watched path that a commit does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingNote {
+    /// The commit has a path of a similar name, which may have been meant.
+    Near(String),
+    /// The path lies in the working tree, and was not committed.
+    Uncommitted,
+}
+
+impl MissingNote {
+    /// Chooses what is worth saying. A path that lies in the working tree explains itself; but a file system that
+    /// ignores case finds there what the commit has in another case.
+    pub fn of(path: &str, near: Option<String>, uncommitted: bool) -> Option<Self> {
+        let other_case = near.as_ref().is_some_and(|near| near.to_lowercase() == path.to_lowercase());
+        if uncommitted && !other_case { Some(Self::Uncommitted) } else { near.map(Self::Near) }
+    }
+}
+
 /// Why a model has no content at a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "problem", rename_all = "kebab-case")]
 pub enum ContentProblem {
     /// The commit's configuration does not know the model.
     NoSuchModel,
-    /// Watched paths that the commit does not have, each with a near name where there is one.
+    /// Watched paths that the commit does not have, each with what is known of it.
     MissingPaths {
-        /// The path, and what may have been meant.
-        paths: Vec<(String, Option<String>)>,
+        /// The path, and what is known of it.
+        paths: Vec<(String, Option<MissingNote>)>,
     },
     /// The repository could not answer.
     Unreadable {
@@ -146,4 +165,19 @@ pub struct WantedElsewhere {
     pub branch: BranchName,
     /// The fingerprint that its head wants.
     pub fingerprint: Fingerprint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_the_working_tree_is_not_taken_for_another_one() {
+        let near = |name: &str| Some(name.to_owned());
+        assert_eq!(MissingNote::of("lib", None, true), Some(MissingNote::Uncommitted));
+        assert_eq!(MissingNote::of("lib", near("libs"), true), Some(MissingNote::Uncommitted));
+        assert_eq!(MissingNote::of("Lib", near("lib"), true), Some(MissingNote::Near("lib".to_owned())));
+        assert_eq!(MissingNote::of("lib", near("libs"), false), Some(MissingNote::Near("libs".to_owned())));
+        assert_eq!(MissingNote::of("lib", None, false), None);
+    }
 }

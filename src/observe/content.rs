@@ -7,6 +7,7 @@ use crate::facts::ContentFacts;
 use crate::facts::ContentProblem;
 use crate::facts::commit::DataProblem;
 use crate::facts::commit::MissingData;
+use crate::facts::commit::MissingNote;
 use crate::model::command::unusable;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
@@ -67,10 +68,9 @@ impl Observer {
                 let paths = paths
                     .into_iter()
                     .map(|missing| {
-                        let note =
-                            if missing.uncommitted { Some(format!("{} is not committed", missing.path)) } else { None };
                         let near = missing.near.into_iter().next();
-                        (missing.path, near.or(note))
+                        let note = MissingNote::of(&missing.path, near, missing.uncommitted);
+                        (missing.path, note)
                     })
                     .collect();
                 return Ok(Err(ContentProblem::MissingPaths { paths }));

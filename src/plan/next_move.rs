@@ -1,5 +1,6 @@
 //! The next move of every [`Reason`]: as a command that can be pasted, if possible.
 
+use crate::facts::commit::MissingNote;
 use crate::model::approval::Approval;
 use crate::model::command::FileProblem;
 use crate::model::git::BranchName;
@@ -195,7 +196,7 @@ impl Reason {
             Self::KmsRequired(protection) => {
                 Some(format!("name a key at {}, as in `alias/models`", protection.keys.join(" and at ")))
             }
-            Self::MissingPaths { .. } => Some("commit the file, or correct `paths:` in branchline.yaml".to_owned()),
+            Self::MissingPaths { paths, .. } => Some(missing_paths(paths)),
             Self::CommandFileUnusable { file, .. } => Some(match file.problem {
                 FileProblem::NotInCommit => "commit the file, or correct `command:` in branchline.yaml".to_owned(),
                 FileProblem::NotWatched => format!("add `{}` to the `paths:` of the model in branchline.yaml", file.path),
@@ -321,5 +322,16 @@ impl Reason {
                 Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
             }
         }
+    }
+}
+
+/// What lies in the working tree needs to be added; what does not may be spelled wrong.
+fn missing_paths(paths: &[(String, Option<MissingNote>)]) -> String {
+    match paths {
+        [(path, Some(MissingNote::Uncommitted))] => format!("git add `{path}`, and commit it"),
+        several if several.iter().all(|(_, note)| *note == Some(MissingNote::Uncommitted)) => {
+            "git add these paths, and commit them".to_owned()
+        }
+        _ => "commit the file, or correct `paths:` in branchline.yaml".to_owned(),
     }
 }

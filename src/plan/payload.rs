@@ -3,6 +3,7 @@
 //! Deliberately absent: any type of its own.
 
 pub use crate::facts::commit::MissingData;
+pub use crate::facts::commit::MissingNote;
 pub use crate::facts::model::Nearest;
 pub use crate::model::approval::Approval;
 pub use crate::model::command::UnusableFile;

@@ -298,8 +298,8 @@ pub enum Reason {
     MissingPaths {
         /// The commit.
         commit: CommitSha,
-        /// The path, and what may have been meant.
-        paths: Vec<(String, Option<String>)>,
+        /// The path, and what is known of it.
+        paths: Vec<(String, Option<MissingNote>)>,
     },
     /// The command names a file that its training run would not find.
     CommandFileUnusable {

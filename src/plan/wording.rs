@@ -3,6 +3,7 @@
 //! Foreign text (branch names, commit subjects, log lines) stands in these sentences as it is; each report
 //! escapes it for its own medium.
 
+use crate::facts::commit::MissingNote;
 use crate::facts::model::Nearest;
 use crate::model::command::FileProblem;
 use crate::model::version::Rejection;
@@ -296,8 +297,11 @@ impl Reason {
             Self::MissingPaths { commit, paths } => {
                 let parts: Vec<String> = paths
                     .iter()
-                    .map(|(path, near)| match near {
-                        Some(near) => format!("`{path}` (did you mean `{near}`?)"),
+                    .map(|(path, note)| match note {
+                        Some(MissingNote::Near(near)) => format!("`{path}` (did you mean `{near}`?)"),
+                        Some(MissingNote::Uncommitted) => {
+                            format!("`{path}` (it lies in the working tree, not committed)")
+                        }
                         None => format!("`{path}`"),
                     })
                     .collect();
