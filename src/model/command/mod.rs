@@ -4,12 +4,14 @@
 //! launchers in front of them, notebooks, `make`. A form that is not known here is not judged, and neither is whatever
 //! follows it. Deliberately absent: any look at a disk or a repository. [`Files`] answers what is there.
 
+mod made;
 mod programs;
 mod words;
 
 pub use programs::EntryPoint;
 pub use programs::entry_points;
 
+use crate::model::command::made::Made;
 use crate::model::command::programs::Next;
 use crate::model::command::programs::Setting;
 use crate::model::command::words::Join;
@@ -67,17 +69,21 @@ pub enum FileProblem {
 pub fn named(command: &str, files: &dyn Files) -> Vec<NamedFile> {
     let mut setting = Setting::default();
     let mut named: Vec<NamedFile> = Vec::new();
+    let mut made = Made::default();
+    let mut is_asked = false;
     for simple in words::commands(command) {
+        is_asked &= matches!(simple.join, Join::And | Join::Pipe);
         // What stands after `||` runs only where something failed; what stands after `|` reads what was written.
-        if matches!(simple.join, Join::Or | Join::Pipe) {
-            continue;
-        }
+        let certain = !is_asked && !matches!(simple.join, Join::Or | Join::Pipe);
         let reading = programs::read(&simple, &mut setting, files);
-        for file in reading.files {
-            if !named.contains(&file) {
+        for file in reading.files.into_iter().filter(|_| certain) {
+            let is_made = file.candidates.iter().any(|path| made.covers(path));
+            if !is_made && !named.contains(&file) {
                 named.push(file);
             }
         }
+        made.add(&simple);
+        is_asked |= programs::asks(&simple);
         if reading.next == Next::Stop {
             break;
         }
@@ -196,6 +202,12 @@ mod tests {
             ("time nice -n 5 python3 tain.py 2>&1 > log", "tain.py is missing"),
             ("timeout 3h python3 tain.py", "tain.py is missing"),
             (". ./env.sh && python3 train.py", "env.sh is missing"),
+            ("python3 -m venv .venv && . .venv/bin/activate && python3 tain.py", "tain.py is missing"),
+            ("python3 train.py > \"$SM_OUTPUT_DATA_DIR/log\" && python3 tain.py", "tain.py is missing"),
+            ("test -f x && sh x; python3 train.py", "fine"),
+            ("test -f x && echo there; python3 tain.py", "tain.py is missing"),
+            (". .venv/bin/activate && python3 train.py", ".venv/bin/activate is missing"),
+            ("python3 train.py || exit 3; python3 tain.py", "tain.py is missing"),
             ("exec python3 'ta in.py'", "ta in.py is missing"),
         ] {
             assert_eq!(said(command), expected, "{command}");
@@ -233,6 +245,21 @@ mod tests {
             "cat <<EOF\npython3 tain.py\nEOF",
             "R -e 'source(\"tain.R\")'",
             "conda activate x && unknown && python3 tain.py",
+            "python3 -m venv .venv && . .venv/bin/activate && python3 train.py",
+            "python3 -m venv --prompt x env && env/bin/pip install -q numpy && env/bin/python train.py",
+            "virtualenv -p python3 .venv && .venv/bin/python train.py",
+            "uv venv && . .venv/bin/activate && python3 train.py",
+            "uv sync && .venv/bin/python train.py",
+            "conda create -y -p ./env && env/bin/python train.py",
+            "printf 'x' > gen.sh && sh gen.sh",
+            "printf 'x' >> ./gen.sh; ./gen.sh",
+            "echo x | tee gen.sh && sh gen.sh",
+            "cat a | grep x > gen.py; python3 gen.py",
+            "echo x > $NAME && sh gen.sh",
+            "test -f own.sh && sh own.sh || sh run.sh",
+            "command -v uv && uv pip install -r none.txt; true",
+            "test -d code || git clone x code; python3 code/train.py",
+            "cat code.tar | tar x && python3 code/train.py",
         ] {
             assert_eq!(said(command), "fine", "{command}");
         }

@@ -102,6 +102,17 @@ pub(super) fn read(simple: &Simple, setting: &mut Setting, files: &dyn Files) ->
     reading
 }
 
+/// Tells whether a command only asks something: what follows it with `&&` runs where the answer is yes.
+pub(super) fn asks(simple: &Simple) -> bool {
+    let words = simple.words.iter().skip_while(|word| assignment(word).is_some() || word.text == "!");
+    let mut words = words.map(base);
+    match words.next() {
+        Some("test" | "[" | "[[" | "which" | "grep") => true,
+        Some("command") => words.next() == Some("-v"),
+        _ => false,
+    }
+}
+
 fn is_notebook_runner(word: &Word) -> bool {
     base(word) == "papermill"
 }
@@ -136,7 +147,8 @@ impl Line<'_> {
             "uv" => self.uv(rest, depth),
             "pip" | "pip3" => pip(rest),
             "set" | "unset" | "echo" | "printf" | "mkdir" | "true" | ":" | "umask" | "ulimit" | "sleep" | "date"
-            | "pwd" | "ls" | "test" | "[" | "which" | "hostname" | "nvidia-smi" => {
+            | "pwd" | "ls" | "test" | "[" | "which" | "hostname" | "nvidia-smi" | "exit" | "false" | "virtualenv"
+            | "tee" | "cat" | "grep" | "head" | "tail" | "sort" | "cut" | "tr" | "wc" | "ts" => {
                 Reading { files: Vec::new(), next: Next::Continue }
             }
             "source" | "." => Reading::of(rest.first().and_then(file), Next::Continue),
@@ -322,7 +334,7 @@ fn is_script(name: &str) -> bool {
 }
 
 /// The last part of a program's path.
-fn base(word: &Word) -> &str {
+pub(super) fn base(word: &Word) -> &str {
     word.text.rsplit('/').next().unwrap_or(&word.text)
 }
 
@@ -479,7 +491,7 @@ fn at(word: String, paths: &[&str]) -> Option<NamedFile> {
 }
 
 /// A path from the root of the repository, without `.` and inner `..`. What leaves the repository keeps its `..`.
-fn path(text: &str) -> Option<String> {
+pub(super) fn path(text: &str) -> Option<String> {
     let mut parts: Vec<&str> = Vec::new();
     for part in text.split('/') {
         match part {

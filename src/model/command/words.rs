@@ -20,8 +20,10 @@ pub(super) struct Word {
 pub(super) enum Join {
     /// It is the first.
     First,
-    /// It runs afterwards: `&&`, `;`, a line end.
+    /// It runs afterwards: `;`, a line end.
     Then,
+    /// It runs where the one before succeeded.
+    And,
     /// It runs where the one before failed.
     Or,
     /// It reads what the one before writes.
@@ -35,6 +37,8 @@ pub(super) struct Simple {
     pub(super) words: Vec<Word>,
     /// The file that it reads as its standard input.
     pub(super) input: Option<Word>,
+    /// The files that its output goes to.
+    pub(super) outputs: Vec<Word>,
 }
 
 enum Token {
@@ -53,7 +57,7 @@ const RESERVED: [&str; 14] =
 pub(super) fn commands(line: &str) -> Vec<Simple> {
     let mut chars = line.chars().peekable();
     let mut commands = Vec::new();
-    let mut now = Simple { join: Join::First, words: Vec::new(), input: None };
+    let mut now = Simple { join: Join::First, words: Vec::new(), input: None, outputs: Vec::new() };
     loop {
         match token(&mut chars) {
             None => break,
@@ -70,11 +74,11 @@ pub(super) fn commands(line: &str) -> Vec<Simple> {
                 _ => return commands,
             },
             Some(Token::Output) => match token(&mut chars) {
-                Some(Token::Word(_)) => {}
+                Some(Token::Word(word)) => now.outputs.push(word),
                 _ => return commands,
             },
             Some(Token::Joint(join)) => {
-                let next = Simple { join, words: Vec::new(), input: None };
+                let next = Simple { join, words: Vec::new(), input: None, outputs: Vec::new() };
                 if now.words.is_empty() {
                     // Empty lines and double separators.
                     now.join = if now.join == Join::First { Join::First } else { join };
@@ -103,7 +107,7 @@ fn token(chars: &mut Peekable<Chars<'_>>) -> Option<Token> {
         '&' => {
             chars.next();
             if chars.next_if_eq(&'&').is_some() {
-                return joint(Join::Then);
+                return joint(Join::And);
             }
             if chars.next_if_eq(&'>').is_some() {
                 chars.next_if_eq(&'>');
