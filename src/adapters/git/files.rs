@@ -5,15 +5,19 @@
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::failed;
 use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::trust::git_command;
 use crate::adapters::git::uncommitted::OWN_FOLDER;
 use crate::adapters::git::watch::Selector;
 use crate::adapters::git::watch::is_in;
 use crate::model::settings::Watched;
+use git2::Repository;
 use git2::StatusOptions;
 use git2::StatusShow;
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Stdio;
 
-/// The files of the next commit, by path. Names that are not UTF-8 are left out.
+/// The files of the next commit, by path. In names that are not UTF-8, U+FFFD stands for what cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NextCommit {
     /// What the index holds: the files of the next commit.
@@ -27,25 +31,45 @@ pub struct Coverage(Selector);
 
 impl GitRepository {
     /// Lists the files of the next commit. A bare repository has none.
+    ///
+    /// libgit2 does not read every form of the index (split, sparse); then Git itself lists the files.
     pub fn next_commit(&self) -> Result<NextCommit, GitError> {
-        let repo = self.repo();
-        if self.work_dir().is_none() {
-            return Ok(NextCommit::default());
-        }
-        let mut index = repo.index().map_err(|error| failed(&repo, "read the index", error))?;
-        index.read(false).map_err(|error| failed(&repo, "read the index", error))?;
-        let tracked = index.iter().filter_map(|entry| String::from_utf8(entry.path).ok()).collect();
-        let mut options = StatusOptions::new();
-        options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
-        let statuses =
-            repo.statuses(Some(&mut options)).map_err(|error| failed(&repo, "list the untracked files", error))?;
-        let untracked = statuses
-            .iter()
-            .filter(|entry| entry.status().is_wt_new() && !is_in(entry.path_bytes(), OWN_FOLDER))
-            .filter_map(|entry| entry.path().ok().map(str::to_owned))
-            .collect();
-        Ok(NextCommit { tracked, untracked })
+        let Some(work_dir) = self.work_dir() else { return Ok(NextCommit::default()) };
+        by_libgit2(&self.repo()).or_else(|error| by_git(&work_dir).ok_or(error))
     }
+}
+
+fn by_libgit2(repo: &Repository) -> Result<NextCommit, GitError> {
+    let mut index = repo.index().map_err(|error| failed(repo, "read the index", error))?;
+    index.read(false).map_err(|error| failed(repo, "read the index", error))?;
+    let tracked = index.iter().map(|entry| shown(&entry.path)).collect();
+    let mut options = StatusOptions::new();
+    options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
+    let statuses =
+        repo.statuses(Some(&mut options)).map_err(|error| failed(repo, "list the untracked files", error))?;
+    let untracked = statuses
+        .iter()
+        .filter(|entry| entry.status().is_wt_new() && !is_in(entry.path_bytes(), OWN_FOLDER))
+        .map(|entry| shown(entry.path_bytes()))
+        .collect();
+    Ok(NextCommit { tracked, untracked })
+}
+
+/// `None` where there is no Git, or it cannot read the index either.
+fn by_git(work_dir: &Path) -> Option<NextCommit> {
+    let list = |args: &[&str]| {
+        let mut command = git_command();
+        command.arg("-C").arg(work_dir).args(["ls-files", "-z"]).args(args);
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty() && !is_in(path, OWN_FOLDER));
+        output.status.success().then(|| paths.map(shown).collect())
+    };
+    Some(NextCommit { tracked: list(&["--cached"])?, untracked: list(&["--others", "--exclude-standard"])? })
+}
+
+/// A path as it is shown. One that is not UTF-8 still counts for the folder that it lies in.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
 }
 
 impl Coverage {
@@ -57,5 +81,56 @@ impl Coverage {
     /// Tells whether the paths cover the file at `path`.
     pub fn covers(&self, path: &str) -> bool {
         self.0.covers(path.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn git(folder: &Path, args: &[&str]) {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(folder).args(["-c", "user.name=A", "-c", "user.email=a@example.com"]).args(args);
+        assert!(command.stdout(Stdio::null()).status().expect("git runs").success(), "{args:?}");
+    }
+
+    fn listed(prepare: impl Fn(&Path)) -> NextCommit {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        git(root, &["init", "--quiet", "-b", "main"]);
+        std::fs::create_dir(root.join("lib")).expect("a folder");
+        for file in ["train.py", "lib/a.py"] {
+            std::fs::write(root.join(file), "1").expect("a file");
+        }
+        git(root, &["add", "--all"]);
+        git(root, &["commit", "--quiet", "-m", "first"]);
+        prepare(root);
+        std::fs::write(root.join("new.py"), "1").expect("a file");
+        GitRepository::discover(root).expect("a repository").next_commit().expect("it is listed")
+    }
+
+    #[test]
+    fn every_form_of_the_index_is_read() {
+        let plain = listed(|_| {});
+        assert!(plain.tracked.contains("lib/a.py") && plain.untracked.contains("new.py"), "{plain:?}");
+        let split = listed(|root| git(root, &["update-index", "--split-index"]));
+        assert_eq!(split, plain);
+        let sparse = listed(|root| git(root, &["sparse-checkout", "set", "--cone", "--sparse-index", "nothing"]));
+        assert_eq!(sparse, plain);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_name_that_is_not_utf8_counts_for_its_folder() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let listed = listed(|root| {
+            let name = std::ffi::OsStr::from_bytes(b"other/caf\xe9.txt");
+            std::fs::create_dir(root.join("other")).expect("a folder");
+            std::fs::write(root.join(name), "1").expect("a file");
+            git(root, &["add", "--all"]);
+        });
+        let coverage = Coverage::of(&Watched::Paths(vec!["other".to_owned()])).expect("a plain path");
+        assert!(listed.tracked.iter().any(|file| coverage.covers(file)), "{listed:?}");
     }
 }
