@@ -92,6 +92,8 @@ impl Failure<'_> {
             Regex::new(r"(?:No such file or directory: |can't open file )'([^']+)'|(?:cannot open|can't open) (\S+)")
                 .ok()
         });
+        static TARGET: LazyLock<Option<Regex>> =
+            LazyLock::new(|| Regex::new(r"No rule to make target ['`]([^'`]+)'").ok());
         let first = |regex: &LazyLock<Option<Regex>>, line: &str| {
             let captures = regex.as_ref()?.captures(line)?;
             captures.iter().skip(1).flatten().next().map(|found| found.as_str().to_owned())
@@ -99,6 +101,9 @@ impl Failure<'_> {
         for line in self.tail.iter().rev() {
             if let Some(module) = first(&MODULE, line).or_else(|| first(&NAME, line)) {
                 return Some(Missing::Module(module));
+            }
+            if let Some(target) = first(&TARGET, line) {
+                return Some(Missing::Target(target));
             }
             if let Some(file) = first(&FILE, line) {
                 let path = Path::new(&file);
@@ -131,6 +136,7 @@ fn shown(limit: std::time::Duration) -> String {
 enum Missing {
     Module(String),
     File(String),
+    Target(String),
 }
 
 impl Missing {
@@ -143,6 +149,10 @@ impl Missing {
                      add it to `paths`; else install it"
                 )
             }
+            Self::Target(name) => format!(
+                ". Training gets only the watched paths: if `{name}` is a file of this repository, or a rule in a makefile \
+                 that another one includes, add that file to `paths`"
+            ),
             Self::File(path) => format!(
                 ". Training gets only the watched paths: if {path} is a file of this repository, add it to `paths`; \
                  data come in through `data`"
@@ -218,6 +228,9 @@ mod tests {
         let line = "python3: can't open file '/h/trainings/t/code/train.py': [Errno 2] No such file or directory";
         let (_, text) = explain(Exit::Code(2), &[line]);
         assert!(text.contains(" if train.py is a file"), "{text}");
+        let line = "make: *** No rule to make target 'setup', needed by 'train'.  Stop.";
+        let (_, text) = explain(Exit::Code(2), &[line]);
+        assert!(text.contains("if `setup` is a file of this repository, or a rule in a makefile"), "{text}");
         let (_, text) = explain(Exit::Code(1), &["FileNotFoundError: No such file or directory: '/etc/none'"]);
         assert!(!text.contains("paths"), "{text}");
     }
