@@ -84,6 +84,9 @@ fn configuration(place: &Place, root: &Path) -> Result<String, Failure> {
         .map_err(|error| Failure::io(&doing(), &error))?;
     let mut said =
         format!("wrote branchline.yaml: project {}, {}\n{}\n", config.project, trained(&found), branches(&found));
+    for note in found.models.iter().filter_map(|model| model.note.as_deref()) {
+        said.push_str(&format!("before the first push: {}\n", plain(note)));
+    }
     for problem in named_files::problems(&tree, &config, &source).iter().flat_map(|problems| problems.iter()) {
         let (_, problem) = problem;
         let hint = problem.hint.as_deref().map_or_else(String::new, |hint| format!(": {hint}"));

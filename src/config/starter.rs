@@ -45,6 +45,8 @@ pub struct FoundModel {
     pub data: Option<String>,
     /// Names of the metrics that it seems to write.
     pub metrics: Vec<String>,
+    /// What a person must know of the command: one sentence.
+    pub note: Option<String>,
 }
 
 /// Writes the first configuration file.
@@ -120,10 +122,15 @@ fn model_text(name: &str, found: &FoundModel, first: bool) -> String {
             (" none".to_owned(), "      # No data were found. If there are some: data: { train: data/train.csv }\n")
         }
     };
+    // A line of its own in front of the command, whatever the sentence holds.
+    let note = found.note.as_deref().map(|note| note.replace(|c: char| c.is_control() || !c.is_ascii(), " "));
+    let note = note.map_or_else(String::new, |note| format!("# Not complete: {note}.\n      "));
     let command = scalar(&command(found));
     let (paths, checkout) = watched(found, first);
     if !first {
-        return format!("\n  {name}:\n{paths}\n    train:\n      command: {command}\n{checkout}      data:{data}\n");
+        return format!(
+            "\n  {name}:\n{paths}\n    train:\n      {note}command: {command}\n{checkout}      data:{data}\n"
+        );
     }
     let metrics: Vec<&str> =
         found.metrics.iter().map(String::as_str).filter(|name| MetricName::parse(name).is_some()).collect();
@@ -136,7 +143,7 @@ fn model_text(name: &str, found: &FoundModel, first: bool) -> String {
     train:
       # Run in a checkout of exactly the commit. Write the model to $SM_MODEL_DIR, and metrics.json to
       # $SM_OUTPUT_DATA_DIR.
-      command: {command}
+      {note}command: {command}
       # For a script that writes both beside itself instead:
       # outputs: {{ model: [model.pkl], metrics: metrics.json }}
 {checkout}{data_note}      data:{data}
@@ -432,7 +439,7 @@ mod tests {
         ) {
             let model = |name| FoundModel {
                 name, training_script: script.clone(), command: command.clone(), watched: watched.clone(),
-                data: data.clone(), metrics: metrics.clone(),
+                data: data.clone(), metrics: metrics.clone(), note: data.clone(),
             };
             let found = Found {
                 project, feature_patterns: patterns, dev_branch: dev, prod_branch: prod,

@@ -85,6 +85,9 @@ impl Closure {
             How::Script | How::Written(_) => folder_of(path).to_owned(),
         };
         let roots = python::roots(seen, unit);
+        if let How::Written(line) = &start.how {
+            closure.of_line(seen, line, &start.script, &mut queue);
+        }
         if let How::Function { module, .. } = &start.how {
             closure.import(seen, module.split('.').next().unwrap_or(module), "", &roots, &mut queue);
         }
@@ -110,6 +113,24 @@ impl Closure {
         }
         closure.watched.retain(|path| *path != start.script);
         closure
+    }
+
+    /// What a written command names beside its script; a module's packages run before it.
+    fn of_line(&mut self, seen: &Seen<'_>, line: &str, script: &str, queue: &mut VecDeque<String>) {
+        // As a script names them: in quotes.
+        let words: Vec<String> = line.split([' ', '=', '\'', '"']).map(|word| format!("\"{word}\"")).collect();
+        self.mentions(seen, "", &words.join(" "), queue);
+        if line.split_whitespace().any(|word| word == "-m") {
+            let mut folder = folder_of(script);
+            while !folder.is_empty() {
+                let init = join(folder, "__init__.py");
+                if seen.has(&init) && !self.watched.contains(&init) {
+                    self.watched.push(init.clone());
+                    queue.push_back(init);
+                }
+                folder = folder_of(folder);
+            }
+        }
     }
 
     /// Finds a module in the script's folder, else in one that Python has to be told.

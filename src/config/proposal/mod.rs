@@ -10,6 +10,8 @@ mod dvc;
 mod pipelines;
 mod python;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use crate::config::proposal::closure::Closure;
 use crate::config::proposal::scripts::Script;
@@ -138,12 +140,17 @@ fn member_of_root(path: &str) -> Option<&str> {
 
 /// Proposes one model.
 fn propose(seen: &Seen<'_>, unit: &Unit, scripts: &[Script]) -> FoundModel {
-    let begun = dvc::stage(seen, unit)
-        .or_else(|| pipelines::make_target(seen, unit))
+    let (stage, note) = match dvc::stage(seen, unit, scripts) {
+        Some(Ok(start)) => (Some(start), None),
+        Some(Err(note)) => (None, Some(note)),
+        None => (None, None),
+    };
+    let begun = stage
+        .or_else(|| pipelines::make_target(seen, unit, scripts))
         .or_else(|| pipelines::entry(seen, unit))
         .or_else(|| scripts::best(unit, scripts));
     let Some(start) = begun else {
-        return FoundModel { name: unit.name.clone(), ..FoundModel::default() };
+        return FoundModel { name: unit.name.clone(), note, ..FoundModel::default() };
     };
     let mut closure = Closure::of(seen, unit, &start);
     closure.watch_locks(seen, unit);
@@ -163,6 +170,7 @@ fn propose(seen: &Seen<'_>, unit: &Unit, scripts: &[Script]) -> FoundModel {
         watched,
         data,
         metrics: start.metrics,
+        note,
     }
 }
 
