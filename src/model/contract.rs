@@ -37,24 +37,33 @@ pub enum Owner {
 
 /// Tells whether a variable is set by somebody else, whatever a configuration declares.
 pub fn owner(variable: &str) -> Option<Owner> {
-    // What POSIX shells, dash and bash set when they start, or do not let anybody set.
+    // What POSIX shells, dash and bash set when they start or whenever it is read, or do not let anybody set.
     const SHELL: &[&str] = &[
         "_",
         "BASH",
         "BASHOPTS",
         "BASHPID",
+        "BASH_COMMAND",
+        "BASH_SUBSHELL",
         "BASH_VERSINFO",
+        "BASH_VERSION",
+        "EPOCHREALTIME",
+        "EPOCHSECONDS",
         "EUID",
+        "HISTCMD",
         "IFS",
         "LINENO",
         "OLDPWD",
+        "OPTERR",
         "OPTIND",
         "PPID",
+        "PS4",
         "PWD",
         "RANDOM",
         "SECONDS",
         "SHELLOPTS",
         "SHLVL",
+        "SRANDOM",
         "UID",
     ];
     if variable.starts_with("SM_") || matches!(variable, "TRAINING_JOB_NAME" | "TRAINING_JOB_ARN") {

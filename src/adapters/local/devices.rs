@@ -5,6 +5,7 @@ use crate::adapters::system::Stopwatch;
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
+use std::io::Seek as _;
 use std::path::Path;
 use std::process::Command;
 use std::process::Stdio;
@@ -68,7 +69,10 @@ fn present(dev: &Path, nodes: &Path) -> Option<usize> {
 fn told_by_driver(environment: &[(OsString, OsString)]) -> Option<usize> {
     let mut command = Command::new("nvidia-smi");
     command.arg("--list-gpus").env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
+    // A file and no pipe: what it leaves behind could hold a pipe open for as long as it likes.
+    let mut said = tempfile::tempfile().ok()?;
+    command.stdin(Stdio::null()).stdout(said.try_clone().ok()?).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
     let waiting = Stopwatch::start();
     loop {
         match child.try_wait() {
@@ -82,10 +86,10 @@ fn told_by_driver(environment: &[(OsString, OsString)]) -> Option<usize> {
             }
         }
     }
-    // It has ended, and its list is far smaller than what a pipe holds.
-    let mut text = String::new();
-    child.stdout.take()?.take(64 << 10).read_to_string(&mut text).ok()?;
-    Some(text.lines().filter(|line| line.starts_with("GPU ")).count())
+    let mut text = Vec::new();
+    said.rewind().ok()?;
+    said.take(64 << 10).read_to_end(&mut text).ok()?;
+    Some(String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with("GPU ")).count())
 }
 
 #[cfg(test)]

@@ -61,7 +61,10 @@ def _keep_to_the_commit(roots, own):
 
     for finder in list(sys.meta_path):
         module = sys.modules.get(getattr(finder, "__module__", None) or type(finder).__module__)
+        # `MAPPING` is setuptools', `_redirections` that of the package `editables` (hatchling, pdm).
         mapping = getattr(module, "MAPPING", None)
+        if not isinstance(mapping, dict):
+            mapping = getattr(finder, "_redirections", None)
         spaces = getattr(module, "NAMESPACES", None)
         if isinstance(mapping, dict):
             for name, place in list(mapping.items()):

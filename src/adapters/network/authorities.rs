@@ -65,9 +65,20 @@ impl Authorities {
     }
 }
 
+/// The largest file of certificates that is read, in bytes. Mozilla's whole list has less than one MiB.
+const LIMIT: u64 = 16 << 20;
+
 fn read(variable: &str, file: Option<&PathBuf>) -> (Vec<CertificateDer<'static>>, Option<String>) {
     let Some(file) = file else { return (Vec::new(), None) };
     let place = || format!("{variable} names {}", file.display());
+    match std::fs::metadata(file) {
+        // Opening a pipe would wait for a writer, and a device may have no end.
+        Ok(about) if !about.is_file() || about.len() > LIMIT => {
+            return (Vec::new(), Some(format!("{}, which is not a file of at most 16 MiB", place())));
+        }
+        // The reader below says why.
+        Ok(_) | Err(_) => {}
+    }
     match CertificateDer::pem_file_iter(file) {
         Ok(found) => {
             let found: Vec<_> = found.filter_map(Result::ok).collect();
@@ -99,5 +110,11 @@ mod tests {
             assert!(trusted.roots.len() > 50, "Mozilla's still count");
             assert_eq!(authorities.amazon_pem(), None);
         }
+    }
+
+    #[test]
+    fn what_is_no_file_holds_nobody() {
+        let (found, trouble) = read(NODE_EXTRA_CA_CERTS, Some(&PathBuf::from("/dev/zero")));
+        assert!(found.is_empty() && trouble.is_some_and(|text| text.contains("not a file")));
     }
 }

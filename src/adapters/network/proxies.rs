@@ -60,7 +60,7 @@ impl Proxies {
                 "{variable} is not the address of a proxy: write http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
             ));
         }
-        let found = all().no(self.no_proxy.clone()).build().intercept(destination);
+        let found = all().no(listed(&self.no_proxy, destination)).build().intercept(destination);
         Ok(found.map(|found| Proxy {
             variable,
             address: found.uri().clone(),
@@ -68,6 +68,22 @@ impl Proxies {
             login: found.raw_auth().map(|(user, password)| (user.to_owned(), password.to_owned())),
         }))
     }
+}
+
+/// Returns the entries of `NO_PROXY` that may speak of a destination, as hosts alone. One with a port speaks of that port
+/// only: GitHub's page on proxies for self-hosted runners writes `myserver.local:443`.
+fn listed(no_proxy: &str, destination: &Uri) -> String {
+    const HTTPS: u16 = 443;
+    let port = destination.port_u16().unwrap_or(HTTPS);
+    let entries = no_proxy.split(',').map(str::trim).filter_map(|entry| match entry.rsplit_once(':') {
+        // Another colon in front: an address of version 6 without a port.
+        Some((host, digits)) if !host.contains(':') || host.ends_with(']') => match digits.parse::<u16>() {
+            Ok(only) => (only == port).then_some(host),
+            Err(_) => Some(entry),
+        },
+        Some(_) | None => Some(entry),
+    });
+    entries.collect::<Vec<_>>().join(",")
 }
 
 impl Proxy {
@@ -104,6 +120,19 @@ mod tests {
         assert_eq!(before(&both, host), Some(("proxy:3128".to_owned(), "https_proxy")));
         assert_eq!(before(&[("HTTP_PROXY", "http://proxy:3128")], host), None);
         assert_eq!(before(&[], host), None);
+    }
+
+    #[test]
+    fn an_entry_with_a_port_speaks_of_that_port() {
+        let through = |no_proxy: &str, host: &str| {
+            before(&[("HTTPS_PROXY", "http://proxy:3128"), ("NO_PROXY", no_proxy)], host).is_some()
+        };
+        assert!(!through("example.org,ghe.example.com:443", "https://ghe.example.com/api"));
+        assert!(!through(".example.com:8443", "https://ghe.example.com:8443/"));
+        assert!(through("ghe.example.com:8443", "https://ghe.example.com/"));
+        assert!(!through("[fd00::1]:443,10.0.0.0/8", "https://[fd00::1]/"));
+        assert!(!through("fd00::1", "https://[fd00::1]/"));
+        assert!(!through("10.0.0.0/8", "https://10.1.2.3/"));
     }
 
     #[test]
