@@ -78,7 +78,7 @@ fn listed(no_proxy: &str, destination: &Uri) -> String {
     let entries = no_proxy.split(',').map(str::trim).filter_map(|entry| match entry.rsplit_once(':') {
         // Another colon in front: an address of version 6 without a port.
         Some((host, digits)) if !host.contains(':') || host.ends_with(']') => match digits.parse::<u16>() {
-            Ok(only) => (only == port).then_some(host),
+            Ok(only) => (only == port).then_some(host.trim_matches(['[', ']'])),
             Err(_) => Some(entry),
         },
         Some(_) | None => Some(entry),
