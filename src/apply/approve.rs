@@ -20,6 +20,11 @@ pub(super) async fn set(step: &ApprovalStep, ports: &Ports) -> Result<Applied, P
 }
 
 pub(super) async fn set_frozen(step: &FreezeStep, frozen: bool, ports: &Ports) -> Result<Applied, PortError> {
+    for artifact in &step.verified {
+        ports.artifacts.verify(artifact).await.map_err(|error| {
+            error.hint("Nothing was changed. Bring the artifact back from a backup, or go back to another version: --to NUMBER.")
+        })?;
+    }
     let changed = ports.registry.set_frozen(&step.group, frozen, &step.by).await?;
     let state = if frozen { "frozen" } else { "not frozen any more" };
     Ok(applied(changed, &format!("{} is {state}", step.group)))

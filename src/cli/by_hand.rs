@@ -232,7 +232,7 @@ async fn resolve_rollback(
     // The whole record: the rollback that made the current version may be long ago.
     let record =
         composed.drive.ports.registry.history(&group, None, None).await.map_err(|error| Failure::port(&error))?;
-    let way = match rollback::choose(&facts, &record, to, &model) {
+    let way = match rollback::choose(&facts, &record, to) {
         Ok(way) => way,
         // It is current already: approving what is approved says so, and changes nothing.
         Err(reason) if reason.says_nothing_to_do() => {

@@ -80,7 +80,10 @@ pub fn main() -> ExitCode {
             if exit != 0 {
                 refuse_in_json(&Failure::command_line(&error));
             }
-            step_outputs::write_end(exit);
+            // Help and version are no command of a step.
+            if exit != 0 {
+                step_outputs::write_end(exit);
+            }
             return ExitCode::from(exit);
         }
     };

@@ -55,6 +55,16 @@ pub struct Nearest {
     /// Set where a group that it would go to withdrew it: then no hint offers it.
     #[serde(default)]
     pub withdrawn: Option<Withdrawn>,
+    /// Set where the groups that it would go to stand for it already: then promoting it would change nothing.
+    #[serde(default)]
+    pub in_place: bool,
+}
+
+impl Nearest {
+    /// Tells whether a person could send it forward.
+    pub fn may_go_forward(&self) -> bool {
+        self.withdrawn.is_none() && !self.in_place
+    }
 }
 
 /// The same artifact in a group that rejected it or was rolled back from it.

@@ -52,34 +52,39 @@ impl Observer {
                 let Some(group) = facts.groups.get(target) else { continue };
                 for version in group.recent.iter().filter(approved) {
                     if nearest.len() < MOST_VERSIONS {
-                        let withdrawn = self.withdrawn(rules, ports, stage, version).await?;
-                        nearest.push(Nearest { withdrawn, ..self.difference(commit, version, settings) });
+                        let near = self.difference(commit, version, settings);
+                        nearest.push(self.at_targets(rules, ports, stage, version, near).await?);
                     }
                 }
             }
         }
         // What may still go forward comes first: it is what the next move names.
-        nearest.sort_by_key(|near| near.withdrawn.is_some());
+        nearest.sort_by_key(|near| !near.may_go_forward());
         Ok(nearest)
     }
 
-    /// Finds out whether a group that the stage feeds rejected a version's artifact, or was rolled back from it.
-    async fn withdrawn(
+    /// Finds out whether a group that the stage feeds rejected a version's artifact, or was rolled back from it, and
+    /// whether all of them stand for it.
+    async fn at_targets(
         &self,
         rules: &ModelRules,
         ports: &Ports,
         stage: &Stage,
         version: &Version,
-    ) -> Result<Option<Withdrawn>, PortError> {
+        mut near: Nearest,
+    ) -> Result<Nearest, PortError> {
         let fingerprint = Some(version.content.fingerprint.clone());
         let look = GroupLook { fingerprint, recent_as_noted: true, ..GroupLook::default() };
+        near.in_place = !stage.groups.is_empty();
         for target in stage.groups.keys() {
             let group = self.look(rules, ports, target, &look).await?;
+            near.in_place &= group.current.as_ref().is_some_and(|current| current.holds_the_same(version));
             if let Some(there) = group.withdrawn(version) {
-                return Ok(Some(Withdrawn { version: there.reference(), rejection: there.rejection }));
+                near.withdrawn = Some(Withdrawn { version: there.reference(), rejection: there.rejection });
+                break;
             }
         }
-        Ok(None)
+        Ok(near)
     }
 
     fn difference(&self, commit: &CommitSha, version: &Version, settings: Option<&TrainingSettings>) -> Nearest {
@@ -95,6 +100,7 @@ impl Observer {
             paths,
             settings: settings.map(|settings| settings_differ(version, settings)).unwrap_or_default(),
             withdrawn: None,
+            in_place: false,
         }
     }
 

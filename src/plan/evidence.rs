@@ -9,9 +9,12 @@ use crate::model::name::GroupName;
 use crate::model::name::ModelName;
 use crate::model::name::StageName;
 use crate::model::name::TargetName;
+use crate::model::name::TrainingName;
+use crate::model::training::Cause;
 use crate::model::version::VersionRef;
 use serde::Deserialize;
 use serde::Serialize;
+use std::fmt;
 
 /// A version as people know it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,8 +128,8 @@ pub struct NoPromotableVersion {
     pub sources: Vec<GroupName>,
     /// Versions of the content that may not be promoted.
     pub excluded: Vec<Excluded>,
-    /// A failed or gated training of the content.
-    pub training: Option<String>,
+    /// What became of the content's training run.
+    pub training: Option<SourceTraining>,
     /// Versions of other content.
     pub nearest: Vec<Nearest>,
     /// The model, for the command.
@@ -135,6 +138,47 @@ pub struct NoPromotableVersion {
     pub target: TargetName,
     /// The source target, for the command.
     pub source_target: TargetName,
+}
+
+/// A training run of the content that is asked for, and why there is no version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceTraining {
+    /// Its name.
+    pub training: TrainingName,
+    /// How it ended.
+    pub end: SourceTrainingEnd,
+}
+
+/// Why a training run led to no version. Printed it is a clause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SourceTrainingEnd {
+    /// It failed.
+    Failed {
+        /// The class of the cause.
+        cause: Cause,
+        /// The cause in words.
+        message: String,
+    },
+    /// Its metrics do not reach these bounds.
+    MissedGate(Vec<String>),
+    /// It ended well, and nothing was made of it.
+    NotRegistered,
+    /// Somebody stopped it.
+    Stopped,
+    /// It never began.
+    NeverBegun,
+}
+
+impl fmt::Display for SourceTrainingEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed { cause, message } => write!(f, "failed, cause {}: {message}", cause.as_str()),
+            Self::MissedGate(missed) => write!(f, "missed the gate: {}", missed.join(", ")),
+            Self::NotRegistered => f.write_str("ended, but was not registered"),
+            Self::Stopped => f.write_str("was stopped"),
+            Self::NeverBegun => f.write_str("was prepared, but never begun"),
+        }
+    }
 }
 
 /// What a pull request showed, and why it cannot go forward.

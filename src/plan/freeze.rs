@@ -27,7 +27,7 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
     };
     let group = group(facts, target)?;
     refuse_foreign(facts, group)?;
-    let step = FreezeStep { group: group.name.clone(), by: goal.by.clone() };
+    let step = FreezeStep { group: group.name.clone(), by: goal.by.clone(), verified: Vec::new() };
     Ok(match (&group.frozen, wanted) {
         (None, true) => (Decision::Act(vec![Step::Freeze(step)]), vec![Reason::Freezing { group: group.name.clone() }]),
         (Some(freeze), false) => (

@@ -5,10 +5,13 @@ use crate::model::approval::Approval;
 use crate::model::command::FileProblem;
 use crate::model::git::BranchName;
 use crate::model::name::GroupName;
+use crate::model::name::ModelName;
 use crate::model::training::Cause;
 use crate::model::version::Rejection;
 use crate::model::version::VersionRef;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::SourceTraining;
+use crate::plan::evidence::SourceTrainingEnd;
 use crate::plan::evidence::TooManyAttempts;
 use crate::plan::reason::NoPromotableVersion;
 use crate::plan::reason::Reason;
@@ -88,6 +91,7 @@ impl Reason {
                 model,
                 target,
                 source_target,
+                training,
                 ..
             }) => {
                 let waiting = excluded.iter().find(|e| e.why.contains("PendingManualApproval"));
@@ -110,11 +114,8 @@ impl Reason {
                         version.group, version.number.0
                     ));
                 }
-                let road = match source_branch {
-                    Some(source) => format!("merge {branch} into {source}: it trains there"),
-                    None => "push this code to a training branch first".to_owned(),
-                };
-                Some(match nearest.iter().find(|near| near.withdrawn.is_none()) {
+                let road = road_to_a_version(branch, source_branch.as_ref(), training.as_ref(), model);
+                Some(match nearest.iter().find(|near| near.may_go_forward()) {
                     Some(near) => format!(
                         "{road}; or ship {} as it is: branchline promote --model {model} --from {source_target} --to {target} --version {} --reason \"...\"",
                         near.semver, near.version.number.0
@@ -322,6 +323,30 @@ impl Reason {
                 Some(format!("add a pattern for {branch} under `stages:`, or rename the branch"))
             }
         }
+    }
+}
+
+/// How the content that a promoting branch asks for becomes a version. Where it was trained, merging it trains nothing.
+fn road_to_a_version(
+    branch: &BranchName,
+    source_branch: Option<&BranchName>,
+    training: Option<&SourceTraining>,
+    model: &ModelName,
+) -> String {
+    let there = source_branch.map_or_else(|| "where it is trained".to_owned(), |source| format!("on {source}"));
+    match (training.map(|training| &training.end), source_branch) {
+        (Some(SourceTrainingEnd::MissedGate(_)), _) => {
+            format!("improve the model {there}, or change the gate on the default branch")
+        }
+        (Some(SourceTrainingEnd::Failed { .. }), _) => format!(
+            "correct it {there}; where the cause lay outside of Git, there: branchline train --model {model} --again --reason \"...\""
+        ),
+        (
+            Some(SourceTrainingEnd::NotRegistered | SourceTrainingEnd::Stopped | SourceTrainingEnd::NeverBegun),
+            Some(source),
+        ) => format!("let {source} finish it: branchline run --branch {source} --model {model}"),
+        (_, Some(source)) => format!("merge {branch} into {source}: it trains there"),
+        (_, None) => "push this code to a training branch first".to_owned(),
     }
 }
 

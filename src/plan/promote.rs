@@ -26,6 +26,8 @@ use crate::model::version::next_semver;
 use crate::plan::Answered;
 use crate::plan::Decision;
 use crate::plan::approve;
+use crate::plan::evidence::SourceTraining;
+use crate::plan::evidence::SourceTrainingEnd;
 use crate::plan::gate;
 use crate::plan::gate::Baseline;
 use crate::plan::goal::Aim;
@@ -312,7 +314,7 @@ fn select<'a>(
             source_branch,
             sources: names,
             excluded,
-            training: failed_training(rules, facts, wanted, held),
+            training: ended_training(rules, facts, wanted, held),
             nearest: facts.nearest.clone(),
             model: rules.model.clone(),
             target: target.clone(),
@@ -352,15 +354,15 @@ fn open_training<'a>(facts: &'a Facts, wanted: &Wanted<'_>) -> Option<&'a Traini
 }
 
 /// Says what became of the content's training. `held`: it has a version, which says more than that it ended well.
-fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>, held: bool) -> Option<String> {
+fn ended_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>, held: bool) -> Option<SourceTraining> {
     let training = facts
         .trainings
         .iter()
         .filter(|training| wanted.has_content(&training.origin.content))
         .max_by_key(|training| training.attempt)?;
-    match &training.state {
+    let end = match &training.state {
         TrainingState::Failed { cause, message, .. } => {
-            Some(format!("Its training {} failed, cause {}: {message}", training.name, cause.as_str()))
+            SourceTrainingEnd::Failed { cause: *cause, message: message.clone() }
         }
         TrainingState::Succeeded { metrics, .. } => {
             let missed: Vec<String> = rules
@@ -374,15 +376,16 @@ fn failed_training(rules: &ModelRules, facts: &Facts, wanted: &Wanted<'_>, held:
                 })
                 .collect();
             match (missed.is_empty(), held) {
-                (true, true) => None,
-                (true, false) => Some(format!("Its training {} ended, but was not registered", training.name)),
-                (false, _) => Some(format!("Its training {} missed the gate: {}", training.name, missed.join(", "))),
+                (true, true) => return None,
+                (true, false) => SourceTrainingEnd::NotRegistered,
+                (false, _) => SourceTrainingEnd::MissedGate(missed),
             }
         }
-        TrainingState::Stopped { .. } => Some(format!("Its training {} was stopped", training.name)),
-        TrainingState::Prepared => Some(format!("Its training {} was prepared, but never begun", training.name)),
-        TrainingState::Open => None,
-    }
+        TrainingState::Stopped { .. } => SourceTrainingEnd::Stopped,
+        TrainingState::Prepared => SourceTrainingEnd::NeverBegun,
+        TrainingState::Open => return None,
+    };
+    Some(SourceTraining { training: training.name.clone(), end })
 }
 
 /// Judges a version for a target: absolute bounds, and relative ones against the target's current version.
@@ -441,11 +444,15 @@ fn register(
     })
 }
 
-/// The semantic version under which a copy enters: the source's own, unless another artifact of the group carries it.
+/// The semantic version under which a copy enters: the one under which the group holds it already, or else the source's
+/// own, unless another artifact of the group carries that.
 pub(super) fn semver_in(group: &GroupFacts, source: &Version) -> semver::Version {
     let content = &source.content;
-    let seen = group.current.iter().chain(&group.matching).chain(&group.recent).chain(&group.formerly_current);
-    let mut others = seen.filter(|version| version.content.semver == content.semver);
+    let seen = || group.current.iter().chain(&group.matching).chain(&group.recent).chain(&group.formerly_current);
+    if let Some(held) = seen().find(|version| version.holds_the_same(source)) {
+        return held.content.semver.clone();
+    }
+    let mut others = seen().filter(|version| version.content.semver == content.semver);
     let taken = others.any(|version| !version.holds_the_same(source));
     match group
         .highest

@@ -9,7 +9,6 @@ use crate::model::approval::Approval;
 use crate::model::change::ApprovalChange;
 use crate::model::history::HistoryAction;
 use crate::model::history::HistoryEntry;
-use crate::model::name::ModelName;
 use crate::model::verdict::Verdict;
 use crate::model::version::Rejection;
 use crate::model::version::Version;
@@ -41,17 +40,12 @@ pub struct Way {
     pub to: VersionNumber,
 }
 
-/// Chooses the way back from what the group holds now: the version that was named, or the last one that was
-/// current, is not rejected, and differs in content or data from the one that is withdrawn.
+/// Chooses the way back from what the group holds now: the version that was named, be it one that the group withdrew, or
+/// the last one that was current, is not rejected, and differs in content or data from the one that is withdrawn.
 ///
 /// `history`: the group's whole record, oldest first. The same command again finishes what it says of an earlier
 /// rollback, or finds it done; it never goes back further. Whoever wants that names the version.
-pub fn choose(
-    group: &GroupFacts,
-    history: &[HistoryEntry],
-    to: Option<VersionNumber>,
-    model: &ModelName,
-) -> Result<Way, Box<Reason>> {
+pub fn choose(group: &GroupFacts, history: &[HistoryEntry], to: Option<VersionNumber>) -> Result<Way, Box<Reason>> {
     let Some(current) = &group.current else {
         return Err(Box::new(Reason::NothingToRollBack { group: group.name.clone() }));
     };
@@ -65,13 +59,6 @@ pub fn choose(
             })?;
             if found.content.fingerprint == current.content.fingerprint {
                 return Err(Box::new(Reason::AlreadyCurrent { version: known(current) }));
-            }
-            if found.is_banned() {
-                return Err(Box::new(Reason::LastRejected {
-                    version: known(found),
-                    rejection: found.rejection,
-                    model: model.clone(),
-                }));
             }
             found
         }
@@ -125,11 +112,16 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
         })
     };
     let (replaced, older) = (find(*replaces)?, find(*to)?);
-    let reason = Reason::RollingBack { from: known(replaced), to: known(older) };
+    let mut reasons = vec![Reason::RollingBack { from: known(replaced), to: known(older) }];
+    if older.is_banned() {
+        reasons.push(Reason::PromotingWithdrawn { version: known(older), rejection: older.rejection });
+    }
     restorable(older).map_err(|reason| settled(Verdict::Blocked, *reason))?;
     if group.frozen.is_none() {
-        let step = Step::Freeze(FreezeStep { group: group.name.clone(), by: goal.by.clone() });
-        return Ok((Decision::Act(vec![step]), vec![reason]));
+        // A group is not frozen for a version that cannot come back.
+        let verified = older.content.artifacts.clone();
+        let step = Step::Freeze(FreezeStep { group: group.name.clone(), by: goal.by.clone(), verified });
+        return Ok((Decision::Act(vec![step]), reasons));
     }
     let restored = group
         .current
@@ -143,7 +135,8 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
             ));
         }
         let (step, why) = restoring(goal, facts, target, group, older, Approval::Approved);
-        return Ok((Decision::Act(vec![step]), vec![reason, why]));
+        reasons.push(why);
+        return Ok((Decision::Act(vec![step]), reasons));
     };
     if replaced.approval == Approval::Rejected {
         return Ok(settled(
@@ -161,5 +154,5 @@ fn decide(goal: &Goal, facts: &Facts) -> Result<Answered, Answered> {
         expected_current: group.current_number(),
         by: goal.by.clone(),
     };
-    Ok((Decision::Act(vec![Step::Reject(ApprovalStep { change, artifacts: Vec::new() })]), vec![reason]))
+    Ok((Decision::Act(vec![Step::Reject(ApprovalStep { change, artifacts: Vec::new() })]), reasons))
 }

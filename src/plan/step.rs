@@ -115,6 +115,9 @@ pub struct FreezeStep {
     pub group: GroupName,
     /// Who, from where and why.
     pub by: Attribution,
+    /// What must be unharmed before it: the artifacts that come back with a rollback. Not a part of what is printed.
+    #[serde(skip)]
+    pub verified: Vec<Artifact>,
 }
 
 impl Step {

@@ -90,26 +90,30 @@ fn decide(goal: &Goal, rules: &ModelRules, facts: &Facts) -> Result<Answered, An
             return Ok(answer);
         }
     }
+    let attempts = own_attempts(&push, facts);
+    let last = attempts.last().copied().or_else(|| adoptable(&push, rules, facts));
+    let last = last.filter(|training| !must_be_new(goal, facts, &push, training));
     for target in push.stage.groups.keys() {
         let group = group(facts, target)?;
         if let (Some(freeze), false) = (&group.frozen, push.by_hand) {
-            return Err(settled(
-                Verdict::Blocked,
-                Reason::Frozen {
-                    group: group.name.clone(),
-                    freeze: freeze.clone(),
-                    stopped: format!("commit {} was not trained", push.commit.commit.short()),
-                },
-            ));
+            let (group, freeze, stopped) = (group.name.clone(), freeze.clone(), held_back(&push, last));
+            return Err(settled(Verdict::Blocked, Reason::Frozen { group, freeze, stopped }));
         }
     }
-    let attempts = own_attempts(&push, facts);
-    let last = attempts.last().copied().or_else(|| adoptable(&push, rules, facts));
     match last {
-        Some(training) if !must_be_new(goal, facts, &push, training) => {
-            after(goal, rules, facts, &push, training, &attempts)
+        Some(training) => after(goal, rules, facts, &push, training, &attempts),
+        None => begin(goal, rules, facts, &push, &attempts, None),
+    }
+}
+
+/// What a freeze keeps from being done, as a sentence.
+fn held_back(push: &Push<'_>, last: Option<&Training>) -> String {
+    match last.map(|training| (&training.name, &training.state)) {
+        Some((name, TrainingState::Succeeded { .. })) => format!("training {name} ended, and is not registered"),
+        Some((name, TrainingState::Open)) => format!("training {name} is still running, and will not be registered"),
+        Some((_, TrainingState::Prepared | TrainingState::Failed { .. } | TrainingState::Stopped { .. })) | None => {
+            format!("commit {} was not trained", push.commit.commit.short())
         }
-        Some(_) | None => begin(goal, rules, facts, &push, &attempts, None),
     }
 }
 

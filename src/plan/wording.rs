@@ -11,6 +11,7 @@ use crate::plan::cloud;
 use crate::plan::evidence::HeldAlready;
 use crate::plan::evidence::Importing;
 use crate::plan::evidence::PromotedGroup;
+use crate::plan::evidence::SourceTraining;
 use crate::plan::evidence::TooManyAttempts;
 use crate::plan::evidence::Unchanged;
 use crate::plan::gate::Answer;
@@ -198,10 +199,7 @@ impl Reason {
             }
             Self::PromotingWithdrawn { version, rejection } => {
                 let how = withdrawn(*rejection);
-                format!(
-                    "{version}, the same artifact, {how} in {}: this command promotes it again",
-                    version.version.group
-                )
+                format!("{version}, the same artifact, {how} in {}: this command brings it back", version.version.group)
             }
             Self::DataBehind(behind) => behind.message(),
             Self::FirstRules { branch } => {
@@ -224,7 +222,7 @@ impl Reason {
                 format!("nothing to promote yet: {} holds no version at all", names.join(" and "))
             }
             Self::NoPromotableVersion(NoPromotableVersion { sources, excluded, training, nearest, .. }) => {
-                no_promotable(sources, excluded, training.as_deref(), nearest)
+                no_promotable(sources, excluded, training.as_ref(), nearest)
             }
             Self::Frozen { group, freeze, stopped } => format!(
                 "{group} is frozen since {}{}{}. {stopped}",
@@ -372,7 +370,9 @@ impl Reason {
             ),
             Self::NotFrozen { group } => format!("nothing to do: {group} is not frozen"),
             Self::RollingBack { from, to } => {
-                format!("rollback: {to} comes back, {from} is withdrawn, and the group is frozen")
+                format!(
+                    "rolling back from {from} to {to}: the one is withdrawn, the other registered again, the group frozen"
+                )
             }
             Self::RolledBack { version, replaced } => format!(
                 "{version} is current; {replaced} is marked as rolled back and does not come back automatically; the group is frozen"
@@ -513,7 +513,7 @@ fn bounds(results: &[GateResult]) -> String {
 fn no_promotable(
     sources: &[crate::model::name::GroupName],
     excluded: &[crate::plan::reason::Excluded],
-    training: Option<&str>,
+    training: Option<&SourceTraining>,
     nearest: &[Nearest],
 ) -> String {
     let names: Vec<String> = sources.iter().map(ToString::to_string).collect();
@@ -523,10 +523,13 @@ fn no_promotable(
         text.push_str(&format!(": {}", list.join("; ")));
     }
     if let Some(training) = training {
-        text.push_str(&format!(". {training}"));
+        text.push_str(&format!(". Its training {} {}", training.training, training.end));
     }
     if let Some(near) = nearest.first() {
         text.push_str(&format!(". Nearest: {} ({})", near.semver, near.version));
+        if near.in_place {
+            text.push_str(", which is in place already");
+        }
         if let Some(gone) = &near.withdrawn {
             text.push_str(&format!(
                 ", which {} in {} as {}",

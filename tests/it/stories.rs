@@ -486,7 +486,7 @@ impl<'a> Teller<'a> {
             let look = GroupLook { numbers: to.into_iter().collect(), with_former: true, ..GroupLook::default() };
             let facts = drive.ports.registry.look(group, &look).await.expect("readable group");
             let record = drive.ports.registry.history(group, None, None).await.expect("readable history");
-            let way = branchline::plan::rollback::choose(&facts, &record, to, &model)
+            let way = branchline::plan::rollback::choose(&facts, &record, to)
                 .unwrap_or_else(|reason| panic!("{} scene {number}: {}", self.name, reason.message()));
             let by = Attribution {
                 event: "rollback".to_owned(),

@@ -124,7 +124,7 @@ impl LocalArtifacts {
         // A missing or unreadable source is told apart from a full disk on the other side.
         let (mut source, _) = regular::open(&path, Links::Follow).map_err(|error| {
             PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
-                .hint("The artifact was removed from outside; train again to make it anew.")
+                .hint("The artifact was removed from outside. Bring it back from a backup, or make the model anew: `branchline train --again --reason \"lost artifact\"`.")
         })?;
         let writing = |error| storage_error("write the artifact", to, error);
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

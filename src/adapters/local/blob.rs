@@ -254,7 +254,7 @@ pub(super) fn check_file(
 fn unreadable(path: &Path, error: io::Error) -> PortError {
     if error.kind() == io::ErrorKind::NotFound {
         PortError::because(PortErrorKind::NotFound, format!("read {}", path.display()), error)
-            .hint("The file was removed from outside; train again to make it anew.")
+            .hint("The file was removed from outside. Bring it back from a backup, or make the model anew: `branchline train --again --reason \"lost artifact\"`.")
     } else {
         storage_error("read the file", path, error)
     }

@@ -100,6 +100,11 @@ impl RunnerFiles {
         append("the step's outputs", path, &text)
     }
 
+    /// Tells whether the step has any output so far: each step has a file of its own, which is empty at first.
+    pub fn has_outputs(&self) -> bool {
+        self.output.as_deref().is_some_and(|path| length(path) > 0)
+    }
+
     /// Appends Markdown to the step's summary, cut to the room that is left. `full` is the address of the whole
     /// report, where there is one.
     ///

@@ -371,7 +371,7 @@ fn object(artifact: &Artifact) -> Result<S3Place, PortError> {
 fn missing(error: PortError) -> PortError {
     match error.kind {
         PortErrorKind::NotFound => {
-            error.hint("The object was removed from outside. Restore it in the bucket, or train again to make it anew.")
+            error.hint("The object was removed from outside. Restore it in the bucket, or make the model anew: `branchline train --again --reason \"lost artifact\"`.")
         }
         _ => error,
     }

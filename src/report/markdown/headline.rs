@@ -86,16 +86,23 @@ fn of_several(verdict: Verdict, models: &[ModelOutcome], predicts: bool) -> Stri
     let number = worst.len();
     match verdict {
         Verdict::Passed | Verdict::Skipped => {
-            let busy: Vec<&ModelOutcome> = models.iter().filter(|model| !is_quiet(model)).collect();
+            let loud = models.iter().filter(|model| !is_quiet(model));
+            let (busy, idle): (Vec<&ModelOutcome>, Vec<&ModelOutcome>) =
+                loud.partition(|model| model.merging.as_ref().is_none_or(|merging| merging.does != MergeDoes::Nothing));
+            let waiting: Vec<&ModelOutcome> = idle.into_iter().filter(|model| awaits_approval(model)).collect();
+            let waits = match waiting.as_slice() {
+                [] => String::new(),
+                [_] => format!("{} awaits approval", first_names(&waiting)),
+                _ => format!("{} await approval", first_names(&waiting)),
+            };
             if busy.is_empty() {
                 let what = if predicts { "Merging changes nothing" } else { "Nothing to do" };
-                return format!("{what} for all {all} models");
+                let waits = if waits.is_empty() { waits } else { format!(": {waits}") };
+                return format!("{what} for all {all} models{waits}");
             }
-            let names: Vec<String> = busy.iter().take(NAMED).map(|model| named(model)).collect();
-            let more = busy.len().saturating_sub(names.len());
-            let names = if more > 0 { format!("{} and {more} more", names.join(", ")) } else { list(&names) };
             let does = if predicts { "Merging acts on" } else { "Done for" };
-            format!("{does} {} of {all} models: {names}", busy.len())
+            let waits = if waits.is_empty() { waits } else { format!("; {waits}") };
+            format!("{does} {} of {all} models: {}{waits}", busy.len(), first_names(&busy))
         }
         Verdict::Blocked if predicts => format!("Merging is blocked by {number} of {all} models: {first_no}"),
         Verdict::Blocked => format!("{number} of {all} models blocked: {first_no}"),
@@ -104,6 +111,17 @@ fn of_several(verdict: Verdict, models: &[ModelOutcome], predicts: bool) -> Stri
         Verdict::Errored => format!("{number} of {all} models could not be looked at: {first_no}"),
         Verdict::Cancelled => format!("Stopped, with {number} of {all} models under way: {first_no}"),
     }
+}
+
+/// The first few by name, and how many more there are.
+fn first_names(models: &[&ModelOutcome]) -> String {
+    let names: Vec<String> = models.iter().take(NAMED).map(|model| named(model)).collect();
+    let more = models.len().saturating_sub(names.len());
+    if more > 0 { format!("{} and {more} more", names.join(", ")) } else { list(&names) }
+}
+
+fn awaits_approval(model: &ModelOutcome) -> bool {
+    model.reasons.iter().any(|reason| matches!(reason, Reason::AwaitsApproval { .. }))
 }
 
 fn named(model: &ModelOutcome) -> String {

@@ -423,6 +423,32 @@ fn a_long_report_loses_what_few_people_need_first() {
 }
 
 #[test]
+fn a_merge_acts_on_what_it_changes_and_on_nothing_else() {
+    let waiting = |name: &str| {
+        let merging = merging("prod", MergeDoes::Nothing);
+        let reason = Reason::AwaitsApproval {
+            version: known("churn-prod", 2, "0.2.0"),
+            target: target("prod"),
+            model: model(name),
+        };
+        ModelOutcome { merging, reasons: vec![reason], steps: Vec::new(), versions: Vec::new(), ..promotes() }
+    };
+    let waiting = |name: &str| ModelOutcome { model: model(name), ..waiting(name) };
+    let headline = |models: Vec<ModelOutcome>| {
+        let outcome = Outcome::of_models(INTO_PROD.to_owned(), models);
+        super::headline(&Outcome { reasons: vec![predicted("prod", false)], ..outcome })
+    };
+    assert_eq!(
+        headline(vec![waiting("churn"), waiting("fraud")]),
+        "Merging changes nothing for all 2 models: churn 0.4.0 and fraud 0.4.0 await approval"
+    );
+    assert_eq!(
+        headline(vec![promotes(), waiting("fraud")]),
+        "Merging acts on 1 of 2 models: churn 0.4.0; fraud 0.4.0 awaits approval"
+    );
+}
+
+#[test]
 fn what_reconcile_finds_wrong_again_is_no_news_and_no_success() {
     let mut failed = blocked("churn");
     failed.merging = None;

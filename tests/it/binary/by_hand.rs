@@ -3,6 +3,7 @@
 use super::harness::Project;
 use super::harness::TRAINS;
 use super::harness::group;
+use std::path::PathBuf;
 
 /// Two approved versions in `prod`, the second one current.
 fn two_releases() -> Project {
@@ -26,7 +27,7 @@ fn a_rollback_brings_back_freezes_and_is_lifted_again() {
     project.run(&["rollback", "--group", "prod"]).expect(2, &["--reason <REASON>"]);
     project
         .run(&["rollback", "--group", "prod", "--reason", "false alarms"])
-        .expect(0, &["0.1.0 (churn-prod v1) comes back", "churn-prod v3 is Approved", "branchline unfreeze --group"]);
+        .expect(0, &["to 0.1.0 (churn-prod v1)", "churn-prod v3 is Approved", "branchline unfreeze --group"]);
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
     let prod = group(&status, "churn-prod");
     assert_eq!((&prod["current"], &prod["versions"][1]["rejection"]), (&3.into(), &"rolled-back".into()));
@@ -44,6 +45,45 @@ fn a_rollback_brings_back_freezes_and_is_lifted_again() {
     // The one that was rolled back never comes back automatically.
     project.git.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
     project.run(&["run"]).expect(30, &["was rolled back: it does not come back automatically"]);
+}
+
+#[test]
+fn a_rollback_looks_at_what_comes_back_before_it_freezes() {
+    let project = two_releases();
+    let older = project.run(&["show", "prod", "1", "--format", "json"]).expect(0, &[]).json();
+    let stored = PathBuf::from(older["location"].as_str().expect("a place"));
+    let bytes = std::fs::read(&stored).expect("it can be read");
+    let rollback = ["rollback", "--group", "prod", "--reason", "false alarms"];
+    let untouched = || {
+        let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();
+        let prod = group(&status, "churn-prod");
+        assert_eq!((&prod["current"], &prod["frozen"]), (&2.into(), &serde_json::Value::Null));
+    };
+    std::fs::remove_file(&stored).expect("it can be removed");
+    project.run(&rollback).expect(50, &["could not read", "Nothing was changed", "--to NUMBER"]);
+    untouched();
+    std::fs::write(&stored, &bytes[..bytes.len() - 1]).expect("it can be written");
+    project.run(&rollback).expect(50, &["was recorded", "Nothing was changed"]);
+    untouched();
+    std::fs::write(&stored, bytes).expect("it can be written");
+    project.run(&rollback).expect(0, &["churn-prod v3 is Approved"]);
+}
+
+#[test]
+fn what_was_withdrawn_comes_back_by_its_number() {
+    let project = two_releases();
+    project.run(&["reject", "--group", "prod", "--version", "1", "--reason", "a doubt"]).expect(0, &[]);
+    // No way leads in a circle: the refused approval names the command that does it.
+    project
+        .run(&["approve", "--group", "prod", "--version", "1", "--reason", "no doubt"])
+        .expect(30, &["branchline rollback --group churn-prod --to 1"]);
+    project
+        .run(&["rollback", "--group", "prod", "--to", "1", "--reason", "no doubt"])
+        .expect(0, &["was rejected in churn-prod: this command brings it back", "churn-prod v3 is Approved"]);
+    // What a rollback withdrew, too.
+    project
+        .run(&["rollback", "--group", "prod", "--to", "2", "--reason", "it was better"])
+        .expect(0, &["was rolled back in churn-prod: this command brings it back", "churn-prod v4 is Approved"]);
 }
 
 #[test]

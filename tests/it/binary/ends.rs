@@ -197,3 +197,27 @@ fn a_command_that_removes_records_of_its_training_run_ends_as_a_failed_one() {
         project.run(&["prune"]).expect(0, &[]);
     }
 }
+
+#[test]
+fn a_group_that_is_frozen_while_its_training_runs_says_what_became_of_it() {
+    let project = Project::empty();
+    let marks = project.outside().join("marks");
+    fs::create_dir(&marks).expect("a folder");
+    let m = marks.display();
+    project.git.write("branchline.yaml", &super::harness::configuration(""));
+    project.git.write("train.sh", &format!(": > {m}/begun; until [ -e {m}/go ]; do sleep 0.05; done\n{TRAINS}"));
+    project.git.commit("waits");
+    let run = begin(&project);
+    until("training has begun", || marks.join("begun").exists());
+    project.run(&["freeze", "--group", "dev", "--reason", "audit"]).expect(0, &[]);
+    fs::write(marks.join("go"), "").expect("a file");
+    let output = run.wait_with_output().expect("the run ends");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(30), "{said}");
+    let running = "is still running, and will not be registered";
+    let ended = "ended, and is not registered";
+    assert!((said.contains(running) || said.contains(ended)) && !said.contains("was not trained"), "{said}");
+    project.run(&["run"]).expect(30, &["churn-dev is frozen since", ended]);
+    project.run(&["unfreeze", "--group", "dev", "--reason", "done"]).expect(0, &[]);
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+}

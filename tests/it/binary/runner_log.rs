@@ -128,3 +128,22 @@ fn a_registry_that_cannot_be_read_ends_with_outputs() {
     finish(command.env("GITHUB_ACTIONS", "").args(["show", "nothing"]));
     assert!(!outputs(&project).exists());
 }
+
+#[test]
+fn a_command_that_only_answers_has_outputs_too() {
+    let project = step(TRAINS);
+    for args in [&["check"][..], &["status"], &["fingerprint", "--commit", "HEAD", "--stage", "dev"], &["prune"]] {
+        drop(std::fs::remove_file(outputs(&project)));
+        project.run(args).expect(0, &[]);
+        let written = (output(&project, "verdict"), output(&project, "exit-code"), output(&project, "results"));
+        assert_eq!(written, ("passed".to_owned(), "0".to_owned(), "[]".to_owned()), "{args:?}");
+    }
+    // It takes nothing from a run before it in the same step; a refusal after a run is the step's end.
+    drop(std::fs::remove_file(outputs(&project)));
+    project.run(&["run", "--branch", "dev", "--default-branch", "dev"]).expect(0, &["churn-dev v1"]);
+    project.run(&["status"]).expect(0, &[]);
+    assert_eq!((output(&project, "version").as_str(), output(&project, "changed").as_str()), ("1", "true"));
+    drop(std::fs::remove_file(outputs(&project)));
+    project.run(&["--version"]).expect(0, &[]);
+    assert!(!outputs(&project).exists());
+}

@@ -114,7 +114,7 @@ fn a_model_goes_from_a_push_to_production_in_another_account_and_back() {
 
     project
         .run(&["rollback", "--group", "prod", "--reason", "false alarms"])
-        .expect(0, &["(churn-prod v1) comes back", "churn-prod v3 is Approved"]);
+        .expect(0, &["to 0.1.0 (churn-prod v1)", "churn-prod v3 is Approved"]);
     project.run(&["unfreeze", "--group", "prod", "--reason", "fixed"]).expect(0, &["may change automatically again"]);
     project.run(&["freeze", "--group", "prod", "--reason", "holidays"]).expect(0, &["churn-prod"]);
     let status = project.run(&["status", "--format", "json"]).expect(0, &[]).json();

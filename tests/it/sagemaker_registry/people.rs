@@ -14,7 +14,6 @@ use branchline::facts::group::GroupFacts;
 use branchline::facts::group::GroupLook;
 use branchline::model::cloud::Serve;
 use branchline::model::history::HistoryAction;
-use branchline::model::name::ModelName;
 use branchline::model::version::Rejection;
 use branchline::model::version::VersionContent;
 use branchline::model::version::VersionNumber;
@@ -247,9 +246,8 @@ async fn a_version_of_before_is_brought_back_as_it_was() {
     let home = Home::new().await;
     made_before(&home, "s3://old/m.tar.gz").await;
     home.register("a", APPROVED).await;
-    let model = ModelName::parse("churn").expect("a name");
     let facts = before_a_rollback(&home, 1).await;
-    let way = rollback::choose(&facts, &[], None, &model).expect("there is a way back");
+    let way = rollback::choose(&facts, &[], None).expect("there is a way back");
     assert_eq!((way.replaces.0, way.to.0), (2, 1));
     let restore = brings_back(&home, &facts, 1).await;
     let Registered::New(version) = home.registry.register(&restore).await.expect("register") else { panic!("not new") };
@@ -276,10 +274,9 @@ async fn a_version_of_others_without_a_model_is_refused_before_the_freeze() {
     let home = Home::new().await;
     made_by_hand(&home, ModelApprovalStatus::Approved).await;
     home.register("a", APPROVED).await;
-    let model = ModelName::parse("churn").expect("a name");
     let facts = before_a_rollback(&home, 1).await;
     for to in [None, Some(VersionNumber(1))] {
-        let reason = rollback::choose(&facts, &[], to, &model).expect_err("there is nothing to bring back");
+        let reason = rollback::choose(&facts, &[], to).expect_err("there is nothing to bring back");
         assert_eq!(reason.code(), "not-restorable");
         assert!(reason.message().contains("names no model in S3"), "{}", reason.message());
         assert!(reason.hint().is_some_and(|hint| hint.contains("branchline rollback --group")));

@@ -402,7 +402,7 @@ pub fn rejects(name: &str, number: u32) -> StepRecord {
 }
 
 pub fn freezes(name: &str) -> StepRecord {
-    step(Step::Freeze(FreezeStep { group: group(name), by: by("ada") }), StepResult::Done)
+    step(Step::Freeze(FreezeStep { group: group(name), by: by("ada"), verified: Vec::new() }), StepResult::Done)
 }
 
 pub fn missed(value: f64) -> Reason {
@@ -433,6 +433,7 @@ pub fn diverged() -> Reason {
             }]),
             settings: Vec::new(),
             withdrawn: None,
+            in_place: false,
         }],
         model: model("churn"),
         target: target("prod"),
