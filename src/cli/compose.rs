@@ -67,11 +67,11 @@ impl Place {
         let named = named.map(|home| if home.is_absolute() { home } else { start.join(home) });
         let state = StateDirectory::find(&git, named)?;
         let home = state.root.clone();
-        // A CI host checks out from somewhere. `CI` around a repository without an `origin` is nobody's checkout:
-        // there is no default branch whose rules could be asked for.
+        // A CI host checks out from somewhere. `CI` around a repository without a remote is nobody's checkout: there is
+        // no default branch whose rules could be asked for.
         let in_ci = event
             || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
-            || (env_vars::get(env_vars::CI).is_some() && git.has_origin());
+            || (env_vars::get(env_vars::CI).is_some() && git.any_remote().is_some());
         Ok(Self { git: Arc::new(git), home, in_ci, state, reach: OnceLock::new() })
     }
 

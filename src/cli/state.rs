@@ -110,8 +110,19 @@ pub(super) fn refuse_tracked(git: &GitRepository, commit: Option<&ObjectId>) -> 
     }
 }
 
-/// Refuses a `BRANCHLINE_HOME` in the working tree that Git tracks, or that a tracked link leads to.
+/// Refuses a `BRANCHLINE_HOME` that a working tree brings: the tree itself, what Git tracks in it, and what a link leads
+/// to there, in this working tree or in any other.
 fn refuse_tracked_home(git: &GitRepository, home: &Path) -> Result<(), Failure> {
+    refuse_home_in(git, home)?;
+    let Ok(real) = fs::canonicalize(home) else { return Ok(()) };
+    match GitRepository::discover(&real) {
+        Ok(around) => refuse_home_in(&around, &real),
+        // It lies in no repository, or in one that is not this user's.
+        Err(_) => Ok(()),
+    }
+}
+
+fn refuse_home_in(git: &GitRepository, home: &Path) -> Result<(), Failure> {
     let Some(work_dir) = git.work_dir() else { return Ok(()) };
     let Ok(inside) = home.strip_prefix(&work_dir) else { return Ok(()) };
     let parts: Option<Vec<&str>> = inside
@@ -121,7 +132,14 @@ fn refuse_tracked_home(git: &GitRepository, home: &Path) -> Result<(), Failure> 
             _ => None,
         })
         .collect();
-    let Some(parts) = parts.filter(|parts| !parts.is_empty()) else { return Ok(()) };
+    let Some(parts) = parts else { return Ok(()) };
+    if parts.is_empty() {
+        return Err(Failure::configuration(format!(
+            "BRANCHLINE_HOME names the working tree {}: each commit could bring a registry of its own",
+            work_dir.display()
+        ))
+        .hint("set BRANCHLINE_HOME to a folder outside of the working tree, or leave it out"));
+    }
     let path = parts.join("/");
     match git.tracks(None, &path).map_err(|error| Failure::git(&error))? {
         Some(by) => Err(refusal(&by.to_string(), &path)),

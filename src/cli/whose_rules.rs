@@ -9,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::host::Host;
 use crate::config::SourceText;
 use crate::model::git::BranchName;
+use crate::model::git::CommitSha;
 
 /// Finds the default branch. `named`: by `--default-branch`. `told`: by the host, in the event.
 pub async fn default_branch(
@@ -32,33 +33,61 @@ pub async fn default_branch(
     }
 }
 
-/// Asks `origin`, as Git does. What was fetched must be what `origin` has now: older rules are other rules.
+/// Asks `origin`, as Git does.
 fn of_origin(place: &Place) -> Result<BranchName, Failure> {
-    let found = place.git.origin_head().map_err(|error| {
+    refuse_another_remote(place)?;
+    place.git.origin_default().map_err(|error| {
         Failure::configuration(format!("cannot tell which branch is the default one, whose rules count in CI: {error}"))
             .hint("name it: --default-branch main")
-    })?;
-    let fetched = place.git.fetched_head(&found.branch).map_err(|error| Failure::git(&error))?;
-    let is_here = |commit| place.git.has_commit(commit);
-    if fetched.is_some() && fetched != found.commit && !found.commit.as_ref().is_some_and(is_here) {
-        let branch = &found.branch;
-        return Err(Failure::configuration(format!(
-            "the rules of the default branch {branch} count here, and this checkout has an older {branch} than origin"
-        ))
-        .hint(format!("fetch it first: git fetch origin +refs/heads/{branch}:refs/remotes/origin/{branch}")));
-    }
-    Ok(found.branch)
+    })
 }
 
-/// Reads the rules of a branch: from what was fetched, or through the host where the checkout does not have the branch.
-pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
+/// Refuses a checkout from a remote of another name: whose rules count there is never found out from local branches.
+fn refuse_another_remote(place: &Place) -> Result<(), Failure> {
+    match place.git.any_remote() {
+        Some(remote) if !place.git.has_origin() => Err(Failure::configuration(format!(
+            "the rules of the default branch of `origin` count in CI, and this checkout has the remote `{remote}` instead"
+        ))
+        .hint(format!("rename it: git remote rename {remote} origin"))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Where a branch is, whose rules hold. What was fetched must be what the host or `origin` has now: older rules are other
+/// rules, and another job may have left them. Where nobody can be asked, what this job fetched counts. `None`: this
+/// checkout does not have it.
+async fn head_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
+    refuse_another_remote(place)?;
     // Nobody's checkout has no `origin`: then its own branches are all that there is.
-    let head = if place.git.has_origin() {
-        place.git.fetched_head(branch)
-    } else {
-        place.git.branch_head(branch, place.heads())
-    };
-    if let Some(head) = head.map_err(|error| Failure::git(&error))? {
+    if !place.git.has_origin() {
+        return place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error));
+    }
+    let fetched = place.git.fetched_head(branch).map_err(|error| Failure::git(&error))?;
+    let is_here = |commit: &CommitSha| place.git.has_commit(commit);
+    if let Some(forge) = host.forge() {
+        // What the job's own fetch brought needs no request. Another branch may be left over from an earlier job.
+        return match fetched {
+            Some(commit) if !place.git.last_fetch_brought(branch, &commit) => {
+                let now = forge.branch_head(branch).await.map_err(|error| Failure::port(&error))?;
+                Ok(now.filter(is_here))
+            }
+            fetched => Ok(fetched),
+        };
+    }
+    match place.git.origin_head(branch) {
+        Ok(Some(now)) if is_here(&now) => Ok(Some(now)),
+        Ok(Some(_)) if fetched.is_some() => Err(Failure::configuration(format!(
+            "the rules of the default branch {branch} count here, and this checkout has an older {branch} than origin"
+        ))
+        .hint(format!("fetch it first: git fetch origin +refs/heads/{branch}:refs/remotes/origin/{branch}"))),
+        Ok(Some(_)) | Err(_) => Ok(fetched),
+        Ok(None) => Ok(None),
+    }
+}
+
+/// Reads the rules of a branch: from the checkout, or through the host where the checkout does not have the branch.
+pub async fn rules_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<SourceText>, Failure> {
+    if let Some(head) = head_of(place, host, branch).await? {
         return place.config_text(&head);
     }
     let Some(forge) = host.forge() else {

@@ -48,7 +48,6 @@ pub use merge::MergeBase;
 pub use merge::Merged;
 pub use open::GitRepository;
 pub use origin::OriginError;
-pub use origin::OriginHead;
 pub use pointer::Pointer;
 pub use pointer::PointerHash;
 pub use remote::normalise_remote;

@@ -24,27 +24,23 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Longest answer that is read, in bytes: two lines are expected.
 const ANSWER_LIMIT: u64 = 64 * 1024;
 
-/// The default branch of `origin`, and where it stands there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OriginHead {
-    /// The branch.
-    pub branch: BranchName,
-    /// Its head.
-    pub commit: Option<CommitSha>,
-}
-
-/// Why `origin` did not say which branch is its default one.
+/// Why `origin` did not say what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     /// There is no working Git program.
     #[error("could not run `git`: {0}")]
     NoGit(String),
     /// Git could not ask `origin`.
-    #[error("`git ls-remote --symref origin HEAD` failed: {0}")]
-    Failed(String),
+    #[error("`git ls-remote --symref origin {reference}` failed: {said}")]
+    Failed {
+        /// What it was asked about.
+        reference: String,
+        /// What Git said.
+        said: String,
+    },
     /// `origin` did not answer in time.
-    #[error("`git ls-remote --symref origin HEAD` timed out")]
-    TimedOut,
+    #[error("`git ls-remote --symref origin {0}` timed out")]
+    TimedOut(String),
     /// `origin` has no default branch, or one whose name cannot be read.
     #[error("`origin` names no default branch")]
     Unnamed,
@@ -53,17 +49,30 @@ pub enum OriginError {
 impl GitRepository {
     /// Asks `origin` which branch is its default one.
     ///
-    /// Git itself is run, because it has the credentials that the job fetched with. It gets none of this process's own.
-    ///
     /// # Errors
     ///
     /// Git is not there, `origin` does not answer within 30 s, or it names no branch.
-    pub fn origin_head(&self) -> Result<OriginHead, OriginError> {
+    pub fn origin_default(&self) -> Result<BranchName, OriginError> {
+        default_of(&self.ask_origin("HEAD")?).ok_or(OriginError::Unnamed)
+    }
+
+    /// Asks `origin` where one of its branches is now. `None`: it has no such branch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::origin_default`].
+    pub fn origin_head(&self, branch: &BranchName) -> Result<Option<CommitSha>, OriginError> {
+        let reference = format!("refs/heads/{branch}");
+        Ok(commit_of(&self.ask_origin(&reference)?, &reference))
+    }
+
+    /// Git itself is run, because it has the credentials that the job fetched with. It gets none of this process's own.
+    fn ask_origin(&self, reference: &str) -> Result<String, OriginError> {
         let mut child = trust::git_command()
             .current_dir(self.work_dir().unwrap_or_else(|| self.common_dir().to_path_buf()))
             .arg("--git-dir")
             .arg(self.common_dir())
-            .args(["ls-remote", "--symref", "origin", "HEAD"])
+            .args(["ls-remote", "--symref", "origin", reference])
             // Nobody is there to type a password.
             .env("GIT_TERMINAL_PROMPT", "0")
             .stdin(Stdio::null())
@@ -82,13 +91,14 @@ impl GitRepository {
         let Some(status) = ended else {
             drop(child.kill());
             drop(child.wait());
-            return Err(OriginError::TimedOut);
+            return Err(OriginError::TimedOut(reference.to_owned()));
         };
         if !status.success() {
             let said = child.stderr.take().map(read).unwrap_or_default();
-            return Err(OriginError::Failed(said.lines().last().unwrap_or("no message").to_owned()));
+            let said = said.lines().last().unwrap_or("no message").to_owned();
+            return Err(OriginError::Failed { reference: reference.to_owned(), said });
         }
-        head_of(&child.stdout.take().map(read).unwrap_or_default()).ok_or(OriginError::Unnamed)
+        Ok(child.stdout.take().map(read).unwrap_or_default())
     }
 
     /// Returns the commit of a branch of `origin`, as the last fetch left it. `None`: this clone does not have it.
@@ -105,6 +115,18 @@ impl GitRepository {
             Err(error) => Err(failed(&repo, format!("read the branch origin/{branch}"), error)),
         }
     }
+
+    /// Tells whether the last fetch brought a branch at this commit, as Git's `FETCH_HEAD` records it.
+    pub fn last_fetch_brought(&self, branch: &BranchName, commit: &CommitSha) -> bool {
+        let wanted = format!("refs/heads/{branch}");
+        let mut found = false;
+        // Without the file, or with one that cannot be read, nothing is known to have been fetched.
+        let read = self.repo().fetchhead_foreach(|name, _, id, _| {
+            found |= name == wanted && object_id(*id).is_ok_and(|id| id == *commit);
+            true
+        });
+        read.is_ok() && found
+    }
 }
 
 fn read(pipe: impl std::io::Read) -> String {
@@ -114,12 +136,17 @@ fn read(pipe: impl std::io::Read) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Reads `ref: refs/heads/main<TAB>HEAD` and `<id><TAB>HEAD`.
-fn head_of(answer: &str) -> Option<OriginHead> {
-    let of_head = || answer.lines().filter_map(|line| line.strip_suffix("\tHEAD"));
-    let name = of_head().find_map(|line| line.strip_prefix("ref: refs/heads/"))?;
-    let commit = of_head().find_map(|line| CommitSha::parse(line).ok());
-    Some(OriginHead { branch: BranchName::parse(name).ok()?, commit })
+/// Reads `ref: refs/heads/main<TAB>HEAD`.
+fn default_of(answer: &str) -> Option<BranchName> {
+    let of_head = answer.lines().filter_map(|line| line.strip_suffix("\tHEAD"));
+    let name = of_head.filter_map(|line| line.strip_prefix("ref: refs/heads/")).next()?;
+    BranchName::parse(name).ok()
+}
+
+/// Reads `<id><TAB>refs/heads/main`. Git answers with every reference that ends in what was asked, so the whole name counts.
+fn commit_of(answer: &str, reference: &str) -> Option<CommitSha> {
+    let mut lines = answer.lines().filter_map(|line| line.split_once('\t'));
+    lines.find_map(|(id, name)| if name == reference { CommitSha::parse(id).ok() } else { None })
 }
 
 #[cfg(test)]
@@ -129,10 +156,14 @@ mod tests {
     #[test]
     fn the_answer_of_origin_names_a_branch_or_nothing() {
         let id = "a1".repeat(20);
-        let found = head_of(&format!("ref: refs/heads/rel/2\tHEAD\n{id}\tHEAD\n")).expect("a branch");
-        assert_eq!((found.branch.as_str(), found.commit.map(|id| id.as_str().to_owned())), ("rel/2", Some(id.clone())));
+        let found = default_of(&format!("ref: refs/heads/rel/2\tHEAD\n{id}\tHEAD\n")).expect("a branch");
+        assert_eq!(found.as_str(), "rel/2");
         for answer in ["", &format!("{id}\tHEAD\n"), "ref: refs/tags/v1\tHEAD\n", "ref: refs/heads/a..b\tHEAD\n"] {
-            assert_eq!(head_of(answer), None, "{answer}");
+            assert_eq!(default_of(answer), None, "{answer}");
         }
+        let (other, asked) = ("b2".repeat(20), "refs/heads/main");
+        let answer = format!("{other}\trefs/heads/refs/heads/main\n{id}\trefs/heads/main\n");
+        assert_eq!(commit_of(&answer, asked).map(|id| id.as_str().to_owned()), Some(id));
+        assert_eq!(commit_of(&format!("{other}\trefs/heads/refs/heads/main\n"), asked), None);
     }
 }

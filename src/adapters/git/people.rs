@@ -16,4 +16,10 @@ impl GitRepository {
     pub fn has_origin(&self) -> bool {
         self.repo().find_remote("origin").is_ok()
     }
+
+    /// Names a remote, where there is one: any of them shows that somebody checked it out from somewhere.
+    pub fn any_remote(&self) -> Option<String> {
+        let remotes = self.repo().remotes().ok()?;
+        remotes.iter_bytes().next().map(|name| String::from_utf8_lossy(name).into_owned())
+    }
 }

@@ -162,6 +162,31 @@ fn no_branch_brings_or_takes_the_state_directory() {
 
 #[cfg(unix)]
 #[test]
+fn a_state_directory_that_a_working_tree_brings_is_refused_by_whatever_way() {
+    let mut project = Project::with_script(TRAINS);
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    let root = project.git.root().to_owned();
+    let state = root.join("stash/state");
+    fs::create_dir_all(&state).expect("a folder");
+    fs::copy(root.join(".git/branchline/branchline.db"), state.join("branchline.db")).expect("a copy");
+    project.git.git(&["checkout", "--quiet", "-b", "evil"]);
+    project.git.git(&["add", "--force", "stash"]);
+    project.git.commit("evil");
+    let outside = project.outside().join("by-a-link");
+    std::os::unix::fs::symlink(&state, &outside).expect("a link");
+    let other = project.outside().join("other");
+    for home in [&root, &state, &outside] {
+        project.set("BRANCHLINE_HOME", &home.display().to_string());
+        project.run(&["status"]).expect(20, &["BRANCHLINE_HOME"]);
+    }
+    project.git.git(&["checkout", "--quiet", "dev"]);
+    project.git.git(&["worktree", "add", "--quiet", &other.display().to_string(), "evil"]);
+    project.set("BRANCHLINE_HOME", &other.join("stash/state").display().to_string());
+    project.run(&["status"]).expect(20, &["tracks `stash/state`"]);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_state_directory_of_an_earlier_release_moves_with_the_next_run() {
     let project = Project::with_script(TRAINS);
     project.run(&["run"]).expect(0, &["is Approved"]);

@@ -70,6 +70,40 @@ fn rules_that_were_fetched_too_long_ago_are_not_the_rules() {
     project.run(&["run", "--branch", "dev"]).expect(30, &["failed its gates"]);
 }
 
+#[test]
+fn rules_that_came_with_another_branch_are_the_rules() {
+    let project = renamed();
+    // The newer `main` came with `dev`, which merged it; `origin/main` is what an earlier job fetched.
+    project.git.switch("dev");
+    project.git.git(&["checkout", "--quiet", "-b", "main", "origin/main"]);
+    project.git.write("branchline.yaml", &gate("0.99"));
+    project.git.commit("stricter still");
+    let up = project.outside().join("up").display().to_string();
+    project.git.git(&["push", "--quiet", &up, "main"]);
+    project.git.switch("dev");
+    project.git.git(&["branch", "--quiet", "-D", "main"]);
+    for more in [&[][..], &["--default-branch", "main"]] {
+        project.run(&[&["run", "--branch", "dev"], more].concat()).expect(30, &[">= 0.99"]);
+    }
+    // A branch that origin has no more vouches for nothing.
+    project.git.git(&["--git-dir", &up, "branch", "--quiet", "kept", "main"]);
+    project.git.git(&["--git-dir", &up, "symbolic-ref", "HEAD", "refs/heads/kept"]);
+    project.git.git(&["--git-dir", &up, "update-ref", "-d", "refs/heads/main"]);
+    let gone = ["run", "--branch", "dev", "--default-branch", "main"];
+    project.run(&gone).expect(20, &["does not have origin/main"]);
+}
+
+#[test]
+fn a_remote_of_another_name_is_no_way_to_rules_of_one_s_own() {
+    let project = renamed();
+    project.git.git(&["remote", "rename", "origin", "upstream"]);
+    for command in
+        [&["run", "--branch", "dev"][..], &["reconcile"], &["run", "--branch", "dev", "--default-branch", "dev"]]
+    {
+        project.run(command).expect(20, &["the remote `upstream` instead", "git remote rename upstream origin"]);
+    }
+}
+
 /// A repository where dev v1 awaits a decision in `prod`, under these rules.
 fn awaiting(rules: &str) -> Project {
     let mut project = Project::with(&format!("{}{rules}", configuration("")), TRAINS);

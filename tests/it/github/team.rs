@@ -35,6 +35,8 @@ pub struct Team {
     runs: Cell<u32>,
     /// How the next jobs check out.
     pub depth_one: Cell<bool>,
+    /// Jobs fetch the branch that was pushed, and keep what an earlier job fetched of the others.
+    pub fetches_only: Cell<bool>,
     /// Variables that differ from the usual ones; an empty value takes one away.
     pub variables: Vec<(String, String)>,
 }
@@ -87,7 +89,15 @@ impl Team {
             state.people.insert("mia".to_owned(), ("write", "maintain"));
             state.people.insert("eve".to_owned(), ("read", "read"));
         });
-        Self { folder, origin, world, runs: Cell::new(0), depth_one: Cell::new(false), variables: Vec::new() }
+        Self {
+            folder,
+            origin,
+            world,
+            runs: Cell::new(0),
+            depth_one: Cell::new(false),
+            fetches_only: Cell::new(false),
+            variables: Vec::new(),
+        }
     }
 
     /// Sets a variable for every job from now on.
@@ -406,7 +416,9 @@ impl Team {
             work.git(&["remote", "add", "origin", &from]);
             self.origin.git(&["config", "uploadpack.allowAnySHA1InWant", "true"]);
         }
-        if self.depth_one.get() {
+        if self.fetches_only.get() {
+            work.git(&["fetch", "--quiet", "origin", "+refs/heads/dev:refs/remotes/origin/dev"]);
+        } else if self.depth_one.get() {
             // One commit, and the name of the branch that it was pushed to.
             let heads = self.origin.git(&["branch", "--format=%(refname:short)", "--points-at", commit]);
             let branch = heads.lines().next().unwrap_or("dev");

@@ -88,6 +88,29 @@ fn rules_come_through_the_host_where_the_checkout_has_them_not() {
 }
 
 #[test]
+fn a_branch_that_an_earlier_job_left_in_a_shallow_checkout_vouches_for_nothing() {
+    let team = Team::with(&configuration("    gates: { accuracy: { min: 0.1 } }\n"), TRAINS);
+    team.depth_one.set(true);
+    team.commit("main", "README.md", "an earlier job fetches main");
+    team.push("main");
+    team.commit("main", "branchline.yaml", &configuration("    gates: { accuracy: { min: 0.95 } }\n"));
+    team.commit("dev", "README.md", "a later job fetches dev alone");
+    team.push("dev").expect(30, &["failed its gates: accuracy 0.9, required >= 0.95"]);
+    team.world.finish();
+}
+
+#[test]
+fn rules_that_were_fetched_too_long_ago_are_not_the_rules_of_the_host() {
+    let team = Team::with(&configuration("    gates: { accuracy: { min: 0.1 } }\n"), TRAINS);
+    team.push("main");
+    team.commit("main", "branchline.yaml", &configuration("    gates: { accuracy: { min: 0.95 } }\n"));
+    team.commit("dev", "README.md", "a later job");
+    team.fetches_only.set(true);
+    team.push("dev").expect(30, &["failed its gates: accuracy 0.9, required >= 0.95"]);
+    team.world.finish();
+}
+
+#[test]
 fn a_registry_that_ends_with_the_job_is_refused() {
     let mut team = Team::with_rules("");
     team.change("dev", "one");
