@@ -38,6 +38,7 @@ use crate::plan::goal::Aim;
 use crate::plan::goal::Goal;
 use crate::plan::goal::Task;
 use crate::plan::goal::TrainedElsewhere;
+use crate::plan::permission::Request;
 use crate::plan::route::model_rules;
 use std::error::Error as _;
 use std::path::Path;
@@ -71,6 +72,12 @@ pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Fai
     let by = caller.attribution(&place, "register", args.by_hand.reason.clone());
     let task = task(&composed, &model, aim, by)?;
     block_on(async {
+        if let Some(request) = Request::of_aim(&task.rules, &task.goal.aim)
+            && let Some(refused) = caller.refusal(&place, &composed.config, &request, None, &text).await
+        {
+            let (format, exit) = (args.by_hand.format, refused.exit_code());
+            return run::show_on(&caller.host, format, &refused, exit, &About::default());
+        }
         let signals = Signals::listen(composed.drive.cancelled.clone());
         let models = if args.by_hand.dry_run {
             composed.drive.plan(std::slice::from_ref(&task)).await

@@ -118,10 +118,12 @@ fn refusal(error: &PolicyError) -> Failure {
             failure.hint("write `account_id` under `backend.sagemaker`, and `id` under the stage's account")
         }
         PolicyError::Conflict(conflict) => failure.hint(conflict.hint()),
-        PolicyError::TooLarge { .. } => failure.hint(
-            "leave out `group_names`, or let them begin or end alike: then one pattern stands for many groups; or split \
-             the models over two projects",
-        ),
+        PolicyError::TooLarge { .. } => failure
+            .hint(
+                "let what that list names begin alike, so that fewer entries do: data below one prefix of one bucket, and \
+                 groups without `group_names`",
+            )
+            .hint("or split the models over two projects"),
         PolicyError::SameName { .. } => {
             failure.hint("give the stages roles of different names: `assume_role_arn` and `execution_role_arn`")
         }

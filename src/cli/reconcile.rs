@@ -247,10 +247,33 @@ async fn head(
         }
     };
     outcomes.extend(refused);
+    // What a branch itself holds wrong is said to whoever pushes there, and fails nobody else's run.
+    outcomes.retain(|outcome| match unusable(outcome) {
+        Some(why) => {
+            host.warn(&format!("{} of {branch} at {} was skipped: {why}", outcome.model, commit.short()));
+            false
+        }
+        None => true,
+    });
     for outcome in &mut outcomes {
         outcome.at = Some(format!("{branch} at {}", commit.short()));
     }
     outcomes
+}
+
+/// Why the commit itself cannot be judged, where nothing was done about it.
+fn unusable(outcome: &ModelOutcome) -> Option<String> {
+    let of_the_commit = |reason: &&Reason| {
+        matches!(
+            reason,
+            Reason::MissingPaths { .. }
+                | Reason::NoSuchModel { .. }
+                | Reason::Unreadable { .. }
+                | Reason::CommandFileUnusable { .. }
+        )
+    };
+    let untouched = outcome.verdict == Verdict::Errored && !outcome.wrote();
+    outcome.reasons.iter().find(of_the_commit).filter(|_| untouched).map(Reason::message)
 }
 
 fn without_first_attempts(mut task: Task) -> Task {

@@ -63,6 +63,11 @@ impl ModelRules {
         self.stages.iter().find(|stage| stage.groups.contains_key(target))
     }
 
+    /// Tells whether another stage promotes from a stage.
+    pub fn is_promoted_from(&self, name: &StageName) -> bool {
+        self.stages.iter().any(|stage| matches!(&stage.does, Does::Promote { from } if from.contains(name)))
+    }
+
     /// Returns the targets whose versions share one series of semantic versions with those of a stage: what it may be
     /// promoted to, and what else is promoted there. Two artifacts that meet in one group never carry one number.
     pub fn series_of(&self, name: &StageName) -> Vec<&TargetName> {

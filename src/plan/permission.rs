@@ -71,7 +71,19 @@ impl Request {
             Aim::Import { version, .. } => {
                 request(RuleAction::Promote, "import", version.approval == Approval::Approved, true)
             }
-            Aim::Train { .. } | Aim::Abandon { .. } | Aim::Promote { .. } | Aim::RegisterElsewhere { .. } => None,
+            // Where other stages promote from it, what enters is a training run's result, which a promotion decides over.
+            Aim::RegisterElsewhere { target, .. } => {
+                let stage = rules.stage_of_target(target);
+                let enters_approved = stage.and_then(|stage| stage.groups.get(target)) == Some(&ApprovalRule::Auto);
+                let is_last = stage.is_some_and(|stage| !rules.is_promoted_from(&stage.name));
+                (enters_approved && is_last).then_some(Self {
+                    rule: RuleAction::Promote,
+                    word: "register",
+                    decides: true,
+                    judges: false,
+                })
+            }
+            Aim::Train { .. } | Aim::Abandon { .. } | Aim::Promote { .. } => None,
         }
     }
 

@@ -139,7 +139,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         prefix: "adapters/runner/",
-        modules: &["model", "ports", "report", "adapters::runner"],
+        modules: &["model", "ports", "report", "adapters::local::regular", "adapters::runner"],
         crates: &[],
         pure: false,
     },

@@ -62,7 +62,8 @@ pub enum PolicyError {
     Conflict(Conflict),
     /// IAM would refuse a policy.
     #[error(
-        "the {what} of role {role} would have {characters} characters, and IAM allows {allowed} (white space not counted)"
+        "the {what} of role {role} would have {characters} characters, and IAM allows {allowed} (white space not counted); \
+         most of them are {most}: {of}"
     )]
     TooLarge {
         /// The role.
@@ -73,6 +74,10 @@ pub enum PolicyError {
         characters: usize,
         /// How many are allowed.
         allowed: usize,
+        /// The statement that takes the most of them.
+        most: String,
+        /// What that statement has on its list, shortened: its first resource and how many there are.
+        of: String,
     },
     /// Two roles have one name.
     #[error("two roles of account {account} would be called {name}")]
@@ -115,16 +120,31 @@ fn fits(account: &AccountPermissions) -> Result<(), PolicyError> {
             return Err(PolicyError::SameName { account: account.account.clone(), name: role.name.clone() });
         }
         let sizes = [
-            ("policy", role.policy_characters(), LONGEST_POLICY),
-            ("trust policy", role.trust_characters(), LONGEST_TRUST),
+            ("policy", &role.policy, role.policy_characters(), LONGEST_POLICY),
+            ("trust policy", &role.trust, role.trust_characters(), LONGEST_TRUST),
         ];
-        for (what, characters, allowed) in sizes {
+        for (what, statements, characters, allowed) in sizes {
             if characters > allowed {
-                return Err(PolicyError::TooLarge { role: role.name.clone(), what, characters, allowed });
+                let (most, of) = heaviest(statements);
+                return Err(PolicyError::TooLarge { role: role.name.clone(), what, characters, allowed, most, of });
             }
         }
     }
     Ok(())
+}
+
+/// The statement with the longest lists, and what they hold: a condition's values in a trust policy, else resources.
+fn heaviest(statements: &[Statement]) -> (String, String) {
+    let values = |one: &Statement| -> Vec<String> {
+        let of_conditions = one.conditions.iter().flat_map(|(_, _, values)| values);
+        one.resources.iter().chain(of_conditions).cloned().collect()
+    };
+    let length = |one: &&Statement| values(one).iter().map(String::len).sum::<usize>();
+    let Some(most) = statements.iter().max_by_key(length) else { return (String::new(), String::new()) };
+    let held = values(most);
+    let first = held.iter().max_by_key(|value| value.len()).cloned().unwrap_or_default();
+    let more = held.len().saturating_sub(1);
+    (most.sid.clone(), if more == 0 { first } else { format!("{first} and {more} more") })
 }
 
 fn account(place: &AccountPlace) -> Result<&str, PolicyError> {

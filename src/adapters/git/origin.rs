@@ -95,7 +95,7 @@ impl GitRepository {
         };
         if !status.success() {
             let said = child.stderr.take().map(read).unwrap_or_default();
-            let said = said.lines().last().unwrap_or("no message").to_owned();
+            let said = reason(&said).to_owned();
             return Err(OriginError::Failed { reference: reference.to_owned(), said });
         }
         Ok(child.stdout.take().map(read).unwrap_or_default())
@@ -129,6 +129,13 @@ impl GitRepository {
     }
 }
 
+/// The line that says why: Git puts advice after it, and remarks of a server before it.
+fn reason(said: &str) -> &str {
+    let why = |line: &&str| line.starts_with("fatal: ") || line.starts_with("ERROR: ");
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines().find(why).or_else(|| lines().next()).unwrap_or("no message").trim_start_matches("fatal: ")
+}
+
 fn read(pipe: impl std::io::Read) -> String {
     let mut bytes = Vec::new();
     // What cannot be read is as good as not said.
@@ -152,6 +159,15 @@ fn commit_of(answer: &str, reference: &str) -> Option<CommitSha> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_is_told_and_not_the_advice() {
+        let said = "remote: hello\nfatal: '/gone.git' does not appear to be a git repository\nfatal: Could not read from \
+                    remote repository.\n\nPlease make sure you have the correct access rights\nand the repository exists.\n";
+        assert_eq!(reason(said), "'/gone.git' does not appear to be a git repository");
+        assert_eq!(reason("ssh: no route to host\n"), "ssh: no route to host");
+        assert_eq!(reason("\n"), "no message");
+    }
 
     #[test]
     fn the_answer_of_origin_names_a_branch_or_nothing() {

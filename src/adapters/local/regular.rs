@@ -100,6 +100,19 @@ pub(super) fn open_to_write(path: &Path) -> Result<File, RegularError> {
     }
 }
 
+/// Opens a regular file for appending, and creates it where there is none. A link is refused: the path is one that a
+/// training command may have written to.
+pub fn open_to_append(path: &Path) -> Result<File, RegularError> {
+    let mut options = File::options();
+    options.append(true);
+    match open_with(&mut options, path, Links::Refuse) {
+        Err(error) if error.is_absent() => {
+            open_checked(options.create(true), path, Links::Refuse).map(|(file, _)| file)
+        }
+        other => other.map(|(file, _)| file),
+    }
+}
+
 fn open_with(options: &mut OpenOptions, path: &Path, links: Links) -> Result<(File, u64), RegularError> {
     let about = match links {
         Links::Follow => fs::metadata(path)?,
@@ -179,6 +192,7 @@ pub fn kind(about: &fs::Metadata) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     fn error(path: &Path, links: Links) -> String {
         read(path, links, 8).expect_err("it is refused").to_string()
@@ -223,9 +237,18 @@ mod tests {
             let path = place.path().join(name);
             assert!(read(&path, Links::Follow, 8).expect_err("it is refused").is_unusable(), "{name}");
             assert!(open_to_write(&path).expect_err("it is refused").is_unusable(), "{name}");
+            assert!(open_to_append(&path).expect_err("it is refused").is_unusable(), "{name}");
         }
         open_to_write(&place.path().join("new")).expect("it is made");
         open_to_write(&place.path().join("new")).expect("it is there");
+        for text in ["a", "b"] {
+            open_to_append(&place.path().join("log"))
+                .expect("it is there")
+                .write_all(text.as_bytes())
+                .expect("written");
+        }
+        assert_eq!(fs::read(place.path().join("log")).expect("readable"), b"ab");
+        assert!(open_to_append(&link).expect_err("it is refused").is_unusable());
     }
 
     /// The system says that such a file has no bytes, whatever it holds.

@@ -3,10 +3,9 @@
 //! Deliberately absent: the files for environment variables, the search path and saved state. Nothing is ever written
 //! to those, because in a privileged workflow that would let foreign text run code.
 
+use crate::adapters::local::regular;
 use crate::model::variables;
 use crate::report::limit;
-use std::fs::File;
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -149,7 +148,8 @@ fn encode(outputs: &[(&str, &str)], mut delimiter: impl FnMut() -> String) -> Re
 
 fn append(what: &'static str, path: &Path, text: &str) -> Result<(), RunnerFileError> {
     let io = |source| RunnerFileError::Io { what, path: path.to_path_buf(), source };
-    let mut file: File = OpenOptions::new().append(true).create(true).open(path).map_err(io)?;
+    // A training command of the same user may have put something else there, which would keep the run waiting.
+    let mut file = regular::open_to_append(path).map_err(|error| io(error.into()))?;
     // Whoever wrote before us may have left a line without its end, into which ours would run. The runner passes
     // over empty lines.
     let gap = if length(path) > 0 { "\n" } else { "" };
@@ -157,7 +157,7 @@ fn append(what: &'static str, path: &Path, text: &str) -> Result<(), RunnerFileE
 }
 
 fn length(path: &Path) -> u64 {
-    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+    std::fs::symlink_metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ fn a_role_that_stages_share_is_refused_by_check_and_separated_by_iam() {
     }
     let refused = project.run(&["iam", "--repository", "acme/churn"]).expect(20, &["pull requests could write"]);
     assert!(!refused.out.contains("Statement"), "{}", refused.out);
-    project.run(&["doctor"]).expect(50, &["missing    separation of stages: `read_role_arn` is the role"]);
+    project.run(&["doctor"]).expect(50, &["missing    separation of stages: `read_role_arn` names a role"]);
 }
 
 /// An AWS that does not answer.

@@ -115,6 +115,29 @@ fn reconcile_finishes_a_training_that_its_branch_left_behind() {
     assert!(!current.contains("superseded"), "{}", shown.out);
 }
 
+/// What another branch holds wrong fails nobody's `reconcile`: its own push said so.
+#[test]
+fn reconcile_passes_over_a_branch_that_cannot_be_judged() {
+    let project = Project::with_script(TRAINS);
+    project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    let configuration = super::harness::configuration("");
+    for (branch, wrong) in [
+        ("feature-a", configuration.replace("paths: [", "paths: [nothere, ")),
+        ("feature-b", configuration.replace("command: sh train.sh", "command: sh missing.sh")),
+        ("feature-c", format!("{configuration}  x: [\n")),
+    ] {
+        assert_ne!(wrong, configuration);
+        project.git.git(&["checkout", "--quiet", "-b", branch, "dev"]);
+        project.git.write("branchline.yaml", &wrong);
+        project.git.commit(branch);
+    }
+    project.git.switch("dev");
+    let said = project.run(&["reconcile"]).expect(0, &["passed"]);
+    for branch in ["feature-a", "feature-c"] {
+        assert!(said.err.contains(branch) && said.err.contains("was skipped"), "{branch}: {}", said.err);
+    }
+}
+
 /// Whatever a training run does to its records, one run begins no more of them than `max_attempts` (3) says.
 #[test]
 fn one_run_begins_no_more_than_max_attempts() {

@@ -147,3 +147,23 @@ fn a_command_that_only_answers_has_outputs_too() {
     project.run(&["--version"]).expect(0, &[]);
     assert!(!outputs(&project).exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn what_training_put_in_place_of_the_runner_s_files_keeps_nobody_waiting() {
+    for make in ["mkfifo", "mkdir", "ln -s /dev/full"] {
+        let mut project = step("");
+        let summary = project.outside().join("summary");
+        project.set("GITHUB_STEP_SUMMARY", &summary.display().to_string());
+        let replaced = [outputs(&project), summary];
+        let lines: Vec<String> =
+            replaced.iter().map(|path| format!("rm -rf '{}'; {make} '{}'\n", path.display(), path.display())).collect();
+        project.git.write("train.sh", &format!("{}{TRAINS}", lines.concat()));
+        project.git.commit("replaces");
+        project.git.git(&["fetch", "--quiet", "origin", "+refs/heads/*:refs/remotes/origin/*"]);
+        let said = project.run(&["run", "--branch", "dev", "--default-branch", "dev"]);
+        let told = format!("{}{}", said.out, said.err);
+        assert!(told.contains("churn-dev v1 is Approved"), "{make}: {told}");
+        assert!(told.contains("not a regular file"), "{make}: {told}");
+    }
+}

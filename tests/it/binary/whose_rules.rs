@@ -168,3 +168,35 @@ fn an_unnamed_person_decides_where_no_rule_looks_at_names() {
     let said = project.run(&[&APPROVE[..], &["--default-branch", "dev"]].concat()).expect(0, &["becomes current"]);
     assert!(!said.err.contains("not verified"), "{}", said.err);
 }
+
+#[test]
+fn what_is_registered_into_a_last_group_that_approves_automatically_is_decided_by_approvers() {
+    let rules = "approvers: [bob]\nstages:\n  dev: { branches: [dev] }\n  prod: { branches: [prod], does: train, groups: { prod: { approval: auto } } }\n";
+    let mut project = Project::with(&format!("{}{rules}", configuration("")), TRAINS);
+    project.keep_state_outside();
+    let (model, metrics) = (project.outside().join("m.bin"), project.outside().join("m.json"));
+    std::fs::write(&model, "weights").expect("writable");
+    std::fs::write(&metrics, "{\"accuracy\": 0.99}").expect("writable");
+    let (model, metrics) = (model.display().to_string(), metrics.display().to_string());
+    let register = ["register", "--model", "churn", "--artifact", &model, "--metrics", &metrics];
+    let into = |group: &'static str, more: &[&'static str]| [&register[..], &["--group", group], more].concat();
+    project.run(&into("prod", &["--actor", "ann"])).expect(30, &["ann may not register: the rules name who may: bob"]);
+    project.run(&into("prod", &["--actor", "bob"])).expect(0, &["churn-prod v1 is Approved"]);
+    project.git.git(&["remote", "add", "origin", "."]);
+    project.git.git(&["fetch", "--quiet", "origin"]);
+    project.set("CI", "true");
+    project.run(&[&into("prod", &[])[..], &["--default-branch", "dev"]].concat()).expect(30, &["--actor LOGIN"]);
+}
+
+#[test]
+fn what_is_registered_where_a_promotion_decides_is_asked_for_as_little_as_a_push() {
+    let mut project = Project::with(&format!("{}approvers: [bob]\n", configuration("")), TRAINS);
+    project.keep_state_outside();
+    let (model, metrics) = (project.outside().join("m.bin"), project.outside().join("m.json"));
+    std::fs::write(&model, "weights").expect("writable");
+    std::fs::write(&metrics, "{\"accuracy\": 0.99}").expect("writable");
+    let (model, metrics) = (model.display().to_string(), metrics.display().to_string());
+    project
+        .run(&["register", "--model", "churn", "--artifact", &model, "--metrics", &metrics, "--actor", "ann"])
+        .expect(0, &["churn-dev v1 is Approved"]);
+}

@@ -10,6 +10,7 @@ use crate::model::name::StageName;
 use crate::model::stage::Does;
 use crate::model::stage::Stage;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The subjects of a stage's jobs.
@@ -135,7 +136,10 @@ impl fmt::Display for Conflict {
                 }
             }
             Self::ReaderWrites { arn, stage } => {
-                write!(f, "`read_role_arn` is the role that stage {stage} writes by ({arn}): pull requests could write")
+                write!(
+                    f,
+                    "`read_role_arn` names a role that stage {stage} writes by ({arn}): pull requests could write"
+                )
             }
             Self::TrainingWrites { arn, trains, stage } => write!(
                 f,
@@ -159,12 +163,16 @@ impl fmt::Display for Conflict {
 /// Returns every conflict between the roles of a configuration.
 pub fn conflicts(config: &Config) -> Vec<Conflict> {
     let writer = |stage: &Stage| config.account_of(&stage.name).and_then(|place| place.assume_role_arn.clone());
+    // Every pull request may assume each of these, whichever place names it.
+    let readers: BTreeSet<String> =
+        config.cloud.iter().chain(config.accounts.values()).filter_map(|place| place.read_role_arn.clone()).collect();
     let mut found = Vec::new();
     for stage in &config.stages {
-        let Some(arn) = writer(stage) else { continue };
-        if config.account_of(&stage.name).is_some_and(|place| place.read_role_arn.as_ref() == Some(&arn)) {
+        let trains = written_for_training(config, &stage.name).into_iter().collect::<Vec<_>>();
+        for arn in writer(stage).iter().chain(&trains).filter(|arn| readers.contains(*arn)) {
             found.push(Conflict::ReaderWrites { arn: arn.clone(), stage: stage.name.clone() });
         }
+        let Some(arn) = writer(stage) else { continue };
         for trains in &config.stages {
             if written_for_training(config, &trains.name).contains(&arn) {
                 let (trains, stage) = (trains.name.clone(), stage.name.clone());

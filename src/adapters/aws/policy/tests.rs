@@ -356,6 +356,7 @@ fn what_iam_would_refuse_is_said_with_its_size() {
     let text = of_many(100, ", group_names: { prod: \"g-HASH\" }");
     let error = permissions(&configured(&text), &trust()).expect_err("it does not fit").to_string();
     assert!(error.starts_with("the policy of role ") && error.contains("IAM allows 10240"), "{error}");
+    assert!(error.contains("most of them are ") && error.contains(" more"), "{error}");
 }
 
 #[test]
@@ -367,7 +368,13 @@ fn roles_that_would_let_a_lower_stage_write_are_refused() {
         }
     };
     let reader = conflict(&|text| text.replace("role/branchline-churn-pull-request", "role/ml/branchline-churn-dev"));
-    assert!(reader.starts_with("`read_role_arn` is the role that stage feature writes by"), "{reader}");
+    assert!(reader.starts_with("`read_role_arn` names a role that stage feature writes by"), "{reader}");
+    // The role that pull requests may assume may be no other stage's, either; nor one that training runs work by.
+    let apart = "accounts: { prod: { assume_role_arn: \"arn:aws:iam::111122223333:role/branchline-churn-pull-request\" } }\nmodels:";
+    let above = conflict(&|text| text.replace("models:", apart));
+    assert!(above.starts_with("`read_role_arn` names a role that stage prod writes by"), "{above}");
+    let outputs = conflict(&|text| text.replace("role/branchline-churn-pull-request", "role/churn-training"));
+    assert!(outputs.contains("role/churn-training): pull requests could write"), "{outputs}");
     let training = conflict(&|text| text.replace("role/churn-training", "role/ml/branchline-churn-dev"));
     assert!(training.contains("training code could change versions"), "{training}");
     let checkpoint = "data: none, checkpoint: { uri: \"s3://acme-models/branchline/churn/stages/dev/\" }";
