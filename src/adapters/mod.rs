@@ -10,3 +10,4 @@ pub mod runner;
 pub mod s3;
 pub mod sagemaker;
 pub mod system;
+pub(crate) mod unfinished;

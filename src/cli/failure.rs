@@ -76,6 +76,7 @@ impl Failure {
             BLOCKED => "blocked",
             FAILED => "failed",
             BUG => "internal-error",
+            130 | 143 => "cancelled",
             _ => "errored",
         };
         let error =

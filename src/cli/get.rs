@@ -1,6 +1,8 @@
 //! `get`: writes the artifact of a version to a file, whatever backend keeps it. The store verifies the digest while it
 //! writes; the file appears whole, or not at all.
 
+use crate::adapters::unfinished;
+use crate::adapters::unfinished::Unfinished;
 use crate::cli::address;
 use crate::cli::args::Format;
 use crate::cli::args::GetArgs;
@@ -112,6 +114,7 @@ struct Waiting {
     file: PathBuf,
     /// Those of any new file of this user. A store's own temporary file may be readable for its owner alone.
     permissions: Permissions,
+    _mark: Unfinished,
 }
 
 impl Waiting {
@@ -125,9 +128,11 @@ impl Waiting {
         }
         let hidden = format!(".{}.{}", name.to_string_lossy(), uuid::Uuid::new_v4());
         let hidden = folder.join(hidden);
-        let made = std::fs::File::create_new(&hidden).and_then(|made| made.metadata());
-        let made = made.map_err(|error| Failure::io(&format!("write {}", file.display()), &error))?;
-        Ok(Self { file: hidden, permissions: made.permissions() })
+        let failed = |error| Failure::io(&format!("write {}", file.display()), &error);
+        let (made, mark) =
+            unfinished::make(|| std::fs::File::create_new(&hidden), |_| hidden.clone()).map_err(failed)?;
+        let permissions = made.metadata().map_err(failed)?.permissions();
+        Ok(Self { file: hidden, permissions, _mark: mark })
     }
 
     /// Gives the file its name. Without `force`, a file that came meanwhile stays.

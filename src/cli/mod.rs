@@ -49,6 +49,7 @@ mod workflows;
 use crate::adapters::local::outlive_size_limit;
 use crate::adapters::local::worker;
 use crate::adapters::system;
+use crate::adapters::unfinished;
 use crate::cli::args::Cli;
 use crate::cli::args::Command;
 use crate::cli::args::ConfigCommand;
@@ -91,18 +92,18 @@ pub fn main() -> ExitCode {
         return worker::main(dir);
     }
     outlive_size_limit();
-    match dispatch(cli) {
-        Ok(exit) => {
-            step_outputs::write_end(exit);
-            ExitCode::from(exit)
-        }
+    let exit = match runtime().map(signals::watch).and_then(|()| dispatch(cli)) {
+        Ok(exit) => exit,
         Err(failure) => {
             streams::err(&failure.render());
             refuse_in_json(&failure);
-            step_outputs::write_end(failure.exit);
-            ExitCode::from(failure.exit)
+            failure.exit
         }
-    }
+    };
+    // A run that was cancelled does not wait for the threads that still write.
+    unfinished::remove_all();
+    step_outputs::write_end(exit);
+    ExitCode::from(exit)
 }
 
 /// Whether standard output holds a document already. Some commands answer, and fail afterwards.
@@ -215,13 +216,18 @@ fn notice(text: &str) {
 
 /// Runs a future to its end on the program's one runtime: connections outlive the future that opened them.
 fn block_on<T>(future: impl Future<Output = T>) -> Result<T, Failure> {
+    Ok(runtime()?.block_on(future))
+}
+
+/// The program's one runtime.
+fn runtime() -> Result<&'static tokio::runtime::Runtime, Failure> {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime.block_on(future));
+        return Ok(runtime);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("start the runtime", &error))?;
-    Ok(RUNTIME.get_or_init(|| runtime).block_on(future))
+    Ok(RUNTIME.get_or_init(|| runtime))
 }

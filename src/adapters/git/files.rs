@@ -4,8 +4,8 @@
 
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::failed;
+use crate::adapters::git::index::index;
 use crate::adapters::git::open::GitRepository;
-use crate::adapters::git::trust::git_command;
 use crate::adapters::git::uncommitted::OWN_FOLDER;
 use crate::adapters::git::watch::Selector;
 use crate::adapters::git::watch::is_in;
@@ -15,7 +15,6 @@ use git2::StatusOptions;
 use git2::StatusShow;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Stdio;
 
 /// The files of the next commit, by path. In names that are not UTF-8, U+FFFD stands for what cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,17 +30,14 @@ pub struct Coverage(Selector);
 
 impl GitRepository {
     /// Lists the files of the next commit. A bare repository has none.
-    ///
-    /// libgit2 does not read every form of the index (split, sparse); then Git itself lists the files.
     pub fn next_commit(&self) -> Result<NextCommit, GitError> {
         let Some(work_dir) = self.work_dir() else { return Ok(NextCommit::default()) };
-        by_libgit2(&self.repo()).or_else(|error| by_git(&work_dir).ok_or(error))
+        list(&self.repo(), &work_dir)
     }
 }
 
-fn by_libgit2(repo: &Repository) -> Result<NextCommit, GitError> {
-    let mut index = repo.index().map_err(|error| failed(repo, "read the index", error))?;
-    index.read(false).map_err(|error| failed(repo, "read the index", error))?;
+fn list(repo: &Repository, work_dir: &Path) -> Result<NextCommit, GitError> {
+    let index = index(repo, work_dir)?;
     let tracked = index.iter().map(|entry| shown(&entry.path)).collect();
     let mut options = StatusOptions::new();
     options.show(StatusShow::Workdir).include_untracked(true).recurse_untracked_dirs(true).exclude_submodules(true);
@@ -53,18 +49,6 @@ fn by_libgit2(repo: &Repository) -> Result<NextCommit, GitError> {
         .map(|entry| shown(entry.path_bytes()))
         .collect();
     Ok(NextCommit { tracked, untracked })
-}
-
-/// `None` where there is no Git, or it cannot read the index either.
-fn by_git(work_dir: &Path) -> Option<NextCommit> {
-    let list = |args: &[&str]| {
-        let mut command = git_command();
-        command.arg("-C").arg(work_dir).args(["ls-files", "-z"]).args(args);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-        let paths = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty() && !is_in(path, OWN_FOLDER));
-        output.status.success().then(|| paths.map(shown).collect())
-    };
-    Some(NextCommit { tracked: list(&["--cached"])?, untracked: list(&["--others", "--exclude-standard"])? })
 }
 
 /// A path as it is shown. One that is not UTF-8 still counts for the folder that it lies in.
@@ -87,7 +71,9 @@ impl Coverage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::git::Uncommitted;
     use std::process::Command;
+    use std::process::Stdio;
 
     fn git(folder: &Path, args: &[&str]) {
         let mut command = Command::new("git");
@@ -96,6 +82,11 @@ mod tests {
     }
 
     fn listed(prepare: impl Fn(&Path)) -> NextCommit {
+        let (_folder, repository) = prepared(prepare);
+        repository.next_commit().expect("it is listed")
+    }
+
+    fn prepared(prepare: impl Fn(&Path)) -> (tempfile::TempDir, GitRepository) {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         git(root, &["init", "--quiet", "-b", "main"]);
@@ -107,7 +98,8 @@ mod tests {
         git(root, &["commit", "--quiet", "-m", "first"]);
         prepare(root);
         std::fs::write(root.join("new.py"), "1").expect("a file");
-        GitRepository::discover(root).expect("a repository").next_commit().expect("it is listed")
+        let repository = GitRepository::discover(root).expect("a repository");
+        (folder, repository)
     }
 
     #[test]
@@ -118,6 +110,25 @@ mod tests {
         assert_eq!(split, plain);
         let sparse = listed(|root| git(root, &["sparse-checkout", "set", "--cone", "--sparse-index", "nothing"]));
         assert_eq!(sparse, plain);
+    }
+
+    #[test]
+    fn every_form_of_the_index_is_compared() {
+        let plain: fn(&Path) = |_| {};
+        let split: fn(&Path) = |root| git(root, &["update-index", "--split-index"]);
+        let sparse: fn(&Path) = |root| git(root, &["sparse-checkout", "set", "--cone", "--sparse-index", "nothing"]);
+        for prepare in [plain, split, sparse] {
+            let (folder, repository) = prepared(prepare);
+            let uncommitted = repository.uncommitted(&[&Watched::All]).expect("it is compared");
+            let Uncommitted::Changed(files) = uncommitted else { panic!("{uncommitted:?}") };
+            let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+            assert_eq!(paths, ["new.py"], "what a sparse checkout left out is no change");
+            std::fs::create_dir_all(folder.path().join("staged")).expect("a folder");
+            std::fs::write(folder.path().join("staged/a"), "1").expect("a file");
+            git(folder.path(), &["add", "--sparse", "staged"]);
+            let tracked = repository.tracks(None, "staged").expect("it is looked up");
+            assert!(tracked.is_some(), "what is staged is seen");
+        }
     }
 
     #[cfg(target_os = "linux")]

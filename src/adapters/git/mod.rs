@@ -13,6 +13,7 @@ mod commits;
 mod error;
 mod files;
 mod folders;
+mod index;
 mod links;
 mod merge;
 mod near;

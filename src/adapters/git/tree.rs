@@ -6,6 +6,7 @@ use crate::adapters::git::error::WatchError;
 use crate::adapters::git::error::WhyUnknown;
 use crate::adapters::git::error::failed;
 use crate::adapters::git::error::is_partial;
+use crate::adapters::git::index::index;
 use crate::adapters::git::near::near_paths;
 use crate::adapters::git::open::GitRepository;
 use crate::adapters::git::pointer::small_blob;
@@ -20,6 +21,7 @@ use git2::Oid;
 use git2::Repository;
 use std::fmt;
 use std::path::Path;
+use std::path::PathBuf;
 
 /// Deeper folders than Git itself allows by default are an attack on the stack, not a project.
 const MAX_DEPTH: usize = 512;
@@ -177,11 +179,9 @@ impl GitRepository {
             }));
         }
         // What is staged only counts where it also lies on disk: the index of a large repository is slow to read.
-        let on_disk = self.work_dir().is_some_and(|root| root.join(path).symlink_metadata().is_ok_and(|m| m.is_dir()));
-        if commit.is_some() || !on_disk {
-            return Ok(None);
-        }
-        let index = repo.index().map_err(|error| failed(&repo, "read the index", error))?;
+        let is_there = |root: &PathBuf| root.join(path).symlink_metadata().is_ok_and(|about| about.is_dir());
+        let Some(work_dir) = self.work_dir().filter(is_there).filter(|_| commit.is_none()) else { return Ok(None) };
+        let index = index(&repo, &work_dir)?;
         let staged =
             index.iter().any(|entry| is_in(&entry.path.to_ascii_lowercase(), path.to_ascii_lowercase().as_bytes()));
         Ok(staged.then_some(TrackedBy::Index))

@@ -3,6 +3,8 @@
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::error::WhyUnknown;
 use crate::adapters::git::error::failed;
+use crate::adapters::git::index::SKIP_WORKTREE;
+use crate::adapters::git::index::index;
 use crate::adapters::git::open::GitRepository;
 use crate::adapters::git::pointer::small_blob;
 use crate::adapters::git::watch::Selector;
@@ -34,9 +36,6 @@ const HASHED: u64 = 256 << 20;
 
 /// The folder of the local backend. It is never part of a model.
 pub(super) const OWN_FOLDER: &[u8] = b".branchline";
-
-/// `GIT_INDEX_ENTRY_SKIP_WORKTREE`: a sparse checkout left the file out on purpose.
-const SKIP_WORKTREE: u16 = 1 << 14;
 
 /// What is not committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +87,9 @@ fn compare(repo: &Repository, work_dir: &Path, selectors: &[Selector]) -> Result
         Err(error) if error.code() == ErrorCode::UnbornBranch => None,
         Err(error) => return Err(fail(error)),
     };
+    let index = index(repo, work_dir)?;
     let mut options = options(selectors);
     let diff = repo.diff_tree_to_workdir_with_index(head.as_ref(), Some(&mut options)).map_err(fail)?;
-    let index = repo.index().map_err(fail)?;
     let mut files = Vec::new();
     let mut hashed = 0;
     for (position, delta) in diff.deltas().enumerate() {

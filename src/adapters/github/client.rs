@@ -155,6 +155,8 @@ pub(super) struct Client {
     base: Uri,
     /// What of the certificate authorities could not be read.
     unread: Vec<String>,
+    /// The proxy in between, as messages name it.
+    proxy: Option<String>,
     total: Duration,
     patience: Patience,
     clock: Arc<dyn Clock>,
@@ -199,7 +201,7 @@ impl Client {
             .with_auth(AuthState::None)
             .build();
         let Ok(octocrab) = built;
-        Ok(Self { octocrab, base, unread: opened.unread, total: limits.total, patience, clock })
+        Ok(Self { octocrab, base, unread: opened.unread, proxy: opened.proxy, total: limits.total, patience, clock })
     }
 
     /// Carries out a request that may safely be sent twice, trying again on trouble, and waiting where GitHub asks
@@ -278,7 +280,7 @@ impl Client {
         for _ in 0..4 {
             let answer = tokio::time::timeout(self.total, self.exchange(call, &route))
                 .await
-                .map_err(|_| Trouble::TooSlow(self.total))??;
+                .map_err(|_| Trouble::TooSlow(self.total, self.proxy.clone()))??;
             let moved = matches!(answer.status.as_u16(), 301 | 302 | 307 | 308);
             match answer.header("location").and_then(|location| self.own_route(location)) {
                 Some(next) if moved && call.method == Method::GET => route = next,
@@ -289,7 +291,10 @@ impl Client {
     }
 
     async fn exchange(&self, call: &Call, route: &str) -> Result<Answer, Trouble> {
-        let transport = |why: octocrab::Error| Trouble::Unreached(ConnectFailure::of(&why, &self.host(), &self.unread));
+        let transport = |why: octocrab::Error| {
+            let (host, proxy) = (self.host(), self.proxy.as_deref());
+            Trouble::Unreached(ConnectFailure::of(&why, &host, &self.unread, proxy))
+        };
         let body = call.body.as_ref().map(Value::to_string);
         let mut request = http::Request::builder()
             .method(call.method.clone())

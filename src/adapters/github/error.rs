@@ -120,8 +120,8 @@ pub(super) enum Trouble {
     Unreached(ConnectFailure),
     /// The answer cannot be used.
     Transport(Box<dyn StdError + Send + Sync>),
-    /// It took too long.
-    TooSlow(Duration),
+    /// It took too long; the proxy in between.
+    TooSlow(Duration, Option<String>),
     /// The service stumbled.
     Status(Box<GitHubSays>),
 }
@@ -136,8 +136,9 @@ impl Trouble {
                 (PortError::because(network, &call.doing, failure), hint)
             }
             Self::Transport(why) => (PortError::because(network, &call.doing, why), None),
-            Self::TooSlow(limit) => {
-                let why = format!("GitHub did not answer within {} s", limit.as_secs_f32());
+            Self::TooSlow(limit, proxy) => {
+                let through = proxy.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+                let why = format!("GitHub did not answer within {} s{through}", limit.as_secs_f32());
                 (PortError::because(network, &call.doing, why), None)
             }
             Self::Status(says) => (PortError::because(network, &call.doing, *says), None),

@@ -13,6 +13,7 @@ use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
+use crate::adapters::unfinished;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
@@ -128,7 +129,8 @@ impl LocalArtifacts {
         })?;
         let writing = |error| storage_error("write the artifact", to, error);
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut temporary = tempfile::Builder::new().prefix(".fetch-").tempfile_in(folder).map_err(writing)?;
+        let beside = || tempfile::Builder::new().prefix(".fetch-").tempfile_in(folder);
+        let (mut temporary, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(writing)?;
         let (found, _) = copy_hashed(&mut source, temporary.as_file_mut(), &mut |_| {}).map_err(writing)?;
         if found != digest {
             return Err(corrupt(&path, &digest, found));

@@ -4,6 +4,7 @@ use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
+use crate::adapters::unfinished;
 use crate::model::digest::Sha256Digest;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
@@ -78,7 +79,8 @@ impl Blobs {
         let copying = |error| storage_error(&format!("copy {}", from.display()), &self.folder, error);
         let (mut source, _) =
             regular::open(from, Links::Follow).map_err(|error| storage_error("read the file", from, error))?;
-        let mut temporary = tempfile::Builder::new().prefix("blob-").tempfile_in(&self.temporary).map_err(copying)?;
+        let beside = || tempfile::Builder::new().prefix("blob-").tempfile_in(&self.temporary);
+        let (mut temporary, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(copying)?;
         // Dropping the temporary file removes it, whatever fails from here on.
         let (digest, size) = copy_hashed(&mut source, temporary.as_file_mut(), on_bytes).map_err(copying)?;
         if let Some(expected) = expected
@@ -107,7 +109,8 @@ impl Blobs {
         }
         let copying = |error| storage_error("copy the files", &self.folder, error);
         // Dropping the folder removes it, whatever fails from here on.
-        let batch = tempfile::Builder::new().prefix("blob-").tempdir_in(&self.temporary).map_err(copying)?;
+        let beside = || tempfile::Builder::new().prefix("blob-").tempdir_in(&self.temporary);
+        let (batch, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(copying)?;
         let (mut all, mut fresh) = (Vec::new(), BTreeMap::new());
         for (index, from) in files.iter().enumerate() {
             let mut source = File::open(from).map_err(|error| storage_error("read the file", from, error))?;

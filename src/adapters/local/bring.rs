@@ -15,6 +15,8 @@ use crate::adapters::local::pack::pack_directory;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
 use crate::adapters::local::regular::RegularError;
+use crate::adapters::unfinished;
+use crate::adapters::unfinished::Unfinished;
 use crate::model::artifact::Artifact;
 use crate::model::artifact::ObjectDigest;
 use crate::model::metric::MetricName;
@@ -41,7 +43,7 @@ pub struct Brought {
     /// The artifact where it lies.
     pub artifact: Artifact,
     /// The folder of its archive, removed with this value.
-    _archive: Option<TempDir>,
+    _archive: Option<(TempDir, Unfinished)>,
 }
 
 /// Why a file or folder cannot become a model, or its metrics.
@@ -150,7 +152,7 @@ pub fn bring(path: &Path, home: Option<&Home>, progress: &mut dyn FnMut(u64, u64
         };
         return Ok(Brought { source, artifact, _archive: None });
     }
-    let folder = scratch(home).map_err(|source| BringError::Home { path: path.clone(), source })?;
+    let (folder, mark) = scratch(home).map_err(|source| BringError::Home { path: path.clone(), source })?;
     let archive = folder.path().join(ARCHIVE);
     let packed =
         pack_directory(path, &archive, progress).map_err(|source| BringError::Pack { path: path.clone(), source })?;
@@ -163,7 +165,7 @@ pub fn bring(path: &Path, home: Option<&Home>, progress: &mut dyn FnMut(u64, u64
         size: packed.size,
         location: format!("file:{}", archive.display()),
     };
-    Ok(Brought { source, artifact, _archive: Some(folder) })
+    Ok(Brought { source, artifact, _archive: Some((folder, mark)) })
 }
 
 /// Reads metrics under the rules of a training's own `metrics.json`. `required`: what gates name, which must be a number
@@ -203,7 +205,7 @@ fn look(path: &Path, wanted: &'static str) -> Result<fs::Metadata, BringError> {
     Err(BringError::Kind { path: path.to_owned(), what: regular::kind(&about), wanted })
 }
 
-fn scratch(home: Option<&Home>) -> Result<TempDir, PortError> {
+fn scratch(home: Option<&Home>) -> Result<(TempDir, Unfinished), PortError> {
     let failed = |path: &Path, error| crate::adapters::local::home::storage_error("make a folder", path, error);
     // `prune` knows what begins like this for ours.
     let mut builder = tempfile::Builder::new();
@@ -212,9 +214,11 @@ fn scratch(home: Option<&Home>) -> Result<TempDir, PortError> {
         Some(home) => {
             home.ensure()?;
             let folder = home.temporary();
-            builder.tempdir_in(&folder).map_err(|error| failed(&folder, error))
+            unfinished::make(|| builder.tempdir_in(&folder), |made| made.path().to_owned())
+                .map_err(|error| failed(&folder, error))
         }
-        None => builder.tempdir().map_err(|error| failed(Path::new("the system's temporary folder"), error)),
+        None => unfinished::make(|| builder.tempdir(), |made| made.path().to_owned())
+            .map_err(|error| failed(Path::new("the system's temporary folder"), error)),
     }
 }
 

@@ -17,6 +17,31 @@ const GIVEN: [&str; 4] =
 /// How long `nvidia-smi` may take: it waits for a driver that hangs.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Takes the declared variables that may stand beside what the scheduler gave to the job, and says which may not: a list
+/// of devices may leave some of the job's out, and add none.
+pub(super) fn within_the_jobs<'d>(
+    given: &[(OsString, OsString)],
+    declared: impl Iterator<Item = (&'d String, &'d String)>,
+) -> (Vec<(OsString, OsString)>, Vec<String>) {
+    let (mut taken, mut refused) = (Vec::new(), Vec::new());
+    for (name, value) in declared {
+        let job = given.iter().find(|(known, _)| GIVEN.contains(&name.as_str()) && known == name.as_str());
+        match job.map(|(_, job)| job.to_string_lossy()).filter(|job| !is_part_of(value, job)) {
+            Some(job) => {
+                refused.push(format!("{name} stays {job}, as this job has it: `train.environment` says {value}"))
+            }
+            None => taken.push((name.into(), value.into())),
+        }
+    }
+    (taken, refused)
+}
+
+fn is_part_of(list: &str, of: &str) -> bool {
+    let entries = |list: &str| -> Vec<String> { list.split(',').map(|entry| entry.trim().to_owned()).collect() };
+    let nothing = matches!(list.trim(), "" | "-1" | "none" | "void" | "NoDevFiles");
+    nothing || of.trim() == "all" || entries(list).iter().all(|entry| entries(of).contains(entry))
+}
+
 /// Counts the processors that a command with these variables can use.
 pub(super) fn gpus(environment: &[(OsString, OsString)]) -> usize {
     let given = |name: &str| {
@@ -95,6 +120,26 @@ fn told_by_driver(environment: &[(OsString, OsString)]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_declared_list_takes_no_device_that_the_job_has_not() {
+        let cuda = "CUDA_VISIBLE_DEVICES".to_owned();
+        let kept = |job: &str, declared: &str| {
+            let given = [(OsString::from(&cuda), OsString::from(job))];
+            let declared = declared.to_owned();
+            within_the_jobs(&given, std::iter::once((&cuda, &declared))).1
+        };
+        assert_eq!(
+            kept("1", "0,1,2"),
+            ["CUDA_VISIBLE_DEVICES stays 1, as this job has it: `train.environment` says 0,1,2"]
+        );
+        for (job, declared) in [("0,1", "1"), ("0,1", ""), ("all", "0"), ("3", "3"), ("2", "-1")] {
+            assert!(kept(job, declared).is_empty(), "{job} {declared}");
+        }
+        let (other, value) = ("OMP_NUM_THREADS".to_owned(), "4".to_owned());
+        let (taken, refused) = within_the_jobs(&[], std::iter::once((&other, &value)));
+        assert_eq!((taken.len(), refused.len()), (1, 0));
+    }
 
     #[test]
     fn devices_given_to_a_job_are_counted_as_cuda_reads_the_list() {

@@ -126,6 +126,13 @@ pub(super) fn collect(outputs: &Outputs, code: &Path, model: &Path) -> Result<()
     Ok(())
 }
 
+/// Lists what of a working folder belongs to the output: the files and folders of the model, and those of metrics.
+pub(super) fn declared(outputs: &Outputs, code: &Path) -> Vec<PathBuf> {
+    let model = outputs.model.iter().flat_map(|pattern| matches(code, pattern).unwrap_or_default());
+    let metrics = outputs.metrics.iter().chain(outputs.values.values().map(|value| &value.json)).map(PathBuf::from);
+    model.chain(metrics).map(|relative| code.join(relative)).collect()
+}
+
 /// Finds what a pattern names, part by part, as a shell does: a name that begins with a dot is only found by such a
 /// pattern.
 fn matches(code: &Path, pattern: &str) -> Result<Vec<PathBuf>, String> {

@@ -12,6 +12,7 @@ use crate::adapters::local::model_files::Entry;
 use crate::adapters::local::model_files::Kind;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
+use crate::adapters::unfinished;
 use crate::model::digest::Sha256Digest;
 use libdeflater::CompressionLvl;
 use libdeflater::Compressor;
@@ -88,6 +89,14 @@ pub enum PackError {
         /// What is there.
         what: &'static str,
     },
+    /// A process that outlived the command may still write.
+    #[error("{path} is still open for writing in {by}, a process that the command left behind")]
+    Held {
+        /// What.
+        path: PathBuf,
+        /// The process.
+        by: String,
+    },
     /// Somebody still writes.
     #[error("{path} in the model's folder {what} while it was packed: it is still being written")]
     Changed {
@@ -103,7 +112,11 @@ impl PackError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Write { source, .. } => is_disk_full(source),
-            Self::Read { .. } | Self::Unsupported { .. } | Self::NotAFolder { .. } | Self::Changed { .. } => false,
+            Self::Read { .. }
+            | Self::Unsupported { .. }
+            | Self::NotAFolder { .. }
+            | Self::Held { .. }
+            | Self::Changed { .. } => false,
         }
     }
 }
@@ -136,7 +149,8 @@ fn pack_with(
     let entries = model_files::list_until(dir, stop)?;
     let unwritable = |source| PackError::Write { path: dest.to_owned(), source };
     let folder = dest.parent().unwrap_or(Path::new("."));
-    let mut temporary = tempfile::Builder::new().prefix(".pack-").tempfile_in(folder).map_err(unwritable)?;
+    let beside = || tempfile::Builder::new().prefix(".pack-").tempfile_in(folder);
+    let (mut temporary, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(unwritable)?;
     let total: u64 = entries.iter().map(|entry| entry.size).sum();
     let threads = threads.unwrap_or_else(|| {
         // A small model is one block, and there is nothing to share out.

@@ -16,6 +16,7 @@ use crate::adapters::local::python_path;
 use crate::adapters::local::reach::DataPlaces;
 use crate::adapters::local::reach::PlaceError;
 use crate::adapters::local::records::write_json_aside;
+use crate::adapters::unfinished;
 use crate::model::dataset::Dataset;
 use crate::model::dataset::DatasetKind;
 use crate::model::name::ChannelName;
@@ -56,6 +57,8 @@ pub struct Preparation<'a> {
     pub material: &'a dyn SourceMaterial,
     /// What is prepared.
     pub spec: &'a TrainingSpec,
+    /// What is said at the beginning of its log.
+    pub notes: Vec<String>,
 }
 
 impl Preparation<'_> {
@@ -65,7 +68,8 @@ impl Preparation<'_> {
         let aside = self.home.temporary();
         let failed = |error| storage_error("prepare the training", &aside, error);
         // Dropping it removes it, whatever fails from here on.
-        let temporary = tempfile::Builder::new().prefix("training-").tempdir_in(&aside).map_err(failed)?;
+        let beside = || tempfile::Builder::new().prefix("training-").tempdir_in(&aside);
+        let (temporary, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(failed)?;
         self.fill(temporary.path(), folder)?;
 
         // The lock first: from its name on, the training is found among the open ones.
@@ -103,7 +107,8 @@ impl Preparation<'_> {
         fs::create_dir(&code).map_err(|error| storage_error("prepare the training", &code, error))?;
         let paths = MlPaths::new(aside.join("ml"), code.clone());
         paths.create(self.spec).map_err(|error| storage_error("prepare the training", folder.path(), error))?;
-        let mut notes = self.material.checkout(self.spec, &code)?;
+        let mut notes = self.notes.clone();
+        notes.extend(self.material.checkout(self.spec, &code)?);
         for (channel, dataset) in &self.spec.origin.datasets {
             let to = paths.channel(channel);
             fs::create_dir_all(&to).map_err(|error| storage_error("prepare the data", &to, error))?;

@@ -87,10 +87,10 @@ impl Group {
         }
     }
 
-    /// Tells whether processes of the command still run after its first one ended. Where the system does not tell,
+    /// Lists the processes of the command that still run after its first one ended. Where the system does not tell,
     /// there are none.
-    pub(super) fn has_left_processes(&self) -> bool {
-        process_tree::descendants().is_some_and(|living| !living.is_empty())
+    pub(super) fn left(&self) -> Vec<Process> {
+        process_tree::descendants().unwrap_or_default()
     }
 
     /// Ends the command and all that it started: politely, and after the grace firmly.
@@ -210,6 +210,32 @@ pub(super) fn signal_marked(marks: &[String], firmness: Firmness) {
     }
 }
 
+/// Ends the processes of training runs whose workers are gone: politely, and after the grace firmly.
+pub(super) fn end_marked(marks: &[String]) -> Ended {
+    let waiting = Stopwatch::start();
+    let mut running = process_tree::marked(marks);
+    let found: Vec<String> = running.iter().map(Process::shown).collect();
+    running.iter().for_each(|process| signal_one(*process, Firmness::Polite));
+    while !running.is_empty() && waiting.elapsed() < LEFTOVER_GRACE + FIRM_LIMIT {
+        if waiting.elapsed() >= LEFTOVER_GRACE {
+            running.iter().for_each(|process| signal_one(*process, Firmness::Firm));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        // Each time anew: what is being ended may start something meanwhile.
+        running = process_tree::marked(marks);
+    }
+    Ended { found, running: running.iter().map(Process::shown).collect() }
+}
+
+/// What came of ending the processes of training runs that nobody supervises.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// What was found.
+    pub(super) found: Vec<String>,
+    /// What still runs of it.
+    pub(super) running: Vec<String>,
+}
+
 #[cfg(unix)]
 fn signal_one(process: Process, firmness: Firmness) {
     // Between the list and here its number may have become another's.
@@ -233,5 +259,31 @@ pub(super) fn is_out_of_space(path: &std::path::Path) -> bool {
     {
         let _ = path;
         false
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mark_names_is_ended_and_nothing_else() {
+        let mark = format!("SM_MODEL_DIR=/nowhere/{}", std::process::id());
+        let begin = |value: &str| {
+            let mut command = Command::new("sleep");
+            command.arg("60").env_clear().env("PATH", "/usr/bin:/bin").env("SM_MODEL_DIR", value);
+            command.spawn().expect("sleep starts")
+        };
+        let mut ours = begin(mark.trim_start_matches("SM_MODEL_DIR="));
+        let mut other = begin("/nowhere/else");
+        // The environment is a new one from `exec` on.
+        std::thread::sleep(Duration::from_millis(100));
+        let ended = end_marked(std::slice::from_ref(&mark));
+        assert_eq!((ended.found.len(), ended.running.len()), (1, 0), "{ended:?}");
+        assert!(ended.found[0].contains(&ours.id().to_string()), "{ended:?}");
+        assert!(!ours.wait().expect("its status").success());
+        assert!(other.try_wait().expect("its status").is_none(), "it belongs to somebody else");
+        other.kill().expect("it can be ended");
+        other.wait().expect("its status");
     }
 }

@@ -6,8 +6,10 @@
 
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
+use std::path::PathBuf;
 
 /// The most that is read of the environment of a process. Linux itself allows no more than a few MiB.
 const ENVIRONMENT_LIMIT: u64 = 8 << 20;
@@ -48,6 +50,41 @@ impl Process {
     pub(super) fn is_alive(&self) -> bool {
         Self::read(self.pid).is_some_and(|now| now.start == self.start && !now.is_zombie)
     }
+}
+
+impl Process {
+    /// Names it for people, by its program and its number.
+    pub(super) fn shown(&self) -> String {
+        let path = format!("/proc/{}/comm", self.pid);
+        let name = regular::read_start(Path::new(&path), Links::Follow, 64).unwrap_or_default();
+        let name: String = String::from_utf8_lossy(&name).trim().chars().filter(|c| !c.is_control()).collect();
+        format!("{name} ({})", self.pid)
+    }
+
+    /// Lists the files that it holds open for writing.
+    fn written(&self) -> Vec<PathBuf> {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        let writes = |number: &OsStr| {
+            let path = Path::new("/proc").join(self.pid.to_string()).join("fdinfo").join(number);
+            let text = regular::read_start(&path, Links::Follow, 4096).unwrap_or_default();
+            is_for_writing(&String::from_utf8_lossy(&text))
+        };
+        open.filter(|entry| writes(&entry.file_name())).filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
+    }
+}
+
+/// Reads the access mode out of `proc_pid_fdinfo(5)`: the last two bits of an octal number are 0 for reading alone.
+fn is_for_writing(text: &str) -> bool {
+    let flags = text.lines().find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & 3 != 0)
+}
+
+/// Finds a file at or below one of these places that a process holds open for writing, and the process.
+pub(super) fn writer(processes: &[Process], places: &[PathBuf]) -> Option<(PathBuf, Process)> {
+    // The system names files by their real paths.
+    let places: Vec<PathBuf> = places.iter().filter_map(|place| fs::canonicalize(place).ok()).collect();
+    let is_output = |path: &PathBuf| places.iter().any(|place| path.starts_with(place)) && path.is_file();
+    processes.iter().find_map(|process| Some((process.written().into_iter().find(is_output)?, *process)))
 }
 
 fn all() -> Option<Vec<Process>> {
@@ -107,12 +144,39 @@ pub(super) fn marked(marks: &[String]) -> Vec<Process> {
             bytes.split(|byte| *byte == 0).any(|entry| marks.iter().any(|mark| mark.as_bytes() == entry))
         })
     };
-    all().unwrap_or_default().into_iter().filter(|process| process.pid != own && is_marked(process)).collect()
+    all()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|process| process.pid != own && !process.is_zombie && is_marked(process))
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_access_mode_tells_who_writes() {
+        assert!(is_for_writing("pos:\t0\nflags:\t0100001\nmnt_id:\t1\n"), "O_WRONLY");
+        assert!(is_for_writing("pos:\t0\nflags:\t0102002\n"), "O_RDWR");
+        assert!(!is_for_writing("pos:\t0\nflags:\t0100000\n") && !is_for_writing(""));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_open_for_writing_is_found() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("model.bin");
+        std::fs::write(&file, "half").expect("writable");
+        let own = [Process::read(std::process::id()).expect("this process")];
+        let places = [folder.path().to_owned()];
+        let reading = std::fs::File::open(&file).expect("readable");
+        assert_eq!(writer(&own, &places), None);
+        let writing = std::fs::File::options().append(true).open(&file).expect("writable");
+        let found = writer(&own, &places).map(|(path, process)| (path, process.pid));
+        assert_eq!(found, Some((std::fs::canonicalize(&file).expect("a path"), std::process::id())));
+        drop((reading, writing));
+    }
 
     #[test]
     fn a_name_cannot_forge_the_fields_behind_it() {

@@ -27,11 +27,10 @@ pub(super) fn write(training: &Path, root: &Path) -> io::Result<()> {
         .collect();
     // A list of strings is the same text in JSON and in Python.
     let roots = serde_json::to_string(&roots).map_err(io::Error::other)?;
+    // What the environment's own modules put on the path is kept to the commit, too.
     let call = format!(
-        "\n\n_own = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))\ntry:\n    _keep_to_the_commit({roots}, _own)\n\
-         except Exception as error:  # Training something else than the commit would be worse than not training.\n    \
-         sys.stderr.write(\"branchline: cannot keep Python to the commit: %r\\n\" % (error,))\n    os._exit(70)\n\
-         _run_the_next(_own)\n"
+        "\n\n_own = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))\n_guard({roots}, _own)\ntry:\n    \
+         _run_the_next(_own)\n    _run_the_users()\nfinally:\n    _guard({roots}, _own)\n"
     );
     fs::write(folder.join("sitecustomize.py"), format!("{MODULE}{call}"))
 }

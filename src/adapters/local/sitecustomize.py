@@ -110,3 +110,23 @@ def _run_the_next(own):
     spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if os.path.realpath(p) != here])
     if spec is not None and spec.loader is not None:
         spec.loader.exec_module(module_from_spec(spec))
+
+
+def _run_the_users():
+    """The user's own module would run after this one: it runs now, and Python does not import it again."""
+    import site
+
+    if getattr(site, "ENABLE_USER_SITE", False):
+        try:
+            import usercustomize
+        except ImportError as error:
+            if error.name != "usercustomize":
+                raise
+
+
+def _guard(roots, own):
+    try:
+        _keep_to_the_commit(roots, own)
+    except Exception as error:  # Training something else than the commit would be worse than not training.
+        sys.stderr.write("branchline: cannot keep Python to the commit: %r\n" % (error,))
+        os._exit(70)

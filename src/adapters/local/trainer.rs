@@ -14,6 +14,7 @@ use crate::adapters::local::home::brief;
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::inventory;
 use crate::adapters::local::joblog;
+use crate::adapters::local::outputs;
 use crate::adapters::local::prepare::Preparation;
 use crate::adapters::local::prepare::SourceMaterial;
 use crate::adapters::local::prepare::remove_folder;
@@ -158,8 +159,13 @@ impl LocalTrainer {
             ) => return Ok(StartedTraining::Found),
             None => {
                 wait_for_the_last(&folder)?;
-                let preparation =
-                    Preparation { home: &self.home, places: &self.places, material: self.material.as_ref(), spec };
+                let preparation = Preparation {
+                    home: &self.home,
+                    places: &self.places,
+                    material: self.material.as_ref(),
+                    spec,
+                    notes: end_earlier_attempts(&self.home, spec),
+                };
                 if preparation.run(&folder)? { StartedTraining::Fresh } else { StartedTraining::Found }
             }
         };
@@ -312,6 +318,26 @@ fn wait_for_the_last(folder: &TrainingFolder) -> Result<(), PortError> {
         std::thread::sleep(BEGIN_LOOK);
     }
     Ok(())
+}
+
+/// Ends what still runs of the earlier attempts of a training run, and says what. Their workers and locks are gone: a
+/// process that closed the files it inherited is known by its environment alone. It would take memory and devices away.
+fn end_earlier_attempts(home: &Home, spec: &TrainingSpec) -> Vec<String> {
+    let Some(stem) = spec.name.as_str().strip_suffix(&spec.attempt.to_string()) else { return Vec::new() };
+    let mut notes = Vec::new();
+    for attempt in 1..spec.attempt {
+        let name = TrainingName::reported(&format!("{stem}{attempt}"));
+        let Some(folder) = TrainingFolder::of(home, &name) else { continue };
+        let process::Ended { found, running } = process::end_marked(&folder.marks());
+        if !running.is_empty() {
+            let text = outputs::listed(&running);
+            notes.push(format!("processes of attempt {attempt} still run, and could not be ended: {text}"));
+        } else if !found.is_empty() {
+            let text = outputs::listed(&found);
+            notes.push(format!("attempt {attempt} left processes behind, which were ended: {text}"));
+        }
+    }
+    notes
 }
 
 fn remove_lock(folder: &TrainingFolder) -> Result<(), PortError> {

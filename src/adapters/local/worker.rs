@@ -35,6 +35,8 @@ use crate::adapters::local::pack::pack_directory_until;
 use crate::adapters::local::process;
 use crate::adapters::local::process::Group;
 use crate::adapters::local::process::Remains;
+use crate::adapters::local::process_tree;
+use crate::adapters::local::process_tree::Process;
 use crate::adapters::local::python_path;
 use crate::adapters::local::workers::BEGUN;
 use crate::adapters::system;
@@ -54,6 +56,7 @@ use std::io::PipeReader;
 use std::io::Read as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::process::ExitCode;
 use std::process::Stdio;
@@ -216,7 +219,9 @@ impl Run {
         })?;
         fs::write(self.folder.reserve(), vec![b'.'; RESERVE]).map_err(|error| disk("prepare the training", error))?;
         let mut log = LogWriter::create(self.folder.path()).map_err(|error| disk("begin the log", error))?;
-        for note in self.folder.notes().unwrap_or_default() {
+        let given = system::environment_with(&self.spec.pass_env);
+        let devices = devices::within_the_jobs(&given, self.spec.settings.environment.iter()).1;
+        for note in self.folder.notes().unwrap_or_default().into_iter().chain(devices) {
             log.append(&format!("branchline: {}\n", note.replace(['\n', '\r'], " ")));
         }
         let Some(command) = self.spec.settings.command.as_deref() else {
@@ -232,13 +237,18 @@ impl Run {
         let before = Before::of(&self.folder.code());
         let group = self.begin(command, writer, lock)?;
         let running = Stopwatch::start();
-        let mut unsettled = None;
+        let (mut unsettled, mut ended) = (None, Vec::new());
         let (outcome, remains) = self
-            .wait(group, &drained, &running, &mut unsettled)
+            .wait(group, &drained, &running, &mut unsettled, &mut ended)
             .map_err(|error| disk("supervise the command", error))?;
         // What could not be ended may hold the pipe open for ever; the log ends here all the same.
         let _ = drained.recv_timeout(DRAIN);
         *still_running = remains.running;
+        if !ended.is_empty() {
+            let text = outputs::listed(&ended);
+            let note = format!("branchline: the command left processes behind, which were ended: {text}\n");
+            locked(&output).log.append(&note);
+        }
         if remains.running > 0 {
             let note = format!("branchline: {} processes of the training run could not be ended\n", remains.running);
             locked(&output).log.append(&note);
@@ -314,7 +324,7 @@ impl Run {
         let mut all = system::environment_with(&self.spec.pass_env);
         // Without it a log would arrive in blocks of some kilobytes, and the last one not at all after a crash.
         all.push(("PYTHONUNBUFFERED".into(), "1".into()));
-        all.extend(self.spec.settings.environment.iter().map(|(name, value)| (name.into(), value.into())));
+        all.extend(devices::within_the_jobs(&all, self.spec.settings.environment.iter()).0);
         let more = all.iter().rev().find(|(name, _)| name == "PYTHONPATH").map(|(_, value)| value.clone());
         let path = python_path::value(self.folder.path(), &self.folder.code(), more.as_ref());
         all.extend(path.map(|path| ("PYTHONPATH".into(), path)));
@@ -332,6 +342,7 @@ impl Run {
         drained: &mpsc::Receiver<()>,
         running: &Stopwatch,
         unsettled: &mut Option<PackError>,
+        ended: &mut Vec<String>,
     ) -> io::Result<(Outcome, Remains)> {
         let mut talking = true;
         let mut last_look: Option<Stopwatch> = None;
@@ -339,8 +350,10 @@ impl Run {
         let mut pause = Duration::from_millis(1);
         loop {
             if group.has_exited()? {
-                if group.has_left_processes() {
-                    *unsettled = self.model_at_work();
+                let left = group.left();
+                if !left.is_empty() {
+                    *unsettled = self.output_at_work(&group);
+                    ended.extend(left.iter().map(Process::shown));
                 }
                 let remains = group.finish()?;
                 // It has exited, so its status is there.
@@ -366,13 +379,20 @@ impl Run {
         }
     }
 
-    /// Tells whether processes that the command left behind still change the model. They are ended before it is packed,
-    /// and what they were writing would look finished then.
-    fn model_at_work(&self) -> Option<PackError> {
+    /// Tells whether processes that the command left behind still change the model, or hold a file of the output open
+    /// for writing, however slowly they write. They are ended before it is packed, and what they were writing would look
+    /// finished then.
+    fn output_at_work(&self, group: &Group) -> Option<PackError> {
         let model = self.paths.model();
-        let before = model_files::list(&model).ok()?;
+        let before = model_files::list(&model).ok();
         std::thread::sleep(SETTLING);
-        model_files::unchanged(&model, &before).err()
+        let mut places = outputs::declared(&self.spec.settings.outputs, &self.folder.code());
+        places.extend([self.paths.output_data().join(METRICS), model.clone()]);
+        if let Some((path, process)) = process_tree::writer(&group.left(), &places) {
+            let path = path.file_name().map_or_else(|| path.clone(), PathBuf::from);
+            return Some(PackError::Held { path, by: process.shown() });
+        }
+        model_files::unchanged(&model, &before?).err()
     }
 
     /// Tells whether there is a reason not to go on.
@@ -505,6 +525,7 @@ fn packing_cause(error: &PackError) -> Cause {
         PackError::Read { .. }
         | PackError::Unsupported { .. }
         | PackError::NotAFolder { .. }
+        | PackError::Held { .. }
         | PackError::Changed { .. } => Cause::Code,
     }
 }
@@ -561,7 +582,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::PathBuf;
 
     fn unwritable(kind: io::ErrorKind) -> Cause {
         packing_cause(&PackError::Write { path: PathBuf::from("model.tar.gz"), source: io::Error::from(kind) })

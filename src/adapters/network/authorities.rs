@@ -7,10 +7,17 @@
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Adds authorities for every host.
 const NODE_EXTRA_CA_CERTS: &str = "NODE_EXTRA_CA_CERTS";
+
+/// Names a file in place of the system's store.
+const SSL_CERT_FILE: &str = "SSL_CERT_FILE";
+
+/// Names a folder in place of the system's store.
+const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
 
 /// Adds authorities for Amazon.
 const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
@@ -19,6 +26,9 @@ const AWS_CA_BUNDLE: &str = "AWS_CA_BUNDLE";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Authorities {
     extra: Option<PathBuf>,
+    /// In place of the system's store.
+    store: Option<PathBuf>,
+    folder: Option<PathBuf>,
     amazon: Option<PathBuf>,
 }
 
@@ -33,15 +43,25 @@ impl Authorities {
     /// Reads them from a look-up of environment variables.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
         let path = |name: &str| get(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        Self { extra: path(NODE_EXTRA_CA_CERTS), amazon: path(AWS_CA_BUNDLE) }
+        Self {
+            extra: path(NODE_EXTRA_CA_CERTS),
+            store: path(SSL_CERT_FILE),
+            folder: path(SSL_CERT_DIR),
+            amazon: path(AWS_CA_BUNDLE),
+        }
     }
 
     /// Loads all that count for a host that is none of Amazon's. Mozilla's count too: a slim container has no store.
     pub(super) fn load(&self) -> Trusted {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        let system = rustls_native_certs::load_native_certs();
+        // It reads the variables itself, and would wait for whoever writes into a pipe.
+        let wrong = self.store.as_ref().and_then(|file| not_a_file(SSL_CERT_FILE, file));
+        let system = match (&wrong, &self.folder) {
+            (None, _) => rustls_native_certs::load_native_certs(),
+            (Some(_), folder) => rustls_native_certs::load_certs_from_paths(None, folder.as_deref()),
+        };
         roots.add_parsable_certificates(system.certs);
-        let mut unread: Vec<String> = system.errors.iter().map(ToString::to_string).collect();
+        let mut unread: Vec<String> = system.errors.iter().map(ToString::to_string).chain(wrong).collect();
         let (extra, trouble) = read(NODE_EXTRA_CA_CERTS, self.extra.as_ref());
         roots.add_parsable_certificates(extra);
         unread.extend(trouble);
@@ -68,16 +88,19 @@ impl Authorities {
 /// The largest file of certificates that is read, in bytes. Mozilla's whole list has less than one MiB.
 const LIMIT: u64 = 16 << 20;
 
+/// Says that a path names something that is not read. Opening a pipe would wait for a writer, and a device may have no
+/// end. Where there is nothing, whoever reads says why.
+fn not_a_file(variable: &str, path: &Path) -> Option<String> {
+    let about = std::fs::metadata(path).ok()?;
+    let wrong = !about.is_file() || about.len() > LIMIT;
+    wrong.then(|| format!("{variable} names {}, which is not a file of at most 16 MiB", path.display()))
+}
+
 fn read(variable: &str, file: Option<&PathBuf>) -> (Vec<CertificateDer<'static>>, Option<String>) {
     let Some(file) = file else { return (Vec::new(), None) };
     let place = || format!("{variable} names {}", file.display());
-    match std::fs::metadata(file) {
-        // Opening a pipe would wait for a writer, and a device may have no end.
-        Ok(about) if !about.is_file() || about.len() > LIMIT => {
-            return (Vec::new(), Some(format!("{}, which is not a file of at most 16 MiB", place())));
-        }
-        // The reader below says why.
-        Ok(_) | Err(_) => {}
+    if let Some(wrong) = not_a_file(variable, file) {
+        return (Vec::new(), Some(wrong));
     }
     match CertificateDer::pem_file_iter(file) {
         Ok(found) => {
@@ -110,6 +133,18 @@ mod tests {
             assert!(trusted.roots.len() > 50, "Mozilla's still count");
             assert_eq!(authorities.amazon_pem(), None);
         }
+    }
+
+    #[test]
+    fn a_store_that_is_no_file_is_named_and_not_opened() {
+        let variable = |asked: &str| (asked == SSL_CERT_FILE).then(|| "/dev/zero".to_owned());
+        let trusted = Authorities::from_variables(variable).load();
+        assert!(
+            trusted.unread.iter().any(|text| text.contains("SSL_CERT_FILE names /dev/zero")),
+            "{:?}",
+            trusted.unread
+        );
+        assert!(trusted.roots.len() > 50, "Mozilla's still count");
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(crate) struct Opened {
     pub(crate) connector: HttpsConnector<Connector>,
     /// What of the certificate authorities could not be read.
     pub(crate) unread: Vec<String>,
+    /// The proxy in between: its place without credentials, and the variable that names it.
+    pub(crate) proxy: Option<String>,
 }
 
 impl Connector {
@@ -58,6 +60,7 @@ impl Connector {
     /// A sentence about a variable that names no proxy, or about TLS.
     pub(crate) fn to(destination: &Uri, network: &Network) -> Result<Opened, String> {
         let proxy = network.proxies.before(destination)?.map(Arc::new);
+        let named = proxy.as_ref().map(|proxy| format!("{} ({})", proxy.place(), proxy.variable));
         let trusted = network.authorities.load();
         let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -69,7 +72,7 @@ impl Connector {
         let builder = || HttpsConnectorBuilder::new().with_tls_config(config.clone()).https_or_http().enable_http1();
         let to_proxy = builder().wrap_connector(tcp.clone());
         let connector = builder().wrap_connector(Self { tcp, to_proxy, proxy });
-        Ok(Opened { connector, unread: trusted.unread })
+        Ok(Opened { connector, unread: trusted.unread, proxy: named })
     }
 }
 

@@ -39,8 +39,8 @@ enum Layer {
     Untrusted { unread: Vec<String> },
     /// The two do not agree on TLS.
     Tls { why: String },
-    /// Nothing came in time.
-    TimedOut,
+    /// Nothing came in time, from the host or from the proxy in between.
+    TimedOut { proxy: Option<String> },
     /// Anything else, in the words of the innermost cause.
     Other { why: String },
 }
@@ -54,9 +54,13 @@ pub(crate) struct ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// Reads it from an error and its causes. `unread`: what of the certificate authorities could not be read.
-    pub(crate) fn of(error: &(dyn Error + 'static), host: &str, unread: &[String]) -> Self {
-        let layer = layer(error, unread);
+    /// Reads it from an error and its causes. `unread`: what of the certificate authorities could not be read; `proxy`:
+    /// the one in between, and its variable.
+    pub(crate) fn of(error: &(dyn Error + 'static), host: &str, unread: &[String], proxy: Option<&str>) -> Self {
+        let layer = match layer(error, unread) {
+            Layer::TimedOut { .. } => Layer::TimedOut { proxy: proxy.map(str::to_owned) },
+            other => other,
+        };
         Self { host: host.to_owned(), layer }
     }
 
@@ -80,7 +84,11 @@ impl ConnectFailure {
                     .to_owned(),
             ),
             Layer::Tls { .. } => Some("Check whether a proxy or a firewall changes TLS on the way.".to_owned()),
-            Layer::TimedOut => {
+            Layer::TimedOut { proxy: Some(proxy) } => Some(format!(
+                "Check whether the proxy {proxy} works and reaches {host}, or list the host in NO_PROXY.",
+                host = self.host
+            )),
+            Layer::TimedOut { proxy: None } => {
                 Some("Check the firewall. Where a proxy leads outside, name it in HTTPS_PROXY.".to_owned())
             }
             Layer::Other { .. } => None,
@@ -102,7 +110,10 @@ impl fmt::Display for ConnectFailure {
                 unread.iter().try_for_each(|file| write!(f, "; {file}"))
             }
             Layer::Tls { why } => write!(f, "TLS with {host} failed: {why}"),
-            Layer::TimedOut => write!(f, "{host} did not answer in time"),
+            Layer::TimedOut { proxy: Some(proxy) } => {
+                write!(f, "{host} did not answer in time through the proxy {proxy}")
+            }
+            Layer::TimedOut { proxy: None } => write!(f, "{host} did not answer in time"),
             Layer::Other { why } => f.write_str(why),
         }
     }
@@ -130,7 +141,7 @@ fn layer(error: &(dyn Error + 'static), unread: &[String]) -> Layer {
         }
         match found.downcast_ref::<io::Error>().map(io::Error::kind) {
             Some(ErrorKind::ConnectionRefused) => return Layer::Refused,
-            Some(ErrorKind::TimedOut) => return Layer::TimedOut,
+            Some(ErrorKind::TimedOut) => return Layer::TimedOut { proxy: None },
             _ => {}
         }
         cause = within(found);
@@ -158,4 +169,20 @@ fn innermost(error: &(dyn Error + 'static)) -> String {
         cause = next;
     }
     cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_out_names_the_proxy_in_between() {
+        let error = io::Error::from(ErrorKind::TimedOut);
+        let through = ConnectFailure::of(&error, "ghe.example.com", &[], Some("proxy:3128 (HTTPS_PROXY)"));
+        let text = through.to_string();
+        assert_eq!(text, "ghe.example.com did not answer in time through the proxy proxy:3128 (HTTPS_PROXY)");
+        assert!(through.hint().is_some_and(|hint| hint.contains("NO_PROXY") && !hint.contains("name it in")));
+        let direct = ConnectFailure::of(&error, "ghe.example.com", &[], None);
+        assert_eq!(direct.to_string(), "ghe.example.com did not answer in time");
+    }
 }

@@ -21,6 +21,7 @@ use crate::adapters::s3::place::S3Place;
 use crate::adapters::s3::sweep;
 use crate::adapters::s3::upload::Upload;
 use crate::adapters::s3::upload::upload;
+use crate::adapters::unfinished;
 use crate::facts::holdings::Held;
 use crate::facts::holdings::HeldArtifact;
 use crate::model::artifact::Artifact;
@@ -287,7 +288,8 @@ impl ArtifactStore for S3Artifacts {
             PortError::because(kind, &doing, error).hint("Is there room, and may this user write there?")
         };
         let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = tempfile::Builder::new().prefix(".fetch-").tempfile_in(folder).map_err(writing)?;
+        let beside = || tempfile::Builder::new().prefix(".fetch-").tempfile_in(folder);
+        let (temporary, _mark) = unfinished::make(beside, |made| made.path().to_owned()).map_err(writing)?;
         let again = temporary.as_file().try_clone().map_err(writing)?;
         let mut out = temporary.as_file();
         let hashed = self

@@ -100,7 +100,9 @@ impl Machine<'_> {
         let (spec, channel, dataset) = (spec.clone(), channel.clone(), dataset.clone());
         off_the_runtime(move || {
             let folder = temporary(&home, "data-")?;
-            let preparation = Preparation { home: &home, places: &places, material: material.as_ref(), spec: &spec };
+            let notes = Vec::new();
+            let preparation =
+                Preparation { home: &home, places: &places, material: material.as_ref(), spec: &spec, notes };
             preparation.place(&channel, &dataset, folder.path())?;
             let listing =
                 |why: String| PortError::because(PortErrorKind::Storage, format!("list the data {}", dataset.uri), why);
