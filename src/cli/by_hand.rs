@@ -12,6 +12,7 @@ use crate::cli::block_on;
 use crate::cli::caller::Caller;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::compose::names_rules;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
@@ -303,7 +304,7 @@ fn act(
     by_hand: &ByHandArgs,
     resolve: impl AsyncFnOnce(&Composed) -> Result<Resolved, Failure>,
 ) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = Place::find(directory, names_rules(by_hand.caller.default_branch.as_ref()))?;
     block_on(async {
         let caller = Caller::find(&place, &by_hand.caller, by_hand.format != OutcomeFormat::Text).await?;
         let (composed, _) = read::open_to_act(&place, &caller).await?;

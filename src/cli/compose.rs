@@ -56,8 +56,14 @@ pub struct Place {
     reach: OnceLock<DataReach>,
 }
 
+/// Tells whether a job of a CI host names whose rules count: they do then, wherever its repository came from.
+pub fn names_rules(default_branch: Option<&BranchName>) -> bool {
+    default_branch.is_some() && env_vars::get(env_vars::CI).is_some()
+}
+
 impl Place {
-    /// Finds the repository around a folder. `event`: an event was handed over, as in CI.
+    /// Finds the repository around a folder. `event`: an event was handed over, as in CI, or a default branch was named
+    /// there ([`names_rules`]).
     pub fn find(directory: Option<&Path>, event: bool) -> Result<Self, Failure> {
         let start = directory.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
         let start = std::fs::canonicalize(&start)
@@ -67,8 +73,7 @@ impl Place {
         let named = named.map(|home| if home.is_absolute() { home } else { start.join(home) });
         let state = StateDirectory::find(&git, named)?;
         let home = state.root.clone();
-        // A CI host checks out from somewhere. `CI` around a repository without a remote is nobody's checkout: there is
-        // no default branch whose rules could be asked for.
+        // A CI host checks out from somewhere. `CI` alone around a repository without a remote is nobody's checkout.
         let in_ci = event
             || env_vars::get(env_vars::GITHUB_ACTIONS).is_some()
             || (env_vars::get(env_vars::CI).is_some() && git.any_remote().is_some());

@@ -17,6 +17,7 @@ use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::compose::names_rules;
 use crate::cli::failure;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
@@ -46,7 +47,7 @@ use std::path::PathBuf;
 
 /// Registers an externally trained model.
 pub fn register(directory: Option<&Path>, args: &RegisterArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = Place::find(directory, names_rules(args.by_hand.caller.default_branch.as_ref()))?;
     let (caller, composed) = block_on(open(&place, &args.by_hand))??;
     state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;

@@ -12,6 +12,7 @@ use crate::cli::block_on;
 use crate::cli::by_hand;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::compose::names_rules;
 use crate::cli::elsewhere::one_model;
 use crate::cli::elsewhere::open;
 use crate::cli::elsewhere::task;
@@ -46,7 +47,7 @@ const LISTED: usize = 12;
 
 /// Takes over a group.
 pub fn import(directory: Option<&Path>, args: &ImportArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = Place::find(directory, names_rules(args.by_hand.caller.default_branch.as_ref()))?;
     let (caller, composed) = block_on(open(&place, &args.by_hand))??;
     state_directory::refuse_short_lived(&place, &composed.config)?;
     let model = one_model(&composed, &args.model)?;

@@ -1,6 +1,8 @@
 //! What happened, and whose file counts: the event, its rules and its settings, before anything is opened.
 
 use crate::adapters::git::Merged;
+use crate::adapters::local::regular;
+use crate::adapters::local::regular::Links;
 use crate::cli::args::RunArgs;
 use crate::cli::caller;
 use crate::cli::compose::Place;
@@ -137,12 +139,17 @@ pub fn own_payload() -> Result<Vec<u8>, Failure> {
         Failure::new(failure::EVENT, "GITHUB_EVENT_NAME is set, but GITHUB_EVENT_PATH is not")
             .hint("run this inside a GitHub Actions job, or pass --event and --payload")
     })?;
-    payload(Path::new(&path))
+    // A training command of an earlier step may have put something else there, which nobody ever writes to.
+    let path = Path::new(&path);
+    regular::read(path, Links::Follow, PAYLOAD_LIMIT).map_err(|error| unusable(path, &error.to_string()))
+}
+
+fn unusable(path: &Path, why: &str) -> Failure {
+    Failure::new(failure::EVENT, format!("could not read the payload {}: {why}", path.display()))
 }
 
 fn payload(path: &Path) -> Result<Vec<u8>, Failure> {
-    let unusable =
-        |why: String| Failure::new(failure::EVENT, format!("could not read the payload {}: {why}", path.display()));
+    let unusable = |why: String| unusable(path, &why);
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| unusable(error.to_string()))?;
     file.take(PAYLOAD_LIMIT + 1).read_to_end(&mut bytes).map_err(|error| unusable(error.to_string()))?;

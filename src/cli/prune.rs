@@ -12,6 +12,7 @@ use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::compose::names_rules;
 use crate::cli::dispatch::pruned;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
@@ -60,7 +61,7 @@ struct ItemJson<'a> {
 
 /// Lists what may go, and with `--yes` takes it away.
 pub fn prune(directory: Option<&Path>, args: &PruneArgs) -> Result<u8, Failure> {
-    let place = Place::find(directory, false)?;
+    let place = Place::find(directory, names_rules(args.caller.default_branch.as_ref()))?;
     block_on(async {
         let caller = Caller::find(&place, &args.caller, args.format != Format::Text).await?;
         let (composed, repository) = read::open_to_act(&place, &caller).await?;

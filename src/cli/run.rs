@@ -11,6 +11,7 @@ use crate::cli::caller::Caller;
 use crate::cli::compose;
 use crate::cli::compose::Composed;
 use crate::cli::compose::Place;
+use crate::cli::compose::names_rules;
 use crate::cli::failure::Failure;
 use crate::cli::host::About;
 use crate::cli::host::Host;
@@ -78,10 +79,14 @@ pub enum Mode {
     },
 }
 
+fn in_ci(args: &RunArgs) -> bool {
+    args.event.is_some() || names_rules(args.default_branch.as_ref())
+}
+
 /// Runs or plans.
 pub fn run(directory: Option<&Path>, args: &RunArgs, mode: &Mode) -> Result<u8, Failure> {
     block_on(async {
-        let mut place = Place::find(directory, args.event.is_some()).inspect_err(Host::tell_of_failure)?;
+        let mut place = Place::find(directory, in_ci(args)).inspect_err(Host::tell_of_failure)?;
         let event = occasion::event(&place, args).inspect_err(Host::tell_of_failure)?;
         place.prepare_for(&event, *mode != Mode::Plan);
         let host = Host::of(&event, place.home.clone(), args.format != OutcomeFormat::Text).await;
@@ -122,7 +127,7 @@ pub fn train(directory: Option<&Path>, args: &RunArgs, again: bool, reason: Opti
 /// Finishes what is open on every stage branch.
 pub fn reconcile(directory: Option<&Path>, stage: Option<&str>, args: &RunArgs) -> Result<u8, Failure> {
     block_on(async {
-        let place = Place::find(directory, false)?;
+        let place = Place::find(directory, in_ci(args))?;
         let caller = Caller::find(&place, &args.caller(), args.format != OutcomeFormat::Text).await?;
         let host = &caller.host;
         let (composed, _) = read::open_to_act(&place, &caller).await?;

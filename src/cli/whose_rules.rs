@@ -49,7 +49,12 @@ fn refuse_another_remote(place: &Place) -> Result<(), Failure> {
             "the rules of the default branch of `origin` count in CI, and this checkout has the remote `{remote}` instead"
         ))
         .hint(format!("rename it: git remote rename {remote} origin"))),
-        Some(_) | None => Ok(()),
+        None => Err(Failure::configuration(
+            "the rules of the default branch of `origin` count in CI, and this repository has no remote",
+        )
+        .hint("name where it came from: git remote add origin URL")
+        .hint("where this is no CI job: env -u CI branchline ...")),
+        Some(_) => Ok(()),
     }
 }
 
@@ -57,10 +62,8 @@ fn refuse_another_remote(place: &Place) -> Result<(), Failure> {
 /// rules, and another job may have left them. Where nobody can be asked, what this job fetched counts. `None`: this
 /// checkout does not have it.
 async fn head_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
-    refuse_another_remote(place)?;
-    // Nobody's checkout has no `origin`: then its own branches are all that there is.
-    if !place.git.has_origin() {
-        return place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error));
+    if host.forge().is_none() {
+        refuse_another_remote(place)?;
     }
     let fetched = place.git.fetched_head(branch).map_err(|error| Failure::git(&error))?;
     let is_here = |commit: &CommitSha| place.git.has_commit(commit);

@@ -206,14 +206,21 @@ impl Observer {
         let inside = self.git.data_stand_ins(commit, path).map_err(|error| chain(&error))?;
         for one in &inside {
             match one {
-                StandIn::Lfs(_) | StandIn::Dvc { .. } => {}
+                StandIn::Lfs(_) | StandIn::Annex(_) | StandIn::Dvc { .. } => {}
                 StandIn::Submodule(_) => return Err(format!("{one}: the data in it would be missing")),
                 StandIn::Link { path, target } => {
                     return Err(format!(
-                        "{path} is a link to {target}, which the commit does not have: commit the file itself"
+                        "{path} is a link to {target}, which is not among the data of the commit: commit the file itself"
                     ));
                 }
             }
+        }
+        if !self.git.holds_content(commit, path).map_err(|error| chain(&error))? {
+            return Err(format!(
+                "{path} holds no byte of data in the commit, and a training run does not get what Git ignores there: \
+                 commit the data, track them with Git LFS or DVC, or remove the placeholder (such as .gitkeep) from \
+                 Git, so that {path} is read as a folder outside of Git"
+            ));
         }
         Ok(pointed(inside))
     }

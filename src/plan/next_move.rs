@@ -178,7 +178,7 @@ impl Reason {
                     .to_owned(),
             ),
             Self::DataNotHere { .. } => {
-                Some("bring the data to this machine (`git lfs pull`, `dvc pull`), then run again".to_owned())
+                Some("bring the data to this machine (`git lfs pull`, `dvc pull`, `git annex get`), then run again".to_owned())
             }
             Self::LeftOut { .. } => {
                 Some("commit the files themselves, or take what the model needs from `data:`".to_owned())

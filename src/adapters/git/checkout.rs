@@ -176,7 +176,13 @@ fn plan(repo: &Repository, root: Oid, selector: &Selector, above: &[u8]) -> Resu
     Ok(plan)
 }
 
-fn below<'a>(path: &'a [u8], above: &[u8]) -> &'a [u8] {
+/// Tells what a checkout will hold, without writing any of it.
+pub(super) fn layout(repo: &Repository, root: Oid, selector: &Selector, above: &str) -> Result<Layout, GitError> {
+    plan(repo, root, selector, above.as_bytes()).map(|plan| plan.layout)
+}
+
+/// Returns a path as it is below a folder.
+pub(super) fn below<'a>(path: &'a [u8], above: &[u8]) -> &'a [u8] {
     let rest = path.strip_prefix(above).unwrap_or(path);
     rest.strip_prefix(b"/").unwrap_or(rest)
 }

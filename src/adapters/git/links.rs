@@ -68,6 +68,11 @@ impl Layout {
         if self.has(&at.join(&b'/')) { Reach::Inside } else { Reach::Dangling }
     }
 
+    /// Tells whether the link at `path` leads to something in the checkout.
+    pub(super) fn is_there(&self, path: &[u8]) -> bool {
+        self.reach(path) == Reach::Inside
+    }
+
     fn has(&self, path: &[u8]) -> bool {
         let below = [path, b"/"].concat();
         path.is_empty()

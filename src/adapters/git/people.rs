@@ -6,10 +6,11 @@ use crate::adapters::git::trust;
 impl GitRepository {
     /// Returns `user.name`, as Git itself would put it on a commit. Foreign text.
     pub fn user_name(&self) -> Option<String> {
-        let config = self.repo().config().ok();
-        let read = config.and_then(|config| config.get_string("user.name").ok()).filter(|name| !name.is_empty());
-        // Git also reads files and variables that libgit2 does not know.
-        read.or_else(|| trust::config_value(self.git_dir(), "user.name"))
+        // Git also reads files and variables that libgit2 does not know, and those count before the others.
+        trust::config_value(self.git_dir(), "user.name").or_else(|| {
+            let config = self.repo().config().ok()?;
+            config.get_string("user.name").ok().filter(|name| !name.is_empty())
+        })
     }
 
     /// Tells whether the repository came from somewhere: whether it has an `origin`.

@@ -14,9 +14,11 @@ use crate::adapters::git::watch::plain;
 use crate::adapters::git::yaml;
 use crate::model::digest::CanonicalFields;
 use crate::model::git::ObjectId;
+use crate::model::pointer::AnnexPointer;
 use crate::model::pointer::LFS_LIMIT;
 use crate::model::pointer::PointedData;
 use crate::model::pointer::PointerKind;
+use crate::model::pointer::annex_pointer;
 use crate::model::pointer::lfs_pointer;
 use git2::Oid;
 use git2::Repository;
@@ -96,7 +98,12 @@ impl GitRepository {
                 return combined(path, outputs(&repo, entry.id, path)?).map(Some);
             }
             let content = small_blob(&repo, entry.id, LFS_LIMIT, path)?;
-            return Ok(content.and_then(|bytes| lfs_pointer(&bytes)).map(|lfs| Pointer {
+            let Some(bytes) = content else { return Ok(None) };
+            if let Some(annex) = annex_pointer(&bytes) {
+                let hash = PointerHash { algorithm: "annex".to_owned(), value: annex.key.clone() };
+                return Ok(Some(Pointer { hash, data: vec![annex_data(path, annex)] }));
+            }
+            return Ok(lfs_pointer(&bytes).map(|lfs| Pointer {
                 hash: PointerHash { algorithm: "sha256".to_owned(), value: lfs.sha256.clone() },
                 data: vec![lfs_data(path, lfs.sha256, lfs.size)],
             }));
@@ -113,6 +120,10 @@ pub(super) fn is_dvc_file(path: &str) -> bool {
 
 pub(super) fn lfs_data(path: &str, sha256: String, size: u64) -> PointedData {
     PointedData { path: path.to_owned(), kind: PointerKind::Lfs, hash: sha256, is_folder: false, size: Some(size) }
+}
+
+pub(super) fn annex_data(path: &str, annex: AnnexPointer) -> PointedData {
+    PointedData { path: path.to_owned(), kind: annex.kind, hash: annex.hash, is_folder: false, size: annex.size }
 }
 
 /// Looks for a DVC file that describes `path`, the nearest first.

@@ -3,8 +3,10 @@
 //!
 //! Whether any of it matters is not known here. The look is bounded, and what an object id names is remembered.
 
+use crate::adapters::git::checkout;
 use crate::adapters::git::error::GitError;
 use crate::adapters::git::open::GitRepository;
+use crate::adapters::git::pointer::annex_data;
 use crate::adapters::git::pointer::dvc_data;
 use crate::adapters::git::pointer::is_dvc_file;
 use crate::adapters::git::pointer::lfs_data;
@@ -21,6 +23,7 @@ use crate::adapters::git::watch::plain;
 use crate::model::git::ObjectId;
 use crate::model::pointer::LFS_LIMIT;
 use crate::model::pointer::PointedData;
+use crate::model::pointer::annex_pointer;
 use crate::model::pointer::lfs_pointer;
 use crate::model::settings::Watched;
 use git2::Oid;
@@ -40,6 +43,8 @@ const REMEMBERED: usize = 20_000;
 pub enum StandIn {
     /// A Git LFS pointer.
     Lfs(PointedData),
+    /// A pointer of git-annex.
+    Annex(PointedData),
     /// A file of DVC, and the data that it describes.
     Dvc {
         /// The file.
@@ -49,7 +54,7 @@ pub enum StandIn {
     },
     /// Another repository, which is not included.
     Submodule(String),
-    /// A link that leads out of the repository, or to a path that the commit does not have.
+    /// A link that leads out of what a training run gets, or to a path that the commit does not have.
     Link {
         /// The link.
         path: String,
@@ -62,7 +67,7 @@ impl StandIn {
     /// Returns the data that it points at.
     pub fn into_pointed(self) -> Vec<PointedData> {
         match self {
-            Self::Lfs(data) => vec![data],
+            Self::Lfs(data) | Self::Annex(data) => vec![data],
             Self::Dvc { data, .. } => data,
             Self::Submodule(_) | Self::Link { .. } => Vec::new(),
         }
@@ -73,6 +78,7 @@ impl fmt::Display for StandIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lfs(data) => write!(f, "{} is a Git LFS pointer: the training run gets the pointer", data.path),
+            Self::Annex(data) => write!(f, "{} is a git-annex pointer: the training run gets the pointer", data.path),
             Self::Dvc { file, .. } => write!(f, "{file} is a file of DVC: the training run gets no data of it"),
             Self::Submodule(path) => write!(f, "{path} is a submodule, which is not included"),
             Self::Link { path, target } => write!(f, "{path} links to {target}, which is not included"),
@@ -99,23 +105,23 @@ impl GitRepository {
             self.once_bounded(root, || {
                 walk(&repo, root, &mut budget, &mut |folder| selector.may_contain(folder), &mut |path, mode, id| {
                     if selector.covers(path) {
-                        found.extend(stand_in(&repo, root, path, mode, id, &mut left, false)?);
+                        found.extend(stand_in(&repo, path, mode, id, &mut left, false)?);
                     }
                     Ok(())
                 })
             })?;
-            return Ok(found);
+            return left_out(&repo, root, &selector, "", found);
         }
         for literal in &selector.literals {
             let Some(entry) = lookup(&repo, root, literal)? else { continue };
             if entry.is_folder() {
-                found.extend(self.below(&repo, root, literal, entry.id, &mut left, false)?);
+                found.extend(self.below(&repo, literal, entry.id, &mut left, false)?);
             } else {
-                let one = stand_in(&repo, root, literal.as_bytes(), entry.mode, entry.id, &mut left, false)?;
+                let one = stand_in(&repo, literal.as_bytes(), entry.mode, entry.id, &mut left, false)?;
                 found.extend(one);
             }
         }
-        Ok(found)
+        left_out(&repo, root, &selector, "", found)
     }
 
     /// Finds what stands in for content in a folder of data that Git tracks, or in one file of data. Complete: data are
@@ -126,20 +132,41 @@ impl GitRepository {
         let path = plain(path);
         let Some(entry) = lookup(&repo, root, path)?.filter(|entry| entry.is_folder()) else { return Ok(Vec::new()) };
         let mut all = usize::MAX;
-        self.below(&repo, root, path, entry.id, &mut all, true)
+        let found = self.below(&repo, path, entry.id, &mut all, true)?;
+        let selector = Selector::new(&Watched::Paths(vec![path.to_owned()]))?;
+        left_out(&repo, root, &selector, path, found)
+    }
+
+    /// Tells whether data of a commit hold a byte: a folder that only keeps its place does not, with empty files or with
+    /// files of Git's own such as `.gitkeep` and `.gitignore`.
+    pub fn holds_content(&self, commit: &ObjectId, path: &str) -> Result<bool, GitError> {
+        let repo = self.repo();
+        let root = tree_id(&repo, commit)?;
+        let path = plain(path);
+        let Some(entry) = lookup(&repo, root, path)?.filter(|entry| entry.is_folder()) else { return Ok(true) };
+        let mut holds = false;
+        let mut budget = Budget::new("look at the files of a folder");
+        walk(&repo, entry.id, &mut budget, &mut |_| true, &mut |path, _, id| {
+            let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+            if !holds && !name.starts_with(b".git") {
+                // What cannot be looked at, such as a file of a partial clone, counts as content.
+                let size = repo.odb().and_then(|odb| odb.read_header(id)).map_or(1, |(size, _)| size);
+                holds = size > 0;
+            }
+            Ok(())
+        })?;
+        Ok(holds)
     }
 
     fn below(
         &self,
         repo: &Repository,
-        root: Oid,
         folder: &str,
         id: Oid,
         left: &mut usize,
         is_data: bool,
     ) -> Result<Vec<StandIn>, GitError> {
-        // A link may lead out of the folder, so what it comes to depends on the root; the rest does not.
-        let key = format!("{root} {id} {is_data} {folder}");
+        let key = format!("{id} {is_data} {folder}");
         if let Some(known) = self.stand_ins().get(&key) {
             return Ok(known.as_ref().clone());
         }
@@ -149,7 +176,7 @@ impl GitRepository {
             walk(repo, id, &mut budget, &mut |_| true, &mut |path, mode, id| {
                 let whole = [folder.as_bytes(), b"/", path].concat();
                 let whole = if folder.is_empty() { path } else { whole.as_slice() };
-                found.extend(stand_in(repo, root, whole, mode, id, left, is_data)?);
+                found.extend(stand_in(repo, whole, mode, id, left, is_data)?);
                 Ok(())
             })
         })?;
@@ -162,9 +189,27 @@ impl GitRepository {
     }
 }
 
-fn stand_in(
+/// Keeps of the links only those that lead to nothing in the checkout: what the checkout itself would say of them.
+fn left_out(
     repo: &Repository,
     root: Oid,
+    selector: &Selector,
+    above: &str,
+    mut found: Vec<StandIn>,
+) -> Result<Vec<StandIn>, GitError> {
+    if found.iter().any(|one| matches!(one, StandIn::Link { .. })) {
+        let layout = checkout::layout(repo, root, selector, above)?;
+        found.retain(|one| match one {
+            StandIn::Link { path, .. } => !layout.is_there(checkout::below(path.as_bytes(), above.as_bytes())),
+            StandIn::Lfs(_) | StandIn::Annex(_) | StandIn::Dvc { .. } | StandIn::Submodule(_) => true,
+        });
+    }
+    Ok(found)
+}
+
+/// Tells what a file is in place of content. Every link is one here: where it leads depends on what else is there.
+fn stand_in(
+    repo: &Repository,
     path: &[u8],
     mode: i32,
     id: Oid,
@@ -176,12 +221,7 @@ fn stand_in(
         SUBMODULE => return Ok(Some(StandIn::Submodule(shown))),
         SYMLINK => {
             let target = String::from_utf8_lossy(&blob(repo, id, &shown)?).into_owned();
-            let leads = leads_to(&shown, &target);
-            let is_there = match leads {
-                Some(path) => lookup(repo, root, &path)?.is_some(),
-                None => false,
-            };
-            return Ok((!is_there).then_some(StandIn::Link { path: shown, target }));
+            return Ok(Some(StandIn::Link { path: shown, target }));
         }
         _ => {}
     }
@@ -194,35 +234,9 @@ fn stand_in(
     }
     *left -= 1;
     let content = small_blob(repo, id, LFS_LIMIT, &shown)?;
-    Ok(content.and_then(|bytes| lfs_pointer(&bytes)).map(|lfs| StandIn::Lfs(lfs_data(&shown, lfs.sha256, lfs.size))))
-}
-
-/// Returns where a link leads, read as text. None: out of the repository.
-fn leads_to(link: &str, target: &str) -> Option<String> {
-    if target.starts_with('/') || target.is_empty() {
-        return None;
+    let Some(bytes) = content else { return Ok(None) };
+    if let Some(annex) = annex_pointer(&bytes) {
+        return Ok(Some(StandIn::Annex(annex_data(&shown, annex))));
     }
-    let folder = link.rsplit_once('/').map_or("", |(folder, _)| folder);
-    let mut parts: Vec<&str> = Vec::new();
-    for part in folder.split('/').chain(target.split('/')) {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn links_are_followed_as_text() {
-        assert_eq!(leads_to("a/l", "../top").as_deref(), Some("top"));
-        assert_eq!(leads_to("l", "a/b").as_deref(), Some("a/b"));
-        assert_eq!(leads_to("a/l", "../../top"), None);
-        assert_eq!(leads_to("l", "/etc/passwd"), None);
-    }
+    Ok(lfs_pointer(&bytes).map(|lfs| StandIn::Lfs(lfs_data(&shown, lfs.sha256, lfs.size))))
 }

@@ -1,12 +1,12 @@
 //! The files of local data, found by one rule for everything that reads them: identifying, keeping and placing.
 //!
 //! A link counts as the file that it points at, if that file is in the same data. What is no file, and what only
-//! stands in for one (a Git LFS pointer), is an error that says so.
+//! stands in for one (a pointer of Git LFS or git-annex), is an error that says so.
 
 use crate::adapters::local::blob::hash_file;
 use crate::model::digest::Sha256Digest;
 use crate::model::pointer::LFS_LIMIT;
-use crate::model::pointer::lfs_pointer;
+use crate::model::pointer::pointer_kind;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -33,6 +33,9 @@ pub(super) fn files_of(dir: &Path, shown: &str) -> Result<Vec<DataFile>, String>
             return Err(format!("{shown} has a file whose name is not valid text: {}", relative.display()));
         };
         let named = format!("{}/{path}", shown.trim_end_matches('/'));
+        if found.file_name().eq_ignore_ascii_case(".git") {
+            return Err(format!("{named} belongs to a Git repository: name a folder that holds only the data"));
+        }
         if found.file_type().is_dir() {
             continue;
         }
@@ -46,7 +49,7 @@ pub(super) fn files_of(dir: &Path, shown: &str) -> Result<Vec<DataFile>, String>
     if files.is_empty() { Err(format!("{shown} is an empty folder")) } else { Ok(files) }
 }
 
-/// Refuses a Git LFS pointer, whatever says that it is data. An error is a sentence for people.
+/// Refuses a pointer, whatever says that it is data. An error is a sentence for people.
 pub(super) fn refuse_pointer(path: &Path, shown: &str) -> Result<(), String> {
     let size = fs::metadata(path).map_err(|error| unreadable(shown, &error))?.len();
     if size < LFS_LIMIT as u64 { hash_data(path, shown).map(drop) } else { Ok(()) }
@@ -57,8 +60,8 @@ pub(super) fn hash_data(path: &Path, shown: &str) -> Result<(Sha256Digest, u64),
     let size = fs::metadata(path).map_err(|error| unreadable(shown, &error))?.len();
     if size < LFS_LIMIT as u64 {
         let bytes = fs::read(path).map_err(|error| unreadable(shown, &error))?;
-        if lfs_pointer(&bytes).is_some() {
-            return Err(format!("{shown} is a Git LFS pointer and not the data: run `git lfs pull` where it belongs"));
+        if let Some((what, fetch)) = pointer_kind(&bytes) {
+            return Err(format!("{shown} is {what} and not the data: run `{fetch}` where it belongs"));
         }
         return Ok((Sha256Digest::of(&bytes), bytes.len() as u64));
     }
@@ -86,4 +89,26 @@ pub(super) fn unreadable(shown: &str, error: &io::Error) -> String {
 fn slashed(path: &Path) -> Option<String> {
     let parts: Option<Vec<&str>> = path.components().map(|part| part.as_os_str().to_str()).collect();
     parts.map(|parts| parts.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_keeps_beside_the_data_and_pointers_are_refused() {
+        let place = tempfile::tempdir().expect("a folder");
+        let data = place.path().join("data");
+        fs::create_dir_all(data.join("sub/.git")).expect("it can be made");
+        fs::write(data.join("a.csv"), "1").expect("writable");
+        let why = files_of(&data, "data").err().expect("it is refused");
+        assert_eq!(why, "data/sub/.git belongs to a Git repository: name a folder that holds only the data");
+        fs::remove_dir(data.join("sub/.git")).expect("it can be removed");
+        fs::write(data.join("sub/.git"), "gitdir: ../x").expect("writable");
+        assert!(files_of(&data, "data").is_err());
+        let pointer = data.join("a.csv");
+        fs::write(&pointer, "/annex/objects/WORM-s3--a.csv\n").expect("writable");
+        let why = refuse_pointer(&pointer, "data/a.csv").expect_err("it is refused");
+        assert_eq!(why, "data/a.csv is a git-annex pointer and not the data: run `git annex get` where it belongs");
+    }
 }

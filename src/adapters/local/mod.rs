@@ -36,6 +36,7 @@ mod python_path;
 mod reach;
 mod records;
 mod workers;
+mod zip;
 
 pub use artifacts::LocalArtifacts;
 pub use datasets::LocalDatasets;

@@ -9,6 +9,9 @@ use crate::adapters::local::pack::Stopped;
 use crate::adapters::local::regular;
 use crate::adapters::local::regular::Links;
 use crate::adapters::local::regular::RegularError;
+use crate::adapters::local::zip;
+use crate::model::pointer::LFS_LIMIT;
+use crate::model::pointer::pointer_kind;
 use flate2::read::MultiGzDecoder;
 use std::fs;
 use std::io;
@@ -95,6 +98,23 @@ pub(super) fn list_until(dir: &Path, stop: &AtomicBool) -> Result<Vec<Entry>, Pa
     }
     entries.sort_by_cached_key(|entry| entry.path.as_os_str().as_encoded_bytes().to_vec());
     Ok(entries)
+}
+
+/// Refuses files that only point at what the model should be: nobody fetched the real ones.
+pub(super) fn refuse_pointers(dir: &Path, entries: &[Entry]) -> Result<(), PackError> {
+    for entry in entries {
+        let is_file = matches!(entry.kind, Kind::File { .. });
+        if !is_file || entry.size == 0 || entry.size >= LFS_LIMIT as u64 {
+            continue;
+        }
+        // What cannot be read is explained by the packing.
+        let bytes = regular::read(&dir.join(&entry.path), Links::Refuse, LFS_LIMIT as u64);
+        if let Some((what, fetch)) = bytes.ok().and_then(|bytes| pointer_kind(&bytes)) {
+            let what = format!("is {what}, not the file that it stands for: run `{fetch}` where it comes from");
+            return Err(PackError::Unsupported { path: entry.path.clone(), what });
+        }
+    }
+    Ok(())
 }
 
 /// How much a folder holds.
@@ -221,13 +241,26 @@ pub enum NotWhole {
         /// What is wrong with it.
         what: &'static str,
     },
+    /// It only points at the model.
+    #[error("{path} is {what}, not the file that it stands for: run `{fetch}` where it comes from")]
+    Pointer {
+        /// It, or what in it is one.
+        path: String,
+        /// The kind of pointer.
+        what: &'static str,
+        /// How the real file is fetched.
+        fetch: &'static str,
+    },
 }
 
-/// How a ZIP file begins (PyTorch, Keras and NumPy write such files), and how its last record does.
-const ZIP: &[u8] = b"PK\x03\x04";
-const ZIP_END: &[u8] = b"PK\x05\x06";
-/// The longest last record of a ZIP file: 22 bytes and a comment.
-const ZIP_TAIL: u64 = 22 + 65_535;
+/// Refuses the bytes of a small file that is a pointer. `path`: how the sentence names it.
+pub(super) fn refuse_pointer(bytes: &[u8], path: &str) -> Result<(), NotWhole> {
+    match pointer_kind(bytes) {
+        Some((what, fetch)) => Err(NotWhole::Pointer { path: path.to_owned(), what, fetch }),
+        None => Ok(()),
+    }
+}
+
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Checks that a file is a whole model, as far as its format says where it ends: a gzip file, a ZIP file, an archive.
@@ -237,11 +270,14 @@ pub fn check_file(path: &Path, name: &str) -> Result<(), NotWhole> {
         return Err(NotWhole::Empty);
     }
     let mut begin = Vec::new();
-    Read::by_ref(&mut file).take(4).read_to_end(&mut begin).map_err(RegularError::Io)?;
+    Read::by_ref(&mut file).take(LFS_LIMIT as u64).read_to_end(&mut begin).map_err(RegularError::Io)?;
+    if size < LFS_LIMIT as u64 {
+        refuse_pointer(&begin, "it")?;
+    }
     let lower = name.to_ascii_lowercase();
     if lower.ends_with(".tar.gz") || lower.ends_with(".tgz") {
         let (file, _) = regular::open(path, Links::Follow)?;
-        return check_archive(MultiGzDecoder::new(io::BufReader::new(file)));
+        return check_archive(MultiGzDecoder::new(io::BufReader::new(file)), End::Marked);
     }
     if begin.starts_with(GZIP) {
         let (file, _) = regular::open(path, Links::Follow)?;
@@ -252,21 +288,38 @@ pub fn check_file(path: &Path, name: &str) -> Result<(), NotWhole> {
             Err(error) => Err(torn(&error)),
         };
     }
-    if begin.starts_with(ZIP) {
-        use std::io::Seek as _;
-        let from = size.saturating_sub(ZIP_TAIL);
-        file.seek(io::SeekFrom::Start(from)).map_err(RegularError::Io)?;
-        let mut tail = Vec::new();
-        file.take(ZIP_TAIL).read_to_end(&mut tail).map_err(RegularError::Io)?;
-        if !tail.windows(ZIP_END.len()).any(|window| window == ZIP_END) {
-            return Err(NotWhole::Torn { why: "the directory at the end of a ZIP file is missing".to_owned() });
-        }
+    if lower.ends_with(".tar") || is_tar(&begin) {
+        let (file, _) = regular::open(path, Links::Follow)?;
+        return check_archive(io::BufReader::new(file), End::Any);
+    }
+    if zip::is_zip(&begin, size) {
+        return zip::check(path, size);
     }
     Ok(())
 }
 
-/// Checks an unpacked archive to its end: its own end mark, what is in it, and that there is a byte in it.
-fn check_archive(unpacked: impl Read) -> Result<(), NotWhole> {
+/// How a tar archive ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// With its two empty records: a packed one could have been cut anywhere.
+    Marked,
+    /// With them, or with its last member.
+    Any,
+}
+
+/// Tells whether a file begins with the header of a tar archive: its mark, and a sum of its bytes that is right.
+fn is_tar(begin: &[u8]) -> bool {
+    let Some(header) = begin.get(..512) else { return false };
+    let sum = header.get(148..156).unwrap_or_default();
+    let text = String::from_utf8_lossy(sum).trim_matches(['\0', ' ']).to_owned();
+    // The sum is made with spaces in its own place.
+    let counted: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32
+        - sum.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    header.get(257..262) == Some(b"ustar") && u32::from_str_radix(&text, 8).is_ok_and(|sum| sum == counted)
+}
+
+/// Checks an unpacked archive to its end: its end, what is in it, and that there is a byte in it.
+fn check_archive(unpacked: impl Read, end: End) -> Result<(), NotWhole> {
     let mut archive = tar::Archive::new(Tail { inner: unpacked, last: Vec::new() });
     let mut content = 0;
     for entry in archive.entries().map_err(|error| torn(&error))? {
@@ -285,7 +338,11 @@ fn check_archive(unpacked: impl Read) -> Result<(), NotWhole> {
                 return Err(refused("is a link that leads out of the archive"));
             }
         } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            let mut begin = Vec::new();
+            let read = Read::by_ref(&mut entry).take(LFS_LIMIT as u64).read_to_end(&mut begin);
+            content += read.map_err(|error| torn(&error))? as u64;
             content += io::copy(&mut entry, &mut io::sink()).map_err(|error| torn(&error))?;
+            refuse_pointer(&begin, &format!("{} in it", path.display()))?;
         } else if !kind.is_dir() && !kind.is_pax_global_extensions() {
             return Err(refused("is neither a file, a folder nor a link"));
         }
@@ -293,7 +350,7 @@ fn check_archive(unpacked: impl Read) -> Result<(), NotWhole> {
     let mut rest = archive.into_inner();
     io::copy(&mut rest, &mut io::sink()).map_err(|error| torn(&error))?;
     // POSIX, "pax Interchange Format": two records of zeros end an archive.
-    if rest.last.len() < 1024 || rest.last.iter().any(|byte| *byte != 0) {
+    if end == End::Marked && (rest.last.len() < 1024 || rest.last.iter().any(|byte| *byte != 0)) {
         return Err(NotWhole::Torn { why: "the two empty records that end a tar archive are missing".to_owned() });
     }
     if content == 0 { Err(NotWhole::Empty) } else { Ok(()) }
@@ -420,8 +477,36 @@ mod tests {
         assert_eq!(said("m.pkl", b"any bytes"), None);
         assert_eq!(said("m.pkl.gz", &packed(b"weights")), None);
         assert!(said("m.pkl.gz", &packed(&[9; 5000])[..20]).is_some_and(|text| text.starts_with("it is torn")));
-        let zip = [ZIP, &[1; 200], ZIP_END, &[0; 18]].concat();
-        assert_eq!(said("m.pt", &zip), None);
-        assert!(said("m.pt", &zip[..150]).is_some_and(|text| text.contains("directory at the end of a ZIP file")));
+    }
+
+    #[test]
+    fn a_plain_tar_is_judged_and_a_file_that_is_none_is_not() {
+        let whole = tarred(|tar| add(tar, "model.bin", &[7; 50_000]));
+        assert_eq!(said("m.tar", &whole), None);
+        assert_eq!(said("m.pt", &whole), None);
+        assert_eq!(said("m.tar", &whole[..whole.len() - 1024]), None);
+        for name in ["m.tar", "m.pt"] {
+            assert!(said(name, &whole[..30_000]).is_some_and(|text| text.starts_with("it is torn: ")), "{name}");
+        }
+        let empty = tarred(|tar| add(tar, "a", b""));
+        assert_eq!(said("m.tar", &empty).as_deref(), Some("it is empty: there is no model in it"));
+        let mut alike = vec![1; 2000];
+        alike[257..262].copy_from_slice(b"ustar");
+        assert_eq!(said("m.bin", &alike), None);
+    }
+
+    #[test]
+    fn a_pointer_is_no_model() {
+        let oid = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393";
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize 412345678\n");
+        let rest = "is a Git LFS pointer, not the file that it stands for: run `git lfs pull` where it comes from";
+        assert_eq!(said("m.bin", pointer.as_bytes()), Some(format!("it {rest}")));
+        let archive = packed(&tarred(|tar| add(tar, "sub/m.bin", pointer.as_bytes())));
+        assert_eq!(said("m.tar.gz", &archive), Some(format!("sub/m.bin in it {rest}")));
+        let place = tempfile::tempdir().expect("a folder");
+        fs::write(place.path().join("m.bin"), &pointer).expect("writable");
+        let entries = list(place.path()).expect("it can be listed");
+        let error = refuse_pointers(place.path(), &entries).expect_err("it is refused");
+        assert_eq!(error.to_string(), format!("m.bin in the model's folder {rest}"));
     }
 }

@@ -147,6 +147,7 @@ fn pack_with(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Packed, PackError> {
     let entries = model_files::list_until(dir, stop)?;
+    model_files::refuse_pointers(dir, &entries)?;
     let unwritable = |source| PackError::Write { path: dest.to_owned(), source };
     let folder = dest.parent().unwrap_or(Path::new("."));
     let beside = || tempfile::Builder::new().prefix(".pack-").tempfile_in(folder);

@@ -69,6 +69,9 @@ fn source(one: &PointedData, places: &DataPlaces) -> Result<PathBuf, Unusable> {
             "{path} is a Git LFS pointer, and the file that it stands for is not here: run `git lfs pull`, or set \
              `lfs: true` on actions/checkout"
         ),
+        PointerKind::AnnexSha256 | PointerKind::AnnexMd5 => {
+            format!("{path} is a git-annex pointer, and the file that it stands for is not here: run `git annex get`")
+        }
         PointerKind::DvcMd5 | PointerKind::DvcMd5Text | PointerKind::Other => {
             format!("{path} is tracked by DVC, and the data that the commit records are not here: run `dvc pull`")
         }
@@ -112,7 +115,7 @@ pub(super) fn place(one: &PointedData, below: Option<&str>, to: &Path, places: &
 }
 
 fn shown(kind: PointerKind, hash: &str) -> String {
-    let algorithm = if kind == PointerKind::Lfs { "sha256" } else { "md5" };
+    let algorithm = if matches!(kind, PointerKind::Lfs | PointerKind::AnnexSha256) { "sha256" } else { "md5" };
     format!("{algorithm}:{hash}")
 }
 
@@ -127,8 +130,10 @@ fn copy_over(from: &Path, to: &Path) -> io::Result<()> {
 
 fn hash_as(kind: PointerKind, path: &Path) -> io::Result<String> {
     match kind {
-        PointerKind::Lfs => hash_file(path, &mut |_| {}).map(|(digest, _)| digest.as_str().to_owned()),
-        PointerKind::DvcMd5 | PointerKind::Other => dvc_md5(path, false),
+        PointerKind::Lfs | PointerKind::AnnexSha256 => {
+            hash_file(path, &mut |_| {}).map(|(digest, _)| digest.as_str().to_owned())
+        }
+        PointerKind::DvcMd5 | PointerKind::AnnexMd5 | PointerKind::Other => dvc_md5(path, false),
         PointerKind::DvcMd5Text => dvc_md5(path, true),
     }
 }

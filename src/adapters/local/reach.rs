@@ -140,6 +140,10 @@ impl DataPlaces {
         if folder == Path::new("/") || (folder.is_dir() && holds(&self.home)) {
             return Some("holds Branchline's state directory: name the folder that holds only the data".to_owned());
         }
+        // A folder, or in a worktree and a submodule a file that names it.
+        if fs::symlink_metadata(folder.join(".git")).is_ok() {
+            return Some("holds a `.git`, another repository: name a folder that holds only the data".to_owned());
+        }
         None
     }
 }
@@ -200,6 +204,18 @@ mod tests {
         }
         let above = world.folder.path().display().to_string();
         assert!(world.why(DataReach::Machine, &above).is_some_and(|why| why.contains("state directory")));
+    }
+
+    #[test]
+    fn another_repository_is_no_data() {
+        let world = World::new();
+        fs::create_dir_all(world.at("repo/nested/.git")).expect("it can be made");
+        fs::create_dir_all(world.at("repo/linked")).expect("it can be made");
+        fs::write(world.at("repo/linked/.git"), "gitdir: ../x").expect("it can be written");
+        for uri in ["nested", "linked"] {
+            let why = world.why(DataReach::Machine, uri).expect("it is refused");
+            assert!(why.starts_with(&format!("{uri} holds a `.git`")), "{why}");
+        }
     }
 
     #[test]

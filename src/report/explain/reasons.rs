@@ -227,14 +227,14 @@ pub(super) const REASONS: &[[&str; 4]] = &[
     [
         "data-not-here",
         "nothing was trained: the commit points at data that are not on this machine",
-        "the commit holds pointers of Git LFS or DVC, and the files that they stand for were not pulled",
-        "run `git lfs pull` or `dvc pull`; in a workflow, set `lfs: true` on actions/checkout",
+        "the commit holds pointers of Git LFS, DVC or git-annex, and the files that they stand for were not pulled",
+        "run `git lfs pull`, `dvc pull` or `git annex get`; in a workflow, set `lfs: true` on actions/checkout",
     ],
     [
         "left-out",
         "a watched path is not part of the training run",
-        "it is a submodule, a Git LFS pointer, or a link to something that the commit does not have",
-        "commit the files themselves, or name what the model needs under `data:`",
+        "it is a submodule, a pointer of Git LFS or git-annex, or a link to something that is not in the commit or not watched",
+        "commit the files themselves, add where a link leads to `paths`, or name what the model needs under `data:`",
     ],
     [
         "missing-image",

@@ -217,6 +217,11 @@ fn the_variable_alone_makes_no_ci_of_a_repository_that_came_from_nowhere() {
     let mut project = Project::with_script(TRAINS);
     project.set("CI", "true");
     project.run(&["run"]).expect(0, &["churn-dev v1 is Approved"]);
+    // Whoever names a default branch there means a checkout.
+    for command in [&["run"][..], &["reconcile"], &["approve", "--group", "dev", "--version", "1"]] {
+        let named = [command, &["--default-branch", "dev"]].concat();
+        project.run(&named).expect(20, &["this repository has no remote", "git remote add origin URL"]);
+    }
     // With an origin it is a checkout: then it must be known whose rules count.
     project.git.git(&["remote", "add", "origin", "./nowhere"]);
     for command in [&["run"][..], &["reconcile"], &["prune", "--yes"], &["approve", "--group", "dev", "--version", "1"]]

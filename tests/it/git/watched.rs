@@ -261,3 +261,43 @@ fn what_stands_in_for_content_is_found_inside_of_folders() {
     assert_eq!(git.watched_stand_ins(&commit, &code).expect("readable"), []);
     assert!(git.pointer(&commit, "data/sub").expect("a submodule is no pointer").is_none());
 }
+
+#[test]
+fn a_link_to_what_the_training_run_does_not_get_is_left_out() {
+    let repo = Repo::new();
+    let first = [("lib/f.py", "x = 1\n"), ("conf/a", "a\n"), ("conf/deep/b", "b\n"), ("data/a.csv", "1\n")];
+    repo.commit_files(&first, "first");
+    for (link, target) in [
+        ("conf/shared", "../lib"),
+        ("conf/here", "deep"),
+        ("conf/through", "here/b"),
+        ("conf/gone", "none"),
+        ("data/out.csv", "../conf/a"),
+        ("data/same.csv", "a.csv"),
+    ] {
+        std::os::unix::fs::symlink(target, repo.dir.join(link)).expect("it can be linked");
+    }
+    let commit = repo.commit("links");
+    let git = repo.open();
+    let told = |found: Vec<StandIn>| found.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let of = |paths: &[&str]| Watched::Paths(paths.iter().map(|path| (*path).to_owned()).collect());
+    let gone = "conf/gone links to none, which is not included";
+    let shared = "conf/shared links to ../lib, which is not included";
+    let watched = |watched: &Watched| told(git.watched_stand_ins(&commit, watched).expect("readable"));
+    assert_eq!(watched(&of(&["conf"])), [gone, shared]);
+    assert_eq!(watched(&of(&["conf/**"])), [gone, shared]);
+    assert_eq!(watched(&of(&["conf", "lib/f.py"])), [gone]);
+    assert_eq!(watched(&Watched::All), [gone]);
+    let data = told(git.data_stand_ins(&commit, "data").expect("readable"));
+    assert_eq!(data, ["data/out.csv links to ../conf/a, which is not included"]);
+}
+
+#[test]
+fn a_folder_that_only_keeps_its_place_holds_no_data() {
+    let repo = Repo::new();
+    let files = [("kept/.gitkeep", ""), ("ignored/.gitignore", "*\n"), ("empty/a.csv", ""), ("data/deep/a.csv", "1\n")];
+    let commit = repo.commit_files(&[&files[..], &[("data/.gitkeep", "")]].concat(), "first");
+    let git = repo.open();
+    let holds = |path| git.holds_content(&commit, path).expect("readable");
+    assert_eq!(["kept", "ignored", "empty", "data"].map(holds), [false, false, false, true]);
+}
