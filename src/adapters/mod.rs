@@ -6,6 +6,7 @@ pub mod github;
 pub mod local;
 pub mod material;
 pub mod network;
+pub mod regular;
 pub mod runner;
 pub mod s3;
 pub mod sagemaker;

@@ -1,8 +1,8 @@
 //! What happened, and whose file counts: the event, its rules and its settings, before anything is opened.
 
 use crate::adapters::git::Merged;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use crate::cli::args::RunArgs;
 use crate::cli::caller;
 use crate::cli::compose::Place;

@@ -94,7 +94,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         prefix: "adapters/s3/",
-        modules: &["model", "facts", "ports", "adapters::aws", "adapters::s3", "adapters::local", "adapters::system"],
+        modules: &[
+            "model",
+            "facts",
+            "ports",
+            "adapters::aws",
+            "adapters::s3",
+            "adapters::local",
+            "adapters::system",
+            "adapters::unfinished",
+        ],
         crates: AMAZON,
         pure: false,
     },
@@ -127,7 +136,15 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         prefix: "adapters/local/",
-        modules: &["model", "facts", "ports", "adapters::local", "adapters::system"],
+        modules: &[
+            "model",
+            "facts",
+            "ports",
+            "adapters::local",
+            "adapters::regular",
+            "adapters::system",
+            "adapters::unfinished",
+        ],
         crates: &["rusqlite", "tokio", "sha2", "md5", "tar", "libdeflater", "rustix", "signal_hook", "tempfile"],
         pure: false,
     },
@@ -139,10 +156,13 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         prefix: "adapters/runner/",
-        modules: &["model", "ports", "report", "adapters::local::regular", "adapters::runner"],
+        modules: &["model", "ports", "report", "adapters::regular", "adapters::runner"],
         crates: &[],
         pure: false,
     },
+    // What every adapter that reads or makes files of others needs.
+    Layer { prefix: "adapters/regular.rs", modules: &[], crates: &["rustix"], pure: false },
+    Layer { prefix: "adapters/unfinished.rs", modules: &[], crates: &[], pure: false },
     Layer { prefix: "adapters/system.rs", modules: &["ports"], crates: &["tokio", "rustix"], pure: false },
     Layer { prefix: "cli/", modules: ALL, crates: &["clap", "tokio", "tokio_util", "indicatif"], pure: false },
 ];

@@ -28,6 +28,7 @@ use crate::model::pointer::lfs_pointer;
 use crate::model::settings::Watched;
 use git2::Oid;
 use git2::Repository;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -144,18 +145,19 @@ impl GitRepository {
         let root = tree_id(&repo, commit)?;
         let path = plain(path);
         let Some(entry) = lookup(&repo, root, path)?.filter(|entry| entry.is_folder()) else { return Ok(true) };
-        let mut holds = false;
+        // The first byte ends the look: no folder is entered after it.
+        let holds = Cell::new(false);
         let mut budget = Budget::new("look at the files of a folder");
-        walk(&repo, entry.id, &mut budget, &mut |_| true, &mut |path, _, id| {
+        walk(&repo, entry.id, &mut budget, &mut |_| !holds.get(), &mut |path, _, id| {
             let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
-            if !holds && !name.starts_with(b".git") {
+            if !holds.get() && !name.starts_with(b".git") {
                 // What cannot be looked at, such as a file of a partial clone, counts as content.
                 let size = repo.odb().and_then(|odb| odb.read_header(id)).map_or(1, |(size, _)| size);
-                holds = size > 0;
+                holds.set(size > 0);
             }
             Ok(())
         })?;
-        Ok(holds)
+        Ok(holds.get())
     }
 
     fn below(

@@ -2,8 +2,8 @@
 
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::sync_folder;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use crate::adapters::unfinished;
 use crate::model::digest::Sha256Digest;
 use crate::ports::error::PortError;

@@ -5,8 +5,8 @@
 //! Every file holds whole lines of valid UTF-8. What a line overwrote by carriage returns (progress bars) is
 //! dropped, as a terminal would show it, and a line is cut at 64 KiB.
 
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use std::collections::VecDeque;
 use std::fs;
 use std::fs::File;

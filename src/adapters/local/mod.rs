@@ -15,7 +15,6 @@ pub mod outputs;
 pub mod pack;
 pub mod prepare;
 pub mod registry;
-pub mod regular;
 pub mod reviews;
 pub mod trainer;
 pub mod worker;

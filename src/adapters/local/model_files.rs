@@ -6,10 +6,10 @@
 
 use crate::adapters::local::pack::PackError;
 use crate::adapters::local::pack::Stopped;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
-use crate::adapters::local::regular::RegularError;
 use crate::adapters::local::zip;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
+use crate::adapters::regular::RegularError;
 use crate::model::pointer::LFS_LIMIT;
 use crate::model::pointer::pointer_kind;
 use flate2::read::MultiGzDecoder;

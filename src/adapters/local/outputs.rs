@@ -7,8 +7,8 @@
 use crate::adapters::local::metrics::METRICS_FILE_LIMIT;
 use crate::adapters::local::metrics::Measured;
 use crate::adapters::local::metrics_file;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use crate::model::settings::Outputs;
 use globset::GlobBuilder;
 use std::collections::HashMap;

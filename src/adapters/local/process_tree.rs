@@ -4,8 +4,8 @@
 //! is the "child subreaper" of all that its command starts (`prctl(2)`): whatever loses its parent becomes its child, and
 //! nothing can leave the tree below it. Where the system has no `/proc`, the answer is `None`, and only the group is known.
 
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;

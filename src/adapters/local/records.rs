@@ -5,8 +5,8 @@
 
 use crate::adapters::local::home::storage_error;
 use crate::adapters::local::home::write_atomically;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
 use crate::ports::error::PortError;
 use crate::ports::error::PortErrorKind;
 use serde::Serialize;

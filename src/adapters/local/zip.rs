@@ -4,9 +4,9 @@
 
 use crate::adapters::local::model_files::NotWhole;
 use crate::adapters::local::model_files::refuse_pointer;
-use crate::adapters::local::regular;
-use crate::adapters::local::regular::Links;
-use crate::adapters::local::regular::RegularError;
+use crate::adapters::regular;
+use crate::adapters::regular::Links;
+use crate::adapters::regular::RegularError;
 use crate::model::pointer::LFS_LIMIT;
 use flate2::read::DeflateDecoder;
 use std::fs::File;

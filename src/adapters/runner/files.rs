@@ -3,7 +3,7 @@
 //! Deliberately absent: the files for environment variables, the search path and saved state. Nothing is ever written
 //! to those, because in a privileged workflow that would let foreign text run code.
 
-use crate::adapters::local::regular;
+use crate::adapters::regular;
 use crate::model::variables;
 use crate::report::limit;
 use std::io::Write as _;

@@ -295,7 +295,12 @@ fn a_link_to_what_the_training_run_does_not_get_is_left_out() {
 #[test]
 fn a_folder_that_only_keeps_its_place_holds_no_data() {
     let repo = Repo::new();
-    let files = [("kept/.gitkeep", ""), ("ignored/.gitignore", "*\n"), ("empty/a.csv", ""), ("data/deep/a.csv", "1\n")];
+    let files = [
+        ("kept/.gitkeep", ""),
+        ("ignored/.gitignore", "*\n!.gitignore\n"),
+        ("empty/a.csv", ""),
+        ("data/deep/a.csv", "1\n"),
+    ];
     let commit = repo.commit_files(&[&files[..], &[("data/.gitkeep", "")]].concat(), "first");
     let git = repo.open();
     let holds = |path| git.holds_content(&commit, path).expect("readable");

@@ -52,7 +52,7 @@ impl RegularError {
     }
 
     /// Tells whether it is about what stands there, and not about the disk: no other try would read it.
-    pub(super) fn is_unusable(&self) -> bool {
+    pub(crate) fn is_unusable(&self) -> bool {
         match self {
             Self::Kind { .. } | Self::TooLarge { .. } => true,
             Self::Io(error) => is_loop(error),
@@ -89,7 +89,7 @@ pub fn open(path: &Path, links: Links) -> Result<(File, u64), RegularError> {
 }
 
 /// Opens a regular file for writing, and creates it where there is none. A link is followed.
-pub(super) fn open_to_write(path: &Path) -> Result<File, RegularError> {
+pub(crate) fn open_to_write(path: &Path) -> Result<File, RegularError> {
     let mut options = File::options();
     options.write(true);
     match open_with(&mut options, path, Links::Follow) {
