@@ -63,6 +63,11 @@ fn refuse_another_remote(place: &Place) -> Result<(), Failure> {
 /// checkout does not have it.
 async fn head_of(place: &Place, host: &Host, branch: &BranchName) -> Result<Option<CommitSha>, Failure> {
     if host.forge().is_none() {
+        // A runner that names no repository, around one that came from nowhere, is a trial of the Action: its own branches
+        // are all that there is.
+        if host.is_runner() && place.git.any_remote().is_none() {
+            return place.git.branch_head(branch, place.heads()).map_err(|error| Failure::git(&error));
+        }
         refuse_another_remote(place)?;
     }
     let fetched = place.git.fetched_head(branch).map_err(|error| Failure::git(&error))?;
